@@ -1,0 +1,207 @@
+"""A pinhole camera: projection, rays, an assumed field of view, and root placement.
+
+Camera frame: x right, y down, z forward, metres. Pixel centres lie at integer coordinates.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vid3d.errors import Vid3dError
+
+ASSUMED_FOV = 55.0
+"""Degrees across the longer side when nothing is known of the camera (a phone's main lens)."""
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of one camera.
+
+    Attributes:
+        intrinsics: (3, 3) matrix K, pixels.
+        frame_size: width and height in pixels, as displayed.
+        dist: distortion coefficients in OpenCV's order, or None for none.
+    """
+
+    intrinsics: Array
+    frame_size: tuple[int, int]
+    dist: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.intrinsics, np.float64)
+        if matrix.shape != (3, 3):
+            raise Vid3dError(f"camera intrinsics are {matrix.shape}, expected a 3 x 3 matrix")
+        if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+            raise Vid3dError("camera intrinsics need finite values and positive focal lengths")
+        width, height = (int(side) for side in self.frame_size)
+        if width < 1 or height < 1:
+            raise Vid3dError(f"camera frame size is {width} x {height}, expected positive sides")
+        object.__setattr__(self, "intrinsics", matrix)
+        object.__setattr__(self, "frame_size", (width, height))
+
+    @classmethod
+    def from_fov(cls, degrees: float, frame_size: tuple[int, int]) -> "Camera":
+        """Camera with a field of view across the longer side and the centre in the middle.
+
+        Raises:
+            Vid3dError: the angle is not between 1 and 179 degrees.
+        """
+        if not 1 <= degrees <= 179:
+            raise Vid3dError(f"field of view is {degrees} degrees, expected 1 to 179")
+        width, height = frame_size
+        focal = max(width, height) / 2 / np.tan(np.radians(degrees) / 2)
+        return cls.from_focal(focal, focal, (width - 1) / 2, (height - 1) / 2, frame_size)
+
+    @classmethod
+    def from_focal(
+        cls,
+        fx: float,
+        fy: float,
+        cx: float,
+        cy: float,
+        frame_size: tuple[int, int],
+        dist: tuple[float, ...] | None = None,
+    ) -> "Camera":
+        """Camera from focal lengths and principal point in pixels."""
+        return cls(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64), frame_size, dist)
+
+    @classmethod
+    def from_json(cls, path: str | Path, frame_size: tuple[int, int] | None = None) -> "Camera":
+        """Camera from a file of fx, fy, cx, cy, width, height and optionally dist.
+
+        The focal lengths are scaled when the video has another size of the same shape.
+
+        Raises:
+            Vid3dError: no such file, not JSON, a field missing, or a shape other than the video's.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(Path(path).read_text())
+            values = [float(fields[key]) for key in ("fx", "fy", "cx", "cy")]
+            size = (int(fields["width"]), int(fields["height"]))
+            dist = tuple(float(value) for value in fields.get("dist") or ()) or None
+        except OSError as error:
+            raise Vid3dError(f"cannot read camera file {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Vid3dError(
+                f"camera file {path} is not valid ({error}); "
+                "it is JSON with fx, fy, cx, cy, width, height and optionally dist"
+            ) from error
+        camera = cls.from_focal(*values, frame_size=size, dist=dist)
+        return camera if frame_size is None else camera.resized(frame_size)
+
+    def resized(self, frame_size: tuple[int, int]) -> "Camera":
+        """The same camera at another resolution.
+
+        Raises:
+            Vid3dError: the new shape is not the old one scaled.
+        """
+        scale_x, scale_y = (new / old for new, old in zip(frame_size, self.frame_size, strict=True))
+        if abs(scale_x / scale_y - 1) > 0.02:
+            raise Vid3dError(
+                f"the camera is for {self.frame_size[0]} x {self.frame_size[1]} pixels, the video "
+                f"has {frame_size[0]} x {frame_size[1]}: another shape; give a camera for this one"
+            )
+        K = self.intrinsics
+        return Camera.from_focal(
+            K[0, 0] * scale_x,
+            K[1, 1] * scale_y,
+            (K[0, 2] + 0.5) * scale_x - 0.5,
+            (K[1, 2] + 0.5) * scale_y - 0.5,
+            frame_size,
+            self.dist,
+        )
+
+    @property
+    def fov(self) -> float:
+        """Degrees across the longer side."""
+        width, height = self.frame_size
+        side, focal = max((width, self.intrinsics[0, 0]), (height, self.intrinsics[1, 1]))
+        return float(np.degrees(2 * np.arctan(side / 2 / focal)))
+
+    def project(self, points: ArrayLike) -> Array:
+        """Pixels (..., 2) of points (..., 3) in the camera frame; NaN behind the camera."""
+        points = np.asarray(points, np.float64)
+        if self.dist is not None:
+            flat = np.nan_to_num(points.reshape(-1, 1, 3), nan=1.0)
+            pixels, _ = cv2.projectPoints(
+                flat, np.zeros(3), np.zeros(3), self.intrinsics, np.asarray(self.dist)
+            )
+            pixels = pixels.reshape(*points.shape[:-1], 2)
+            pixels = np.where(np.isfinite(points).all(-1, keepdims=True), pixels, np.nan)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                pixels = (points @ self.intrinsics.T)[..., :2] / points[..., 2:]
+        return np.where(points[..., 2:] > 1e-6, pixels, np.nan)
+
+    def rays(self, keypoints: ArrayLike) -> Array:
+        """Directions (..., 3) with z = 1 through pixels (..., 2), distortion removed."""
+        pixels = np.asarray(keypoints, np.float64)
+        if self.dist is not None:
+            flat = np.ascontiguousarray(pixels.reshape(-1, 1, 2))
+            xy = cv2.undistortPoints(flat, self.intrinsics, np.asarray(self.dist))
+            xy = xy.reshape(pixels.shape)
+        else:
+            K = self.intrinsics
+            y = (pixels[..., 1] - K[1, 2]) / K[1, 1]
+            x = (pixels[..., 0] - K[0, 2] - K[0, 1] * y) / K[0, 0]
+            xy = np.stack([x, y], -1)
+        return np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
+
+    def solve_root(self, joints: ArrayLike, keypoints: ArrayLike, weights: ArrayLike) -> Array:
+        """Translations (..., 3) that best bring root-relative joints onto their 2D keypoints.
+
+        Weighted linear least squares on x + T_x = r_x (z + T_z) and the same in y (the algebraic
+        error of D3DP's projection, Shan et al. 2023, solved for T instead of taken from truth).
+
+        Args:
+            joints: (..., J, 3) metres, relative to any origin.
+            keypoints: (..., J, 2) pixels.
+            weights: (..., J); zero leaves a joint out, whatever its coordinates.
+
+        Returns:
+            (..., 3) metres; NaN where fewer than two joints have weight.
+        """
+        joints = np.asarray(joints, np.float64)
+        weights = np.broadcast_to(np.asarray(weights, np.float64), joints.shape[:-1])
+        seen = weights > 0
+        joints = np.where(seen[..., None], joints, 0.0)
+        keypoints = np.where(seen[..., None], np.asarray(keypoints, np.float64), 0.0)
+        return solve_translation(joints, self.rays(keypoints)[..., :2], weights)
+
+
+def solve_translation(joints: Array, rays: Array, weights: Array) -> Array:
+    """Translation T minimising sum w |x + T_x - r_x (z + T_z)|^2 (and y) in closed form.
+
+    Args:
+        joints: (..., J, 3) metres.
+        rays: (..., J, 2) x / z and y / z of each joint's ray.
+        weights: (..., J) not negative.
+
+    Returns:
+        (..., 3); NaN where fewer than two joints have weight.
+    """
+    w = weights[..., None]
+    rx, ry = rays[..., :1], rays[..., 1:]
+    x, y, z = joints[..., :1], joints[..., 1:2], joints[..., 2:]
+    bx, by = rx * z - x, ry * z - y
+    total, sx, sy = w.sum(-2), (w * rx).sum(-2), (w * ry).sum(-2)
+    rows = np.zeros((*weights.shape[:-1], 3, 3))
+    rows[..., 0, 0] = rows[..., 1, 1] = total[..., 0]
+    rows[..., 0, 2] = rows[..., 2, 0] = -sx[..., 0]
+    rows[..., 1, 2] = rows[..., 2, 1] = -sy[..., 0]
+    rows[..., 2, 2] = (w * (rx**2 + ry**2)).sum((-2, -1))
+    right = np.concatenate(
+        [(w * bx).sum(-2), (w * by).sum(-2), -(w * (rx * bx + ry * by)).sum(-2)], -1
+    )
+    enough = (weights > 0).sum(-1) >= 2
+    rows = np.where(enough[..., None, None], rows, np.eye(3))
+    rows = rows + 1e-9 * np.maximum(total[..., None], 1e-9) * np.eye(3)
+    solution = np.linalg.solve(rows, right[..., None])[..., 0]
+    return np.where(enough[..., None], solution, np.nan)
