@@ -1,0 +1,197 @@
+"""Motion: what a lift results in, and the one thing that everything after the lifter consumes.
+
+Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.camera import Camera
+from vid3d.errors import Vid3dError
+from vid3d.files import atomic_path
+from vid3d.skeleton import H36M17, joint_set
+
+SCHEMA = 1
+AXES = "camera: x right, y down, z forward"
+UNITS = "metres, seconds, pixels"
+
+# name -> (dtype, shape); P people, F frames, K keyframes
+_SCHEMA: dict[str, tuple[type, tuple[int | str, ...]]] = {
+    "joints3d": (np.float32, ("P", "F", 17, 3)),
+    "present": (np.bool_, ("P", "F")),
+    "spread": (np.float32, ("P", "F", 17)),
+    "root_spread": (np.float32, ("P", "F")),
+    "contacts": (np.float32, ("P", "F", 2)),
+    "keyframes": (np.int64, ("K",)),
+    "keypoints2d": (np.float32, ("P", "K", 17, 3)),
+    "track_ids": (np.int64, ("P",)),
+    "timestamps": (np.float64, ("F",)),
+    "intrinsics": (np.float32, (3, 3)),
+    "frame_size": (np.int64, (2,)),
+}
+
+
+@dataclass(frozen=True)
+class Motion:
+    """People in space over the frames of one clip.
+
+    Attributes:
+        joints3d: (P, F, 17, 3) h36m17 joints, metres, root placed in space, NaN where absent.
+        present: (P, F) whether a person is in the clip at a frame.
+        spread: (P, F, 17) metres within which 68 % of root-relative errors are expected.
+        root_spread: (P, F) the same for the root's place.
+        contacts: (P, F, 2) probability that the left and the right foot touch the ground.
+        keyframes: (K,) frames that were looked at.
+        keypoints2d: (P, K, 17, 3) pixels and confidence at the looks, NaN where not detected.
+        keypoint_set: joint set of `keypoints2d`.
+        track_ids: (P,) identity of each person.
+        timestamps: (F,) seconds from the clip's first frame.
+        intrinsics: (3, 3) camera matrix in pixels.
+        frame_size: (2,) width and height as displayed.
+        meta: everything else worth keeping: schema, fps, source, options, model, version.
+    """
+
+    joints3d: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    spread: NDArray[np.float32]
+    root_spread: NDArray[np.float32]
+    contacts: NDArray[np.float32]
+    keyframes: NDArray[np.int64]
+    keypoints2d: NDArray[np.float32]
+    track_ids: NDArray[np.int64]
+    timestamps: NDArray[np.float64]
+    intrinsics: NDArray[np.float32]
+    frame_size: NDArray[np.int64]
+    keypoint_set: str = "coco17"
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes: dict[str, int] = {}
+        for name, (dtype, shape) in _SCHEMA.items():
+            array = np.asarray(getattr(self, name), dtype)
+            expected = tuple(sizes.setdefault(n, size) if isinstance(n, str) else n
+                             for n, size in zip(shape, array.shape, strict=False))  # fmt: skip
+            if array.ndim != len(shape) or array.shape != expected:
+                wanted = ", ".join(str(sizes.get(n, n)) if isinstance(n, str) else str(n)
+                                   for n in shape)  # fmt: skip
+                raise Vid3dError(f"motion: {name} has shape {array.shape}, expected ({wanted})")
+            object.__setattr__(self, name, array)
+        joint_set(self.keypoint_set)
+        if not np.isfinite(self.joints3d[self.present]).all():
+            raise Vid3dError("motion: joints3d is not finite where a person is present")
+        if np.isfinite(self.joints3d[~self.present]).any():
+            raise Vid3dError("motion: joints3d has values where a person is absent")
+        if (np.diff(self.timestamps) <= 0).any():
+            raise Vid3dError("motion: timestamps do not increase")
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return len(self.track_ids)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.timestamps)
+
+    @property
+    def fps(self) -> float:
+        """Mean frame rate."""
+        if "fps" in self.meta:
+            return float(self.meta["fps"])
+        span = self.timestamps[-1] - self.timestamps[0] if self.frames > 1 else 0.0
+        return float((self.frames - 1) / span) if span > 0 else 25.0
+
+    @property
+    def camera(self) -> Camera:
+        """The camera that the motion was seen through."""
+        width, height = self.frame_size
+        dist = self.meta.get("dist")
+        return Camera(self.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+
+    def save(self, path: str | Path) -> Path:
+        """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
+        arrays = {name: getattr(self, name) for name in _SCHEMA}
+        arrays["joint_names"] = np.array(H36M17.joints)
+        arrays["keypoint_names"] = np.array(joint_set(self.keypoint_set).joints)
+        arrays["meta"] = np.array(json.dumps(self._meta(), sort_keys=True))
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Motion":
+        """Read a `.vid3d.npz`.
+
+        Raises:
+            Vid3dError: no such file, or not a motion file of a schema that this version knows.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {name: data[name] for name in _SCHEMA}
+                meta = json.loads(str(data["meta"]))
+                joint_names = tuple(str(name) for name in data["joint_names"])
+                keypoint_names = tuple(str(name) for name in data["keypoint_names"])
+        except FileNotFoundError as error:
+            raise Vid3dError(f"no such file: {path}") from error
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise Vid3dError(
+                f"{path} is not a vid3d motion file ({error}); make one with `vid3d lift`"
+            ) from error
+        if meta.get("schema") != SCHEMA:
+            raise Vid3dError(
+                f"{path} has schema {meta.get('schema')}, this vid3d reads {SCHEMA}: update vid3d"
+            )
+        if joint_names != H36M17.joints:
+            raise Vid3dError(f"{path}: joint_names are not h36m17's")
+        by_names = {joint_set(name).joints: name for name in ("h36m17", "coco17")}
+        if keypoint_names not in by_names:
+            raise Vid3dError(f"{path}: keypoint_names are neither coco17's nor h36m17's")
+        return cls(**arrays, keypoint_set=by_names[keypoint_names], meta=meta)
+
+    def save_json(self, path: str | Path) -> Path:
+        """Write the same motion as JSON: one entry a person, arrays over its present frames."""
+        document = {
+            "meta": self._meta(),
+            "joint_names": list(H36M17.joints),
+            "keypoint_names": list(joint_set(self.keypoint_set).joints),
+            "frame_size": self.frame_size.tolist(),
+            "intrinsics": _rounded(self.intrinsics, 4),
+            "timestamps": _rounded(self.timestamps, 6),
+            "keyframes": self.keyframes.tolist(),
+            "people": [self._person(index) for index in range(self.people)],
+        }
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            json.dump(document, file, allow_nan=False, separators=(",", ":"))
+        return Path(path)
+
+    def _meta(self) -> dict[str, Any]:
+        return {"fps": self.fps, **self.meta, "schema": SCHEMA, "axes": AXES, "units": UNITS}
+
+    def _person(self, index: int) -> dict[str, Any]:
+        frames = np.flatnonzero(self.present[index])
+        seen = np.flatnonzero(np.isfinite(self.keypoints2d[index, :, :, 2]).any(-1))
+        return {
+            "track_id": int(self.track_ids[index]),
+            "frames": frames.tolist(),
+            "joints3d": _rounded(self.joints3d[index, frames], 4),
+            "spread": _rounded(self.spread[index, frames], 4),
+            "root_spread": _rounded(self.root_spread[index, frames], 4),
+            "contacts": _rounded(self.contacts[index, frames], 3),
+            "keypoints2d": {
+                "frames": self.keyframes[seen].tolist(),
+                "xyc": _rounded(self.keypoints2d[index, seen], 3),
+            },
+        }
+
+
+def _rounded(array: NDArray[Any], digits: int) -> list[Any]:
+    """Nested lists for JSON: rounded, with null for what is not a number."""
+    rounded = np.round(array.astype(np.float64), digits)
+    return np.where(np.isfinite(rounded), rounded.astype(object), None).tolist()
