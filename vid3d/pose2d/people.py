@@ -1,0 +1,101 @@
+"""What the 2D stage hands on: the people of one look, as arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+
+JOINTS = 17
+"""Width of every array of joints, whatever the joint set."""
+
+
+@dataclass(frozen=True)
+class People:
+    """N people in one image. Coordinates are pixels with pixel centres at integers.
+
+    Attributes:
+        boxes: (N, 4) float32 left, top, right, bottom.
+        scores: (N,) float32 how sure the detector is, 0 to 1.
+        keypoints: (N, 17, 2) float32 x, y; never to be used where `confidence` is 0.
+        confidence: (N, 17) float32 0 to 1; 0 marks a missing joint.
+        ids: (N,) int64 identities where the source knows them, else None.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    ids: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        keypoints = np.asarray(self.keypoints, np.float32)
+        if keypoints.ndim != 3 or keypoints.shape[1:] != (JOINTS, 2):
+            raise Vid3dError(
+                f"keypoints have shape {keypoints.shape}, expected (people, {JOINTS}, 2)"
+            )
+        count = len(keypoints)
+        self._store("keypoints", keypoints, keypoints.shape)
+        self._store("boxes", np.asarray(self.boxes, np.float32), (count, 4))
+        self._store("scores", np.asarray(self.scores, np.float32), (count,))
+        self._store("confidence", np.asarray(self.confidence, np.float32), (count, JOINTS))
+        if self.ids is not None:
+            self._store("ids", np.asarray(self.ids, np.int64), (count,))
+        if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
+            raise Vid3dError("keypoint confidence lies outside 0 to 1")
+        if not np.isfinite(self.keypoints[self.confidence > 0]).all():
+            raise Vid3dError("a keypoint with positive confidence is not a finite number")
+
+    def _store(self, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+        if array.shape != shape:
+            raise Vid3dError(f"{name} of people have shape {array.shape}, expected {shape}")
+        object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @classmethod
+    def none(cls) -> "People":
+        """An image without people."""
+        return cls(
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros((0, JOINTS, 2), np.float32),
+            np.zeros((0, JOINTS), np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """The people of one frame that was looked at.
+
+    Attributes:
+        frame: index of the frame in its clip, from 0.
+        time: seconds from the clip's first frame.
+        people: who was found there.
+    """
+
+    frame: int
+    time: float
+    people: People
+
+    def __post_init__(self) -> None:
+        if self.frame < 0 or not np.isfinite(self.time):
+            raise Vid3dError(f"a look has frame {self.frame} and time {self.time}")
+
+
+def boxes_around(
+    keypoints: NDArray[np.floating], confidence: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Boxes (N, 4) around the joints that are there, a tenth wider than they are.
+
+    For sources that give joints without boxes. People without a joint get an empty box at 0.
+    """
+    seen = (confidence > 0)[..., None]
+    low = np.where(seen, keypoints, np.inf).min(1)
+    high = np.where(seen, keypoints, -np.inf).max(1)
+    margin = 0.1 * (high - low)
+    boxes = np.concatenate([low - margin, high + margin], -1)
+    return np.where(seen.any(1), boxes, 0).astype(np.float32)
