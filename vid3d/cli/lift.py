@@ -1,0 +1,123 @@
+"""`vid3d lift`: 3D people from videos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vid3d.cli.options import (
+    FILE,
+    Height,
+    Intrinsics,
+    console,
+    network_options,
+    span_options,
+    talk_options,
+    together,
+)
+from vid3d.errors import Vid3dError
+
+if TYPE_CHECKING:
+    from vid3d.motion import Motion
+
+lifter_options = together(
+    click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path."),
+    click.option("--hypotheses", type=click.IntRange(min=1), help="3D hypotheses drawn."),
+    click.option("--steps", type=click.IntRange(min=1), help="Sampling steps of each."),
+    click.option(
+        "--aggregate",
+        type=click.Choice(["soft", "jpma", "mean", "best"]),
+        help="How hypotheses become one result.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the hypotheses."),
+)
+
+camera_options = together(
+    click.option(
+        "--fov",
+        type=click.FloatRange(1, 179),
+        help="Degrees across the longer side.  [default: 55]",
+    ),
+    click.option("--intrinsics", type=Intrinsics(), help="Camera matrix in pixels."),
+    click.option("--camera", type=FILE, help="Camera file: JSON of fx, fy, cx, cy, width, height."),
+)
+
+people_options = together(
+    click.option("--height", type=Height(), multiple=True, help="Metres a person is tall."),
+    click.option("--max-people", type=click.IntRange(min=1), help="Keep those seen most."),
+    click.option("--person", help="Keep one: largest, longest or a track id."),
+)
+
+
+@click.command("lift")
+@click.argument("videos", nargs=-1, type=FILE, metavar="[VIDEO]...")
+@click.option("-o", "--output", type=FILE, default=Path("vid3d-out"), show_default=True,
+              help="Folder of the results.")  # fmt: skip
+@click.option("--keypoints", type=FILE, help="2D keypoints from a file instead of the networks: "
+              ".pairs.npz, COCO-style JSON, or a folder of OpenPose JSON.")  # fmt: skip
+@span_options
+@network_options
+@lifter_options
+@camera_options
+@people_options
+@click.option("--render/--no-render", default=True, show_default=True, help="Overlay video.")
+@talk_options
+def command(videos: tuple[Path, ...], output: Path, render: bool, quiet: bool, verbose: int,
+            debug: bool, **options: Any) -> int:  # fmt: skip
+    """3D people from VIDEO: writes VIDEO.vid3d.npz, .vid3d.json and .overlay.mp4.
+
+    Looks for people on keyframes only, follows each of them, lifts them to 3D at every frame and
+    places them in the camera's space, in metres.
+    """
+    _check(videos, options)
+    options["height"] = dict(options["height"])
+    from vid3d.pipeline import LiftOptions, Pipeline
+    from vid3d.results import prepare_folder, write_results
+
+    talk = console(quiet, verbose)
+    folder = prepare_folder(output)
+    pipeline = Pipeline(LiftOptions(**options), talk)
+    failed = 0
+    for video in videos or (None,):
+        try:
+            for clip in pipeline.observe(video):
+                motion = pipeline.lift(clip)
+                written = write_results(motion, clip, folder, video if render else None, talk)
+                talk.say(_report(motion, clip.name, talk.summary(), written))
+        except Vid3dError as error:
+            if len(videos) <= 1 or debug:
+                raise
+            talk.error(str(error))
+            failed += 1
+    return 1 if failed else 0
+
+
+def _report(motion: "Motion", name: str, stages: str, written: list[Path]) -> str:
+    """The closing summary of one clip."""
+    people = "no people found" if not motion.people else _count(motion.people, "person", "people")
+    looks = f"{_count(len(motion.keyframes), 'keyframe', 'keyframes')} looked at"
+    frames = _count(motion.frames, "frame", "frames")
+    return "\n".join([f"{name}: {people}, {frames}, {looks}", stages, *map(str, written)])
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _check(videos: tuple[Path, ...], options: dict[str, Any]) -> None:
+    """Clashes of options, found before anything heavy is imported."""
+    if not videos and options["keypoints"] is None:
+        raise click.UsageError("Missing argument 'VIDEO': give a video or --keypoints FILE")
+    if len(videos) > 1 and options["keypoints"] is not None:
+        raise click.UsageError("--keypoints goes with one video, or with none")
+    if sum(options[name] is not None for name in ("fov", "intrinsics", "camera")) > 1:
+        raise click.UsageError("--fov, --intrinsics and --camera exclude each other: give one")
+    if None not in (options["start"], options["end"]) and options["end"] <= options["start"]:
+        raise click.UsageError("--end must be later than --start")
+    stems = [video.stem for video in videos]
+    twins = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twins:
+        raise click.UsageError(
+            f"several videos are called {twins[0]}: their results would overwrite each other; "
+            "lift them into different folders with -o"
+        )

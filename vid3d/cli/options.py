@@ -1,0 +1,102 @@
+"""Option groups that commands share, and the types that read them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vid3d.cli.console import Console
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    """One decorator of several options, shown in the order given."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+class Height(click.ParamType):
+    """`M` or `ID=M`: metres for everybody or for one person."""
+
+    name = "M|ID=M"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int | None, float]:
+        """(track id or None, metres)."""
+        if isinstance(value, tuple):
+            return value
+        person, _, metres = str(value).rpartition("=")
+        try:
+            return (int(person) if person else None), float(metres)
+        except ValueError:
+            self.fail(f"{value!r} is neither metres nor ID=metres, like 1.75 or 2=1.62", param, ctx)
+
+
+class Intrinsics(click.ParamType):
+    """`FX,FY,CX,CY` in pixels."""
+
+    name = "FX,FY,CX,CY"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Four numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != 4 or min(numbers[:2]) <= 0:
+            self.fail(
+                f"{value!r} is not four pixel numbers FX,FY,CX,CY with FX, FY > 0", param, ctx
+            )
+        return numbers
+
+
+FILE = click.Path(path_type=Path)
+
+talk_options = together(
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("-v", "--verbose", count=True, help="Say more; twice: what libraries say too."),
+    click.option("--debug", is_flag=True, help="Show tracebacks."),
+)
+
+network_options = together(
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "onnx", "mmpose"]),
+        default="auto",
+        show_default=True,
+        help="What runs the 2D networks; auto: onnx on a CPU, mmpose on a GPU.",
+    ),
+    click.option(
+        "--detector",
+        default="vid3d-person",
+        show_default=True,
+        help="Person detector, name or path.",
+    ),
+    click.option(
+        "--pose", default="vid3d-pose", show_default=True, help="2D pose network, name or path."
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+)
+
+span_options = together(
+    click.option(
+        "--stride",
+        type=click.IntRange(min=1),
+        help="Frames from one look to the next.  [default: about 5 looks a second]",
+    ),
+    click.option("--start", type=click.FloatRange(min=0), help="Second to begin at."),
+    click.option("--end", type=click.FloatRange(min=0), help="Second to stop at."),
+)
+
+
+def console(quiet: bool, verbose: int) -> Console:
+    """The console that -q and -v ask for."""
+    return Console(quiet=quiet, verbosity=verbose)
