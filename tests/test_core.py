@@ -1,0 +1,232 @@
+"""Joint sets, files, camera and motion: values by hand, and properties."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vid3d.camera import Camera, solve_translation
+from vid3d.errors import Vid3dError
+from vid3d.files import atomic_path, sha256_of
+from vid3d.motion import Motion
+from vid3d.skeleton import COCO17, H36M17, LIMB_GROUPS, joint_set, limb_groups
+
+SIZE = (1280, 720)
+
+
+def make_motion(people=2, frames=5, looks=(0, 2, 4), **changes):
+    joints = np.random.default_rng(0).normal(size=(people, frames, 17, 3)) + [0, 0, 4]
+    present = np.ones((people, frames), bool)
+    if people:
+        present[0, -1] = False
+        joints[0, -1] = np.nan
+    fields = dict(
+        joints3d=joints,
+        present=present,
+        spread=np.full((people, frames, 17), 0.05),
+        root_spread=np.full((people, frames), 0.1),
+        contacts=np.full((people, frames, 2), 0.5),
+        keyframes=np.array(looks, np.int64),
+        keypoints2d=np.full((people, len(looks), 17, 3), 7.0),
+        track_ids=np.arange(people) + 1,
+        timestamps=np.arange(frames) / 25,
+        intrinsics=Camera.from_fov(55, SIZE).intrinsics,
+        frame_size=np.array(SIZE),
+        meta={"fps": 25.0, "options": {"seed": 0}},
+    )
+    return Motion(**(fields | changes))
+
+
+# --- joint sets
+
+
+@pytest.mark.parametrize("joints", [H36M17, COCO17])
+def test_flip_exchanges_sides_and_is_its_own_inverse(joints):
+    for i, j in enumerate(joints.flip):
+        assert joints.flip[j] == i
+        assert joints.joints[j] == joints.joints[i].replace("left", "L").replace(
+            "right", "left"
+        ).replace("L", "right")
+
+
+def test_h36m17_is_in_the_order_of_the_field():
+    assert H36M17.left == [4, 5, 6, 11, 12, 13]
+    assert H36M17.right == [1, 2, 3, 14, 15, 16]
+    assert H36M17.parents == (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
+    assert len(H36M17.bone_pairs) == 6
+
+
+@pytest.mark.parametrize("joints", [H36M17, COCO17])
+def test_limb_groups_hold_every_joint_once(joints):
+    groups = limb_groups(joints)
+    assert len(groups) == len(LIMB_GROUPS)
+    assert sorted(sum(groups, [])) == list(range(17))
+
+
+def test_unknown_joint_set_names_the_known_ones():
+    with pytest.raises(Vid3dError, match="h36m17, coco17"):
+        joint_set("smpl")
+
+
+# --- files
+
+
+def test_atomic_path_leaves_nothing_behind_on_failure(tmp_path):
+    target = tmp_path / "deep" / "file.txt"
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+
+
+def test_atomic_path_keeps_the_old_file_until_the_new_is_whole(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert sha256_of(target).startswith("11507a0e2f5e69d5")
+
+
+def test_atomic_path_says_what_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(Vid3dError, match=r"cannot write .*out\.npz"),
+        atomic_path(tmp_path / "file" / "out.npz"),
+    ):
+        pass
+
+
+# --- camera
+
+
+def test_field_of_view_by_hand():
+    camera = Camera.from_fov(90, (200, 100))
+    assert camera.intrinsics[0, 0] == pytest.approx(100)
+    np.testing.assert_allclose(camera.project([0, 0, 3]), [99.5, 49.5])
+    np.testing.assert_allclose(camera.project([1, -0.5, 2]), [149.5, 24.5])
+    assert np.isnan(camera.project([0, 0, -1])).all()
+    assert camera.fov == pytest.approx(90)
+    assert Camera.from_fov(90, (100, 200)).intrinsics[0, 0] == pytest.approx(100)
+
+
+@given(st.floats(-1, 1), st.floats(-0.6, 0.6), st.floats(0.5, 20), st.booleans())
+def test_rays_undo_projection(x, y, z, distorted):
+    dist = (-0.1, 0.02, 0.001, -0.001) if distorted else None
+    camera = Camera.from_focal(900, 880, 640, 350, SIZE, dist)
+    point = np.array([x * z, y * z, z])
+    np.testing.assert_allclose(camera.rays(camera.project(point)) * z, point, atol=2e-3 * z)
+
+
+def test_resized_camera_sees_the_same_ray():
+    camera = Camera.from_focal(900, 900, 600, 300, SIZE)
+    half = camera.resized((640, 360))
+    # the centre of the old pixel pair (0, 1) is the centre of the new pixel 0
+    np.testing.assert_allclose(half.rays([0, 0]), camera.rays([0.5, 0.5]))
+    with pytest.raises(Vid3dError, match="another shape"):
+        camera.resized((720, 1280))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**31))
+def test_solve_root_finds_the_translation_of_exact_keypoints(seed):
+    rng = np.random.default_rng(seed)
+    camera = Camera.from_fov(rng.uniform(30, 90), SIZE)
+    joints = rng.normal(size=(3, 17, 3)) * 0.4
+    root = np.stack([rng.uniform(-1, 1, 3), rng.uniform(-1, 1, 3), rng.uniform(3, 9, 3)], -1)
+    keypoints = camera.project(joints + root[:, None])
+    weights = (rng.random((3, 17)) < 0.7).astype(float)
+    weights[:, :3] = 1
+    keypoints[weights == 0] = np.nan
+    np.testing.assert_allclose(camera.solve_root(joints, keypoints, weights), root, atol=1e-5)
+
+
+def test_solve_translation_needs_two_joints():
+    weights = np.zeros((2, 17))
+    weights[0, :1] = 1
+    weights[1, :2] = 1
+    joints = np.random.default_rng(0).normal(size=(2, 17, 3))
+    solved = solve_translation(joints, np.zeros((2, 17, 2)), weights)
+    assert np.isnan(solved[0]).all()
+    assert np.isfinite(solved[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "is not valid"),
+        ('{"fx": 1}', "'fy'"),
+        ('{"fx": -1, "fy": 1, "cx": 0, "cy": 0, "width": 5, "height": 5}', "positive focal"),
+    ],
+)
+def test_bad_camera_files(tmp_path, text, message):
+    path = tmp_path / "camera.json"
+    path.write_text(text)
+    with pytest.raises(Vid3dError, match=message):
+        Camera.from_json(path)
+
+
+def test_camera_file_is_scaled_to_the_video(tmp_path):
+    path = tmp_path / "camera.json"
+    fields = {"fx": 1000, "fy": 1000, "cx": 639.5, "cy": 359.5, "width": 1280, "height": 720}
+    path.write_text(json.dumps(fields))
+    assert Camera.from_json(path, (640, 360)).intrinsics[0].tolist() == [500, 0, 319.5]
+
+
+# --- motion
+
+
+def test_motion_round_trip_keeps_everything_and_repeats_its_bytes(tmp_path):
+    motion = make_motion()
+    first, second = motion.save(tmp_path / "a.vid3d.npz"), motion.save(tmp_path / "b.vid3d.npz")
+    assert first.read_bytes() == second.read_bytes()
+    loaded = Motion.load(first)
+    for name in ("joints3d", "present", "spread", "keypoints2d", "timestamps", "track_ids"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(motion, name))
+    assert loaded.meta["axes"] == "camera: x right, y down, z forward"
+    with np.load(first) as data:
+        assert data["joint_names"].tolist() == list(H36M17.joints)
+        assert data["keypoint_names"].tolist() == list(COCO17.joints)
+
+
+def test_motion_of_nobody_and_of_one_frame():
+    assert make_motion(people=0).people == 0
+    here = dict(joints3d=np.ones((1, 1, 17, 3)), present=np.ones((1, 1), bool))
+    motion = make_motion(people=1, frames=1, looks=(0,), meta={}, **here)
+    assert motion.fps == 25
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spread": np.zeros((2, 5, 16))}, r"spread has shape \(2, 5, 16\), expected \(2, 5, 17\)"),
+        ({"present": np.ones((2, 5), bool)}, "not finite where a person is present"),
+        ({"present": np.zeros((2, 5), bool)}, "values where a person is absent"),
+        ({"timestamps": np.zeros(5)}, "timestamps do not increase"),
+        ({"keypoint_set": "body25"}, "unknown joint set"),
+    ],
+)
+def test_motion_refuses_what_does_not_fit(changes, message):
+    with pytest.raises(Vid3dError, match=message):
+        make_motion(**changes)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 broken"])
+def test_what_is_no_motion_file(tmp_path, content):
+    path = tmp_path / "x.vid3d.npz"
+    path.write_bytes(content)
+    with pytest.raises(Vid3dError, match="not a vid3d motion file"):
+        Motion.load(path)
+
+
+def test_json_holds_null_for_unknown_and_only_present_frames(tmp_path):
+    motion = make_motion(spread=np.full((2, 5, 17), np.nan))
+    document = json.loads(motion.save_json(tmp_path / "a.json").read_text())
+    person = document["people"][0]
+    assert person["frames"] == [0, 1, 2, 3]
+    assert np.shape(person["joints3d"]) == (4, 17, 3)
+    assert person["spread"][0] == [None] * 17
+    assert person["keypoints2d"]["frames"] == [0, 2, 4]

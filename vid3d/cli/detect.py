@@ -1,0 +1,29 @@
+"""`vid3d detect`: 2D people on keyframes."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vid3d.cli.options import FILE, console, network_options, span_options, talk_options
+
+
+@click.command("detect")
+@click.argument("video", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The JSON to write.")
+@span_options
+@network_options
+@talk_options
+def command(
+    video: Path, output: Path, quiet: bool, verbose: int, debug: bool, **options: Any
+) -> None:
+    """2D people of VIDEO on keyframes, with identities, as COCO-style JSON.
+
+    `vid3d lift VIDEO --keypoints FILE` reads it back, so that the networks run once.
+    """
+    from vid3d.pipeline import LiftOptions, Pipeline
+
+    talk = console(quiet, verbose)
+    pipeline = Pipeline(LiftOptions(**options), talk)
+    people = pipeline.detect(video, output)
+    talk.say(f"{video.name}: {people} people\n{talk.summary()}\n{output}")
