@@ -1,0 +1,154 @@
+"""The command line: what it prints and exits with, on good input and on every kind of bad one."""
+
+import subprocess
+import sys
+import wave
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from vid3d.cli import COMMANDS, cli
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def assert_one_line(result, status, *words):
+    assert result.exit_code == status, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("vid3d: error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory):
+    """A one-frame video without people."""
+    path = tmp_path_factory.mktemp("blank") / "blank.mp4"
+    write_video(path, [np.full((120, 160, 3), 128, np.uint8)])
+    return path
+
+
+def write_video(path, images, rate=25):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_imports_nothing_heavy_for_it(name):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_help_is_quick_because_torch_stays_out():
+    script = "import sys, vid3d.cli; from click.testing import CliRunner as R;" \
+        "assert R().invoke(vid3d.cli.cli, ['lift', '--help']).exit_code == 0;" \
+        "assert not {'torch', 'av', 'cv2', 'onnxruntime'} & set(sys.modules)"  # fmt: skip
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["lift"], ["VIDEO", "--keypoints"]),
+        (["lift", "a.mp4", "--stride", "0"], ["stride", "0"]),
+        (["lift", "a.mp4", "--stride", "often"], ["stride", "often"]),
+        (["lift", "a.mp4", "--fov", "55", "--intrinsics", "1,1,1,1"], ["exclude"]),
+        (["lift", "a.mp4", "--intrinsics", "1,2,3"], ["FX,FY,CX,CY"]),
+        (["lift", "a.mp4", "--height", "tall"], ["1.75"]),
+        (["lift", "a/x.mp4", "b/x.mp4"], ["overwrite"]),
+        (["lift", "a.mp4", "--start", "3", "--end", "2"], ["later"]),
+        (["lift", "a.mp4", "--backend", "tensorflow"], ["tensorflow"]),
+        (["fly"], ["fly"]),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments, words):
+    assert_one_line(run(*arguments), 2, *words, "--help")
+
+
+def no_file(folder):
+    return folder / "none.mp4"
+
+
+def a_folder(folder):
+    return folder
+
+
+def empty(folder):
+    path = folder / "empty.mp4"
+    path.write_bytes(b"")
+    return path
+
+
+def text(folder):
+    path = folder / "text.mp4"
+    path.write_text("I am no video.\n" * 100)
+    return path
+
+
+def audio(folder):
+    path = folder / "audio.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(b"\0" * 16000)
+    return path
+
+
+@pytest.mark.parametrize("make", [no_file, a_folder, empty, text, audio])
+def test_bad_video_is_one_line_and_leaves_nothing(make, tmp_path):
+    path = make(tmp_path)
+    result = run("lift", path, "-o", tmp_path / "out")
+    assert_one_line(result, 1, path.name)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_unwritable_output(blank, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_one_line(run("lift", blank, "-o", tmp_path / "file"), 1, "file", "-o")
+    assert_one_line(run("lift", blank, "-o", tmp_path / "file" / "deep"), 1, "file", "-o")
+
+
+@pytest.mark.parametrize("option", ["--model", "--pose", "--detector"])
+def test_unknown_model(option, blank, tmp_path):
+    result = run("lift", blank, "-o", tmp_path / "out", option, "nonsense-7")
+    assert_one_line(result, 1, "nonsense-7")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_keypoints_of_the_wrong_shape(tmp_path):
+    path = tmp_path / "bad.pairs.npz"
+    np.savez(path, **{"00000/keypoints2d": np.zeros((5, 16, 2), np.float32),
+                      "00000/frame_size": [640, 480], "00000/fps": 25.0,
+                      "00000/intrinsics": np.diag([500.0, 500, 1])})  # fmt: skip
+    result = run("lift", "--keypoints", path, "-o", tmp_path / "out")
+    assert_one_line(result, 1, "bad.pairs.npz", "16")
+
+
+def test_one_frame_without_people_succeeds_and_says_so(blank, tmp_path):
+    result = run("lift", blank, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "no people found, 1 frame, 1 keyframe looked at" in result.output
+    names = {"blank.vid3d.npz", "blank.vid3d.json", "blank.overlay.mp4"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_quiet_prints_nothing(blank, tmp_path):
+    assert run("lift", blank, "-o", tmp_path, "-q", "--no-render").output == ""
+
+
+def test_one_bad_video_does_not_stop_the_others(blank, tmp_path):
+    result = run("lift", tmp_path / "none.mp4", blank, "-o", tmp_path, "--no-render")
+    assert_one_line(result, 1, "none.mp4")
+    assert (tmp_path / "blank.vid3d.npz").exists()
