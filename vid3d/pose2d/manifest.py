@@ -13,6 +13,8 @@ A model is a folder with `manifest.json`. Its fields:
                 input, times 1.25) · pad: value outside the image · interpolation "linear" or
                 "cubic"
     decode      {"kind": ..., options}; kinds and options in `DECODERS`
+    outputs     names of the ONNX outputs in the order that the decoder takes them, where the
+                file's own order is another
     joint_set   pose only: "coco17", "h36m17", or "halpe26" or "wholebody133", of which
                 the first 17 joints, COCO's, are used
     thresholds  {"score": boxes below are dropped, "iou": overlap above is one person}
@@ -54,8 +56,8 @@ DECODERS: dict[str, dict[str, dict[str, Any]]] = {
 JOINT_SETS = ("coco17", "h36m17", "halpe26", "wholebody133")
 _FILES = ("onnx", "pth", "config")
 _FIELDS = (
-    "schema", "name", "task", "files", "input", "decode", "joint_set", "thresholds", "licence",
-    "about",
+    "schema", "name", "task", "files", "input", "decode", "outputs", "joint_set", "thresholds",
+    "licence", "about",
 )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ class Manifest:
     files: Mapping[str, ModelFile]
     input: InputSpec | None = None
     decode: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
     joint_set: str = "coco17"
     score_threshold: float = 0.35
     iou_threshold: float = 0.5
@@ -201,6 +204,7 @@ def _manifest(fields: Any, path: Path) -> Manifest:
         files=files,
         input=_input(fields["input"], task) if "input" in fields else None,
         decode=_decode(fields["decode"], task) if "decode" in fields else {},
+        outputs=tuple(str(name) for name in fields.get("outputs", ())),
         joint_set=_one_of("joint_set", fields.get("joint_set", "coco17"), JOINT_SETS),
         score_threshold=_share("thresholds.score", thresholds.get("score", 0.35)),
         iou_threshold=_share("thresholds.iou", thresholds.get("iou", 0.5)),

@@ -1,0 +1,169 @@
+"""From a network's raw outputs to boxes and joints, after the manifest's `decode`.
+
+Every decoder is a pure function of arrays in input pixels; `preprocess` leads back to the image.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+MOST_BOXES = 1000
+"""Best boxes of an image that enter non-maximum suppression."""
+
+# ---------------------------------------------------------------- joints in a crop
+
+
+def simcc(simcc_x: Array, simcc_y: Array, split_ratio: float = 2.0) -> tuple[Array, Array]:
+    """Joints from two one-dimensional distributions each (SimCC, arXiv 2107.03332).
+
+    Args:
+        simcc_x: (N, K, W * split_ratio).
+        simcc_y: (N, K, H * split_ratio).
+        split_ratio: bins a pixel.
+
+    Returns:
+        (N, K, 2) crop pixels and (N, K) score, the smaller of both peaks. RTMPose's peaks lie
+        mostly in 0.2..1 and can exceed 1; they are no probabilities.
+    """
+    points = np.stack([simcc_x.argmax(-1), simcc_y.argmax(-1)], -1) / split_ratio
+    return points, np.minimum(simcc_x.max(-1), simcc_y.max(-1))
+
+
+def heatmap(
+    maps: Array, size: tuple[int, int], dark: bool = True, blur: int = 11
+) -> tuple[Array, Array]:
+    """Joints from one map each.
+
+    Args:
+        maps: (N, K, h, w).
+        size: width and height of the crop that the maps cover; cell (0, 0) is pixel (0, 0).
+        dark: refine peaks with the map's curvature (DARK, arXiv 1910.06278).
+        blur: odd width of the Gaussian that smooths the map for it.
+
+    Returns:
+        (N, K, 2) crop pixels and (N, K) score, the map's maximum.
+    """
+    count, joints, rows, columns = maps.shape
+    flat = maps.reshape(count, joints, -1)
+    best = flat.argmax(-1)
+    points = np.stack([best % columns, best // columns], -1).astype(np.float64)
+    if dark:
+        for i in range(count):
+            points[i] += _dark_offsets(maps[i], points[i].astype(int), blur)
+    return points * (np.array(size) / np.array([columns, rows])), flat.max(-1)
+
+
+def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
+    """Newton step (K, 2) of each log map (K, h, w) from its peak, at most 1.5 cells.
+
+    Zero for peaks nearer than two cells to the border, where there is no curvature to measure.
+    """
+    joints, rows, columns = maps.shape
+    if rows < 5 or columns < 5:
+        return np.zeros((joints, 2))
+    highest = maps.reshape(joints, -1).max(-1)
+    smooth = _blurred(maps, blur)
+    smooth *= (highest / np.maximum(smooth.reshape(joints, -1).max(-1), 1e-10))[:, None, None]
+    log = np.log(np.maximum(smooth, 1e-10))
+    x, y = peaks.T
+    inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
+    x, y, k = np.where(inside, x, 2), np.where(inside, y, 2), np.arange(joints)
+    dx = (log[k, y, x + 1] - log[k, y, x - 1]) / 2
+    dy = (log[k, y + 1, x] - log[k, y - 1, x]) / 2
+    dxx = (log[k, y, x + 2] - 2 * log[k, y, x] + log[k, y, x - 2]) / 4
+    dyy = (log[k, y + 2, x] - 2 * log[k, y, x] + log[k, y - 2, x]) / 4
+    dxy = (
+        log[k, y + 1, x + 1] - log[k, y - 1, x + 1] - log[k, y + 1, x - 1] + log[k, y - 1, x - 1]
+    ) / 4
+    determinant = dxx * dyy - dxy**2
+    usable = inside & (np.abs(determinant) > 1e-12)
+    safe = np.where(usable, determinant, 1.0)
+    step = -np.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], -1) / safe[:, None]
+    return np.asarray(np.where(usable[:, None], step.clip(-1.5, 1.5), 0.0))
+
+
+def _blurred(maps: Array, blur: int) -> Array:
+    channels = np.ascontiguousarray(maps.transpose(1, 2, 0), dtype=np.float32)
+    smooth = cv2.GaussianBlur(channels, (blur, blur), 0, borderType=cv2.BORDER_CONSTANT)
+    return np.ascontiguousarray(smooth.reshape(channels.shape).transpose(2, 0, 1))
+
+
+# ---------------------------------------------------------------- people in an image
+
+
+def boxes_of(
+    outputs: Sequence[Array], decode: Mapping[str, Any], size: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Candidates of a batch: boxes (B, n, 4) in input pixels and scores (B, n), by kind."""
+    kind, person = decode["kind"], decode["person_class"]
+    if kind == "rtmdet":
+        return _rtmdet(outputs, decode["strides"], person)
+    if kind == "yolox":
+        return _yolox(outputs[0], decode["strides"], size, person)
+    if kind == "picodet":
+        return outputs[0], outputs[1][:, person]
+    dets, labels = outputs[:2]
+    return dets[..., :4], np.where(labels == person, dets[..., 4], 0)
+
+
+def _rtmdet(outputs: Sequence[Array], strides: Sequence[int], person: int) -> tuple[Array, Array]:
+    """Raw heads of RTMDet (arXiv 2212.07784): point (column, row) * stride, sides in pixels.
+
+    Two layouts: one output a stride (B, h, w, classes + 4), or all logits (B, classes, h, w)
+    before all distances (B, 4, h, w).
+    """
+    boxes, scores = [], []
+    for level, stride in enumerate(strides):
+        if len(outputs) == len(strides):
+            both = outputs[level]
+            logits, sides = both[..., person], both[..., -4:]
+        else:
+            logits = outputs[level][:, person]
+            sides = outputs[level + len(strides)].transpose(0, 2, 3, 1)
+        rows, columns = logits.shape[1:]
+        points = _grid(rows, columns) * float(stride)
+        box = np.concatenate([points - sides[..., :2], points + sides[..., 2:]], -1)
+        boxes.append(box.reshape(len(box), -1, 4))
+        scores.append(_sigmoid(logits).reshape(len(box), -1))
+    return np.concatenate(boxes, 1), np.concatenate(scores, 1)
+
+
+def _yolox(
+    rows: Array, strides: Sequence[int], size: tuple[int, int], person: int
+) -> tuple[Array, Array]:
+    """Rows (B, n, 5 + classes) of YOLOX (arXiv 2107.08430): centre, log size, two scores."""
+    grids = [_grid(size[1] // stride, size[0] // stride).reshape(-1, 2) for stride in strides]
+    cells = np.concatenate(grids)
+    stride = np.repeat(np.array(strides, float), [len(grid) for grid in grids])[:, None]
+    centre = (rows[..., :2] + cells) * stride
+    half = np.exp(rows[..., 2:4].clip(max=20)) * stride / 2
+    boxes = np.concatenate([centre - half, centre + half], -1)
+    return boxes, rows[..., 4] * rows[..., 5 + person]
+
+
+def _grid(rows: int, columns: int) -> Array:
+    """(rows, columns, 2) of column and row."""
+    y, x = np.mgrid[:rows, :columns]
+    return np.stack([x, y], -1).astype(np.float64)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x.clip(-60, 60)))
+
+
+def suppress(boxes: Array, scores: Array, score: float, iou: float) -> NDArray[np.intp]:
+    """Indices, best first, of the boxes (n, 4) above `score` of which no two overlap over `iou`."""
+    kept = np.flatnonzero((scores >= score) & np.isfinite(boxes).all(-1))
+    kept = kept[np.argsort(-scores[kept], kind="stable")][:MOST_BOXES]
+    if not len(kept):
+        return kept
+    corners = boxes[kept]
+    sides = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], -1)
+    chosen = cv2.dnn.NMSBoxes(
+        sides.astype(np.float64).tolist(), scores[kept].astype(float).tolist(), 0.0, iou
+    )
+    return kept[np.asarray(chosen, np.intp).reshape(-1)]

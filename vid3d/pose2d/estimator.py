@@ -1,0 +1,155 @@
+"""The 2D stage behind one interface: images in, people out, whatever network looks."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.manifest import Manifest
+from vid3d.pose2d.models import find_model
+from vid3d.pose2d.people import People
+from vid3d.pose2d.preprocess import Image
+
+BACKENDS = ("auto", "onnx", "mmpose")
+
+Found = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class PoseEstimator(Protocol):
+    """Finds people and their joints in images.
+
+    Attributes:
+        name: for summaries and the meta data of results.
+        joint_set: of the keypoints, "coco17" or "h36m17".
+    """
+
+    name: str
+    joint_set: str
+
+    def __call__(self, images: Sequence[Image]) -> list[People]:
+        """People of each BGR image (H, W, 3) uint8."""
+
+
+class Detector(Protocol):
+    """Finds people: boxes (N, 4) in image pixels and scores (N,) of each image."""
+
+    name: str
+
+    def __call__(self, images: Sequence[Image]) -> list[Found]:
+        """Boxes and scores of each image."""
+
+
+class PoseNetwork(Protocol):
+    """Finds joints in boxes: keypoints (N, 17, 2) and confidence (N, 17) of each image."""
+
+    name: str
+    joint_set: str
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    ) -> list[Found]:
+        """Keypoints and confidence of each image's boxes."""
+
+
+class TopDown:
+    """A detector, then a pose network on the crops of its boxes."""
+
+    def __init__(self, detector: Detector, pose: PoseNetwork) -> None:
+        self.name = f"{detector.name} + {pose.name}"
+        self.joint_set = pose.joint_set
+        self._detector = detector
+        self._pose = pose
+
+    def __call__(self, images: Sequence[Image]) -> list[People]:
+        """People of each BGR image (H, W, 3) uint8."""
+        found = self._detector(images)
+        posed = self._pose(images, [boxes for boxes, _ in found])
+        return [
+            People(boxes, scores, keypoints, confidence)
+            for (boxes, scores), (keypoints, confidence) in zip(found, posed, strict=True)
+        ]
+
+
+def load_estimator(
+    backend: str = "auto",
+    detector: str = "vid3d-person",
+    pose: str = "vid3d-pose",
+    device: str = "auto",
+) -> PoseEstimator:
+    """A detector and a pose network, each by shipped or official name or by path.
+
+    Args:
+        backend: "onnx" or "mmpose" for both networks; "auto": MMPose on a CUDA device, ONNX on
+            the CPU, where the model has the files for it.
+        detector: see `models.find_model`.
+        pose: the same.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        Vid3dError: unknown backend, model or device, or a model without the files it needs.
+    """
+    if backend not in BACKENDS:
+        raise Vid3dError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
+    device = _device(device)
+    return TopDown(_detector(detector, backend, device), _pose(pose, backend, device))
+
+
+def _detector(name: str, backend: str, device: str) -> Detector:
+    preferred = _preferred(backend, device)
+    manifest = find_model(name, "detection", preferred)
+    if _runs_on_onnx(manifest, backend, preferred):
+        from vid3d.pose2d.onnx import OnnxDetector
+
+        return OnnxDetector(manifest, device)
+    from vid3d.pose2d.mmpose import MMDetDetector
+
+    return MMDetDetector(manifest, device)
+
+
+def _pose(name: str, backend: str, device: str) -> PoseNetwork:
+    preferred = _preferred(backend, device)
+    manifest = find_model(name, "pose", preferred)
+    if _runs_on_onnx(manifest, backend, preferred):
+        from vid3d.pose2d.onnx import OnnxPose
+
+        return OnnxPose(manifest, device)
+    from vid3d.pose2d.mmpose import MMPosePose
+
+    return MMPosePose(manifest, device)
+
+
+def _preferred(backend: str, device: str) -> str:
+    """The backend asked for, or for "auto" the one that is quick on the device."""
+    if backend != "auto":
+        return backend
+    from vid3d.pose2d.openmmlab import is_installed
+
+    return "mmpose" if device.startswith("cuda") and is_installed() else "onnx"
+
+
+def _runs_on_onnx(manifest: Manifest, backend: str, preferred: str) -> bool:
+    if backend != "auto":
+        return backend == "onnx"
+    wanted = "onnx" if preferred == "onnx" else "pth"
+    return "onnx" in manifest.files and (wanted == "onnx" or wanted not in manifest.files)
+
+
+def _device(device: str) -> str:
+    """Resolve "auto" and check that the device exists."""
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise Vid3dError(f"unknown device {device!r}: give auto, cpu, cuda or cuda:N") from error
+    if wanted.type != "cuda" or not torch.cuda.is_available():
+        raise Vid3dError(f"device {device!r} is not available here; use --device cpu")
+    if (wanted.index or 0) >= torch.cuda.device_count():
+        raise Vid3dError(f"there is no {device}: {torch.cuda.device_count()} CUDA device(s) here")
+    return device

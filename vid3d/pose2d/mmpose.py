@@ -1,0 +1,208 @@
+"""The mmpose backend: any MMPose top-down network behind any MMDet detector."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.manifest import Manifest
+from vid3d.pose2d.openmmlab import load_checkpoint, prepare
+from vid3d.pose2d.people import JOINTS
+from vid3d.pose2d.preprocess import Image
+
+BATCH = 32
+"""Most crops in one forward pass: bounds memory."""
+
+_JOINT_SETS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}
+
+
+class _Model:
+    """A network built from its config, with its checkpoint and its test pipeline."""
+
+    def __init__(self, manifest: Manifest, device: str, scope: str) -> None:
+        prepare()
+        _register(scope)
+        from mmengine.config import Config
+        from mmengine.dataset import Compose
+        from mmengine.registry import MODELS
+
+        self.name = manifest.name
+        self._scope = scope
+        self._device = torch.device(device)
+        config_path, checkpoint = manifest.file("config"), manifest.file("pth")
+        with _quiet():
+            try:
+                self.config = Config.fromfile(config_path)
+                self._adapt(manifest)
+                with self._in_scope():
+                    self.network = MODELS.build(self.config.model)
+                    self._pipeline = Compose(self._test_pipeline())
+            except Vid3dError:
+                raise
+            except Exception as error:  # a config is code: anything can go wrong in it
+                raise Vid3dError(
+                    f"{config_path} is not a config that this {scope} can build ({error})"
+                ) from error
+        self._load(checkpoint)
+        self.network.to(self._device).eval()
+
+    def _adapt(self, manifest: Manifest) -> None:
+        """Change what a config says for training; the weights come from the checkpoint."""
+        self.config.model.train_cfg = None
+        if "backbone" in self.config.model:
+            self.config.model.backbone.init_cfg = None
+
+    def _test_pipeline(self) -> list[Any]:
+        return list(self.config.test_dataloader.dataset.pipeline)
+
+    def _load(self, checkpoint: Any) -> None:
+        from mmengine.model.utils import revert_sync_batchnorm
+
+        loaded = load_checkpoint(checkpoint)
+        state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+        try:
+            missing = self.network.load_state_dict(state, strict=False).missing_keys
+        except RuntimeError as error:
+            missing = [str(error).splitlines()[-1].strip()]
+        if missing:
+            raise Vid3dError(
+                f"checkpoint {checkpoint} does not fit the config of {self.name} "
+                f"({len(missing)} tensors are missing or differ, the first: {missing[0]})"
+            )
+        self.network = revert_sync_batchnorm(self.network)
+
+    def run(self, items: Sequence[dict[str, Any]]) -> list[Any]:
+        """Predictions (`pred_instances`) for raw pipeline items, in batches."""
+        from mmengine.dataset import pseudo_collate
+
+        results: list[Any] = []
+        half = torch.autocast(self._device.type, torch.float16, enabled=self._device.type == "cuda")
+        with self._in_scope(), torch.inference_mode(), half, _quiet():
+            for start in range(0, len(items), BATCH):
+                batch = [self._pipeline(dict(item)) for item in items[start : start + BATCH]]
+                samples = self.network.test_step(pseudo_collate(batch))
+                results += [sample.pred_instances for sample in samples]
+        return results
+
+    @contextlib.contextmanager
+    def _in_scope(self) -> Iterator[None]:
+        """Names in configs mean this package's; mmpose and mmdet share one process."""
+        from mmengine.registry import DefaultScope
+
+        with DefaultScope.overwrite_default_scope(self._scope):
+            yield
+
+
+class MMDetDetector(_Model):
+    """Person boxes of whole images from an MMDet detector."""
+
+    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+        self._threshold = manifest.score_threshold
+        self._person = int(manifest.decode.get("person_class", 0))
+        super().__init__(manifest, device, "mmdet")
+
+    def _adapt(self, manifest: Manifest) -> None:
+        super()._adapt(manifest)
+        test: Any = self.config.model.get("test_cfg") or {}
+        if "score_thr" in test:  # one-stage: weak boxes need not reach suppression
+            test.score_thr = max(test.score_thr, self._threshold)
+        if manifest.decode and "nms" in test:
+            test.nms.iou_threshold = manifest.iou_threshold
+
+    def _test_pipeline(self) -> list[Any]:
+        from mmdet.utils import get_test_pipeline_cfg
+
+        pipeline = list(get_test_pipeline_cfg(self.config))
+        pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
+        return [step for step in pipeline if "LoadAnnotations" not in str(step["type"])]
+
+    def __call__(
+        self, images: Sequence[Image]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Boxes (N, 4) in image pixels and scores (N,) of each image."""
+        found = self.run([{"img": image, "img_id": i} for i, image in enumerate(images)])
+        return [self._people(*each) for each in zip(found, images, strict=True)]
+
+    def _people(self, found: Any, image: Image) -> tuple[Any, Any]:
+        boxes, scores = found.bboxes.float().cpu().numpy(), found.scores.float().cpu().numpy()
+        kept = (found.labels.cpu().numpy() == self._person) & (scores >= self._threshold)
+        height, width = image.shape[:2]
+        return boxes[kept].clip(0, [width, height, width, height]).astype(np.float32), scores[kept]
+
+
+class MMPosePose(_Model):
+    """Joints of people whose boxes are known from an MMPose top-down network."""
+
+    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+        self._scale = float(manifest.decode.get("confidence_scale", 1.0))
+        super().__init__(manifest, device, "mmpose")
+        self.joint_set = self._joint_set(manifest)
+
+    def _adapt(self, manifest: Manifest) -> None:
+        super()._adapt(manifest)
+        if self.config.model.get("type", "").split(".")[-1] != "TopdownPoseEstimator":
+            raise Vid3dError(
+                f"{self.name} is a {self.config.model.get('type')}, expected a TopdownPoseEstimator"
+            )
+        test = dict(self.config.model.get("test_cfg") or {})
+        # the flip test doubles the time; heat maps are never looked at
+        self.config.model.test_cfg = {**test, "flip_test": False, "output_heatmaps": False}
+
+    def _joint_set(self, manifest: Manifest) -> str:
+        joints = int(self.config.model.head.get("out_channels") or 0)
+        if joints not in _JOINT_SETS:
+            raise Vid3dError(
+                f"{self.name} has {joints} joints; vid3d reads networks of coco17, h36m17, "
+                "halpe26 or wholebody133"
+            )
+        dataset = str(self.config.get("dataset_type", "")).lower()
+        by_config = "h36m" in dataset or "human36m" in dataset
+        return "h36m17" if by_config or manifest.joint_set == "h36m17" else "coco17"
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Keypoints (N, 17, 2) in image pixels and confidence (N, 17) of each image."""
+        items = [
+            {"img": image, "bbox": box[None].astype(np.float32), "bbox_score": np.ones(1, "f4")}
+            for image, of_image in zip(images, boxes, strict=True)
+            for box in of_image
+        ]
+        posed = iter(self.run(items))
+        return [self._collect([next(posed) for _ in of_image]) for of_image in boxes]
+
+    def _collect(self, people: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        keypoints = np.zeros((len(people), JOINTS, 2), np.float32)
+        confidence = np.zeros((len(people), JOINTS), np.float32)
+        for i, person in enumerate(people):
+            keypoints[i] = person.keypoints[0, :JOINTS]
+            confidence[i] = person.keypoint_scores[0, :JOINTS]
+        confidence = np.nan_to_num(confidence * self._scale).clip(0, 1)
+        return keypoints, confidence
+
+
+def _register(scope: str) -> None:
+    """Fill the registries of mmpose or mmdet."""
+    import importlib
+
+    register: Callable[[bool], None]
+    register = importlib.import_module(f"{scope}.utils").register_all_modules
+    register(False)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenMMLab prints notes about itself; users asked for people."""
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

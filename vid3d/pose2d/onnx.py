@@ -1,0 +1,181 @@
+"""The onnx backend: detectors and pose networks on onnxruntime."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d import decode
+from vid3d.pose2d.manifest import InputSpec, Manifest
+from vid3d.pose2d.people import JOINTS
+from vid3d.pose2d.preprocess import Image, crops, to_image, whole_images
+
+BATCH = 32
+"""Most pictures in one run of a network whose batch is free: bounds memory."""
+
+
+class Network:
+    """One ONNX file in a session, run in batches of a size that it takes."""
+
+    def __init__(self, manifest: Manifest, device: str) -> None:
+        if manifest.input is None:
+            raise Vid3dError(f"model {manifest.name} has no onnx file; use --backend mmpose")
+        self.name = manifest.name
+        self.spec: InputSpec = manifest.input
+        self._session = _session(manifest.file("onnx"), device)
+        source = self._session.get_inputs()[0]
+        self._input = source.name
+        self._batch = source.shape[0] if isinstance(source.shape[0], int) else None
+        names = [output.name for output in self._session.get_outputs()]
+        self._outputs = list(manifest.outputs) or names
+        if missing := set(self._outputs) - set(names):
+            raise Vid3dError(
+                f"model {self.name} has no output {missing.pop()!r}, as its manifest says, "
+                f"but {', '.join(names)}"
+            )
+        given = tuple(side if isinstance(side, int) else None for side in source.shape[:0:-1])
+        wanted = (*self.spec.size, 3)
+        if len(given) != 3 or any(g not in (None, w) for g, w in zip(given, wanted, strict=True)):
+            raise Vid3dError(
+                f"model {self.name} takes input {source.shape}, its manifest says 3 channels of "
+                f"{self.spec.size[0]} x {self.spec.size[1]}"
+            )
+
+    def __call__(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
+        """Outputs for pictures (B, 3, H, W), each (B, ...)."""
+        parts = [self._run(chunk) for chunk in self._chunks(pictures)]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def _chunks(self, pictures: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        size = self._batch or BATCH
+        for start in range(0, len(pictures), size):
+            yield pictures[start : start + size]
+
+    def _run(self, chunk: NDArray[np.float32]) -> list[NDArray[np.floating]]:
+        missing = (self._batch or 0) - len(chunk)
+        full = np.pad(chunk, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing > 0 else chunk
+        outputs = self._session.run(self._outputs, {self._input: full})
+        return [output[: len(chunk)] for output in outputs]
+
+    def misfit(self, error: Exception) -> Vid3dError:
+        """The error to raise where outputs are not what the manifest's decoder takes."""
+        return Vid3dError(
+            f"model {self.name}: its outputs {', '.join(self._outputs)} do not fit the decode "
+            f"field of its manifest ({error})"
+        )
+
+
+class OnnxDetector:
+    """Person boxes of whole images."""
+
+    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+        self.name = manifest.name
+        self._manifest = manifest
+        self._network = Network(manifest, device)
+
+    def __call__(
+        self, images: Sequence[Image]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Boxes (N, 4) in image pixels and scores (N,) of each image."""
+        if not images:
+            return []
+        pictures, scales = whole_images(images, self._network.spec)
+        outputs = self._network(pictures)
+        try:
+            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, self._network.spec.size)
+            return [self._people(*each) for each in zip(boxes, scores, scales, images, strict=True)]
+        except (IndexError, ValueError) as error:
+            raise self._network.misfit(error) from error
+
+    def _people(
+        self, boxes: Any, scores: Any, scale: NDArray[np.float32], image: Image
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        kept = decode.suppress(
+            boxes, scores, self._manifest.score_threshold, self._manifest.iou_threshold
+        )
+        height, width = image.shape[:2]
+        corners = boxes[kept] / np.tile(scale, 2)
+        corners = corners.clip(0, [width, height, width, height])
+        return corners.astype(np.float32), scores[kept].clip(0, 1).astype(np.float32)
+
+
+class OnnxPose:
+    """Joints of people whose boxes are known."""
+
+    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+        self.name = manifest.name
+        self.joint_set = "h36m17" if manifest.joint_set == "h36m17" else "coco17"
+        self._decode = dict(manifest.decode)
+        self._network = Network(manifest, device)
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Keypoints (N, 17, 2) in image pixels and confidence (N, 17) of each image."""
+        counts = [len(each) for each in boxes]
+        if not sum(counts):
+            return [(np.zeros((0, JOINTS, 2), np.float32), np.zeros((0, JOINTS), np.float32))
+                    for _ in counts]  # fmt: skip
+        cut = [
+            crops(image, each, self._network.spec)
+            for image, each in zip(images, boxes, strict=True)
+        ]
+        pictures, maps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        outputs = self._network(pictures)
+        try:
+            points, scores = self._joints(outputs)
+        except (IndexError, ValueError) as error:
+            raise self._network.misfit(error) from error
+        keypoints = to_image(points[:, :JOINTS], maps)
+        confidence = scores[:, :JOINTS].clip(0, 1).astype(np.float32)
+        ends = np.cumsum(counts)[:-1]
+        return list(zip(np.split(keypoints, ends), np.split(confidence, ends), strict=True))
+
+    def _joints(self, outputs: Sequence[Any]) -> tuple[Any, Any]:
+        options = self._decode
+        if options["kind"] == "simcc":
+            points, scores = decode.simcc(outputs[0], outputs[1], options["split_ratio"])
+        else:
+            size = self._network.spec.size
+            points, scores = decode.heatmap(outputs[0], size, options["dark"], options["blur"])
+        if points.shape[1] < JOINTS:
+            raise ValueError(f"{points.shape[1]} joints, at least {JOINTS} are needed")
+        return points, scores * options["confidence_scale"]
+
+
+def signature(path: Path) -> tuple[list[int] | None, list[str]]:
+    """Input size [width, height] (None where it is free) and output names of an ONNX file.
+
+    Raises:
+        Vid3dError: it is not an ONNX model.
+    """
+    session = _session(path, "cpu")
+    shape = session.get_inputs()[0].shape
+    size = [shape[3], shape[2]] if len(shape) == 4 else []
+    fixed = size and all(isinstance(side, int) for side in size)
+    return size if fixed else None, [output.name for output in session.get_outputs()]
+
+
+def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.inter_op_num_threads = 1
+    # threads that spin while they wait steal time from decoding and drawing
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    if (
+        device.startswith("cuda")
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    ):
+        providers.insert(0, "CUDAExecutionProvider")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors share no base class
+        reason = str(error).strip().splitlines()[0][:200]
+        raise Vid3dError(f"{path} is not an ONNX model that can be run ({reason})") from error

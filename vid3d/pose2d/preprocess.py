@@ -1,0 +1,90 @@
+"""From images and boxes to a network's input, after the manifest's `InputSpec`."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.pose2d.manifest import InputSpec
+
+CROP_PADDING = 1.25
+"""How much larger than the box the crop of a pose network is, as in MMPose."""
+
+_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+
+Image = NDArray[np.uint8]
+
+
+def whole_images(
+    images: Sequence[Image], spec: InputSpec
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fit whole images into the input.
+
+    Returns:
+        (B, 3, H, W) input, and (B, 2) scale: input pixels per image pixel along x and y.
+    """
+    width, height = spec.size
+    canvas = np.full((len(images), height, width, 3), spec.pad, np.uint8)
+    scales = np.empty((len(images), 2), np.float32)
+    for i, image in enumerate(images):
+        rows, columns = image.shape[:2]
+        w, h = width, height
+        if spec.resize == "letterbox":
+            scale = min(width / columns, height / rows)
+            # the rounding of mmcv.rescale_size, so that both backends see the same picture
+            w, h = max(1, int(columns * scale + 0.5)), max(1, int(rows * scale + 0.5))
+        canvas[i, :h, :w] = cv2.resize(
+            image, (w, h), interpolation=_INTERPOLATION[spec.interpolation]
+        )
+        scales[i] = w / columns, h / rows
+    return normalise(canvas, spec), scales
+
+
+def crops(
+    image: Image, boxes: NDArray[np.floating], spec: InputSpec
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Cut the people in `boxes` (N, 4) out of one image.
+
+    A box is widened to the shape of the input and enlarged by `CROP_PADDING`.
+
+    Returns:
+        (N, 3, H, W) input, and (N, 2, 3) affine maps from image to crop pixels.
+    """
+    maps = crop_maps(boxes, spec.size)
+    width, height = spec.size
+    flags = _INTERPOLATION[spec.interpolation]
+    canvas = np.empty((len(boxes), height, width, 3), np.uint8)
+    border = (spec.pad,) * 3
+    for i, matrix in enumerate(maps):
+        canvas[i] = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderValue=border)
+    return normalise(canvas, spec), maps
+
+
+def crop_maps(boxes: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Affine maps (N, 2, 3) from image to crop pixels for boxes (N, 4); see `crops`."""
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
+    scale = 1 / (CROP_PADDING * (sides / size).max(1))
+    maps = np.zeros((len(boxes), 2, 3))
+    maps[:, 0, 0] = maps[:, 1, 1] = scale
+    maps[:, :, 2] = np.asarray(size) / 2 - centre * scale[:, None]
+    return maps
+
+
+def to_image(points: NDArray[np.floating], maps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Carry points (N, K, 2) in crop pixels back to the image by the inverse of `maps`."""
+    scale = maps[:, None, [0, 1], [0, 1]]
+    return ((points - maps[:, None, :, 2]) / scale).astype(np.float32)
+
+
+def normalise(pictures: Image, spec: InputSpec) -> NDArray[np.float32]:
+    """BGR pictures (B, H, W, 3) as the network's input (B, 3, H, W)."""
+    if spec.channels == "rgb":
+        pictures = pictures[..., ::-1]
+    planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float32)
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (spec.mean, spec.std))
+    planes -= mean
+    planes /= std
+    return planes
