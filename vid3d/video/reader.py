@@ -1,0 +1,278 @@
+"""Reading video with PyAV: upright frames with their true timestamps, one at a time.
+
+Memory does not grow with the length of the video, and a frame is converted to BGR only when its
+image is asked for.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from vid3d.errors import Vid3dError
+from vid3d.video.clock import Clock
+from vid3d.video.frame import Display, Frame, Size
+
+FALLBACK_FPS = 25.0
+SAME_TIME = 5e-4
+"""Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
+SEEK_MARGINS = (0.5, 5.0, 30.0)
+"""Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        path: the file.
+        width, height: pixels as displayed: turned upright, pixels made square.
+        fps: average frames per second; single frames may be farther apart.
+        frames: number of frames by the container's count or duration: an estimate, or None.
+        duration: seconds, or None where the container does not say.
+        codec: ffmpeg's name of the codec.
+        rotation: degrees clockwise by which stored frames are turned: 0, 90, 180 or 270.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frames: int | None
+    duration: float | None
+    codec: str
+    rotation: int
+
+    @property
+    def size(self) -> Size:
+        """Width and height as displayed."""
+        return self.width, self.height
+
+
+class VideoReader:
+    """Frames of a video between two times, in order, once.
+
+    Args:
+        path: a file that ffmpeg reads.
+        start, end: seconds since the first frame, both included; None for the beginning and end.
+
+    Attributes:
+        info: what the whole file says of itself.
+        truncated: after the last frame, a warning if the video broke off early or parts of it
+            could not be decoded; else None.
+
+    Raises:
+        Vid3dError: no such file, a folder, empty, not a video, no picture in it, or a bad interval.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], start: float | None = None, end: float | None = None
+    ):
+        self.start, self.end = start or 0.0, math.inf if end is None else end
+        if not 0 <= self.start <= self.end:
+            raise Vid3dError(f"start {start} and end {end} of {path}: need 0 <= start <= end")
+        self.truncated: str | None = None
+        self._path = Path(path)
+        self._break: str | None = None
+        self._damaged = 0
+        self._last_end = 0.0
+        self._container, self._stream = _open(self._path)
+        self._frames = self._decode()
+        first = next(self._frames, None)
+        if first is None:
+            self.close()
+            raise Vid3dError(f"{path} has no frame that can be decoded: the file is damaged")
+        self._frames = chain([first], self._frames)
+        self._display = Display.of(first, self._stream.sample_aspect_ratio)
+        self.info = self._describe()
+        self._clock = Clock(1 / self.info.fps)
+        self._clock.read(_stamp(first))  # time zero is the first frame, wherever reading starts
+        self._clock.last = None
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    @property
+    def expected_frames(self) -> int | None:
+        """About how many frames iteration will give, or None where nobody knows."""
+        if self.info.frames is None or self.info.duration is None:
+            return self.info.frames
+        seconds = min(self.end, self.info.duration) - self.start
+        return max(1, min(self.info.frames, round(seconds * self.info.fps)))
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        for decoded in self._from_start():
+            time = self._clock.read(_stamp(decoded))
+            if time > self.end + SAME_TIME:
+                break
+            self._last_end = time + float((decoded.duration or 0) * (decoded.time_base or 0))
+            if time >= self.start - SAME_TIME:
+                yield Frame(index, time, decoded, self._display)
+                index += 1
+        self.truncated = self._warning()
+        if index == 0:
+            raise Vid3dError(
+                f"{self._path} has no frame between {self.start:g} and {self.end:g} s: "
+                f"its last frame is at {self._clock.last or 0.0:.2f} s"
+            )
+
+    def _from_start(self) -> Iterator[av.VideoFrame]:
+        """Decoded frames from `start` or a little before it; from the beginning if need be."""
+        margins = [margin for margin in SEEK_MARGINS if margin < self.start]
+        if not margins or self._clock.stamp_at(0) is None:
+            return self._frames
+        for margin in margins:
+            stamp = self._clock.stamp_at(self.start - margin)
+            try:
+                self._container.seek(int(stamp / self._stream.time_base), stream=self._stream)
+            except (av.FFmpegError, ValueError):
+                break
+            frames = self._decode()
+            first = next(frames, None)
+            if first is not None and _stamp(first) is not None:
+                if self._clock.read(_stamp(first)) <= self.start:
+                    self._clock.last = None
+                    return chain([first], frames)
+                self._clock.last = None
+        self.close()
+        self._container, self._stream = _open(self._path)
+        return self._decode()
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """Decoded frames; damaged packets are skipped, a break in the file ends it."""
+        seen = False
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt and seen:
+                    self._damaged += 1
+                    continue
+                for frame in self._frames_of(packet):
+                    seen = True
+                    yield frame
+        except av.FFmpegError as error:
+            self._break = error.strerror
+
+    def _frames_of(self, packet: av.Packet) -> list[Any]:
+        try:
+            return packet.decode()
+        except av.FFmpegError:
+            self._damaged += 1
+            return []
+
+    def _warning(self) -> str | None:
+        last = self._clock.last or 0.0
+        if self._break:
+            return f"{self._path.name} breaks off at {last:.2f} s ({self._break})"
+        promised = min(self.info.duration or 0.0, self.end)
+        if max(self._last_end, last) + max(0.25, 3 / self.info.fps) < promised:
+            return (
+                f"{self._path.name} breaks off at {last:.2f} s of {promised:.2f} s: "
+                "the file is cut off or damaged"
+            )
+        if self._damaged:
+            return f"{self._path.name}: damaged packets were skipped ({self._damaged})"
+        return None
+
+    def _describe(self) -> VideoInfo:
+        stream = self._stream
+        rates = (stream.average_rate, stream.guessed_rate)
+        fps = next((float(rate) for rate in rates if rate and 0 < rate <= 1000), FALLBACK_FPS)
+        duration = _duration(self._container, stream)
+        frames = stream.frames or (None if duration is None else max(1, round(duration * fps)))
+        width, height = self._display.displayed_size
+        return VideoInfo(
+            path=self._path,
+            width=width,
+            height=height,
+            fps=fps,
+            frames=frames,
+            duration=duration,
+            codec=stream.codec_context.name,
+            rotation=self._display.rotation,
+        )
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """What a video file says of itself; decodes one frame.
+
+    Raises:
+        Vid3dError: as for `VideoReader`.
+    """
+    with VideoReader(path) as reader:
+        return reader.info
+
+
+def _stamp(frame: av.VideoFrame) -> Fraction | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base
+
+
+def _duration(container: Any, stream: Any) -> float | None:
+    """Seconds of the video stream; Matroska states them in a tag 'HH:MM:SS.fraction'."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        alone = len(container.streams) == 1
+        return container.duration / av.time_base if container.duration and alone else None
+
+
+def _open(path: Path) -> tuple[Any, Any]:
+    """Container and video stream of a file, checked in the order in which users err."""
+    if not path.exists():
+        raise Vid3dError(f"no such file: {path}; check the spelling")
+    if path.is_dir():
+        raise Vid3dError(f"{path} is a folder; give a video file (folders: vid3d batch)")
+    if path.stat().st_size == 0:
+        raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
+    try:
+        container = av.open(f"file:{path}")  # the prefix lets names with a colon be names
+    except (av.FFmpegError, OSError) as error:
+        raise Vid3dError(
+            f"cannot read {path} as a video ({error.strerror}): it is of another kind, "
+            "or was cut off before its index was written; give a video that plays"
+        ) from error
+    try:
+        return container, _video_stream(container, path)
+    except Vid3dError:
+        container.close()
+        raise
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
+        raise Vid3dError(f"{path} has no video, only {kinds or 'pictures'}; give a video file")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if stream.codec_context is None:
+        raise Vid3dError(f"{path} uses a codec that cannot be decoded; convert it to H.264 first")
+    if stream.codec_context.name == "ansi":  # ffmpeg draws any text file as a terminal
+        raise Vid3dError(f"{path} is a text file; give a video file")
+    stream.thread_type = "AUTO"
+    return stream
