@@ -1,13 +1,11 @@
 """A short card of any file that vid3d reads or writes."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vid3d.errors import Vid3dError
-from vid3d.weights import find_model, shipped_models
+from vid3d.weights import check_model, find_model, read_manifest, shipped_models
 
 Card = list[tuple[str, str]]
 
@@ -29,7 +27,7 @@ def describe(target: str) -> Card:
         if target in shipped_models():
             return describe_model(find_model(target))
         raise Vid3dError(f"no such file: {target}, nor a shipped model of that name")
-    if path.is_dir() or path.name == "manifest.json":
+    if path.is_dir():
         return describe_model(path)
     if path.suffix == ".safetensors":
         return describe_lifter(path)
@@ -112,13 +110,12 @@ def describe_keypoints(path: Path) -> Card:
     ]
 
 
-def describe_model(path: Path) -> Card:
-    """Manifest of a model, and whether its files are whole."""
-    manifest = _manifest(path)
-    folder = path if path.is_dir() else path.parent
-    card = [("model", str(manifest.get("name", path.name))), ("task", str(manifest.get("task")))]
-    for kind, entry in manifest.get("files", {}).items():
-        card.append((kind, _file_state(folder / entry["path"], entry.get("sha256"))))
+def describe_model(folder: Path) -> Card:
+    """Manifest of a model's folder, whose files must be whole."""
+    manifest = read_manifest(folder)
+    card = [("model", str(manifest.get("name", folder.name))), ("task", str(manifest.get("task")))]
+    for path in check_model(folder):
+        card.append((path.suffix[1:], f"{path.name}, {path.stat().st_size / 1e6:.2f} MB, whole"))
     for key in ("licence", "about"):
         if key in manifest:
             card.append((key, str(manifest[key])))
@@ -145,28 +142,3 @@ def _is_pairs(path: Path) -> bool:
             return any(name.endswith("/keypoints2d") for name in arrays.files)
     except (OSError, ValueError, AttributeError) as error:
         raise Vid3dError(f"{path} is not an npz file ({error})") from error
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json" if path.is_dir() else path
-    try:
-        manifest = json.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise Vid3dError(f"{path} is a folder without manifest.json: not a model") from error
-    except (OSError, ValueError) as error:
-        raise Vid3dError(f"{file} is not a manifest ({error})") from error
-    if not isinstance(manifest, dict):
-        raise Vid3dError(f"{file} is not a manifest (not a JSON object)")
-    return manifest
-
-
-def _file_state(path: Path, digest: str | None) -> str:
-    from vid3d.files import sha256_of
-
-    if not path.is_file():
-        return f"{path.name}: missing"
-    size = f"{path.stat().st_size / 1e6:.2f} MB"
-    if digest is None:
-        return f"{path.name}, {size}, no checksum stated"
-    state = "checksum right" if sha256_of(path) == digest else "DAMAGED: checksum differs"
-    return f"{path.name}, {size}, {state}"

@@ -1,8 +1,11 @@
 """Where weights lie: those that ship with vid3d, and folders that users name."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from vid3d.errors import Vid3dError
+from vid3d.files import sha256_of
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -44,3 +47,38 @@ def find_model(name: str) -> Path:
         f"unknown model {name!r}: neither a path nor one of {', '.join(shipped_models())}; "
         "see `vid3d models list`"
     )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a model's folder as it stands in the file.
+
+    Raises:
+        Vid3dError: there is none, or it is no JSON object.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Vid3dError(f"{folder} is a folder without manifest.json: not a model") from error
+    except (OSError, ValueError) as error:
+        raise Vid3dError(f"{path} is not a manifest ({error})") from error
+    if not isinstance(manifest, dict):
+        raise Vid3dError(f"{path} is not a manifest: not a JSON object")
+    return manifest
+
+
+def check_model(folder: Path) -> list[Path]:
+    """The files that a model's manifest names, once all are there and have their checksums.
+
+    Raises:
+        Vid3dError: a file is missing or damaged.
+    """
+    paths = []
+    for entry in read_manifest(folder).get("files", {}).values():
+        path = folder / entry["path"]
+        if not path.is_file():
+            raise Vid3dError(f"{path} is missing, though its manifest names it; reinstall vid3d")
+        if entry.get("sha256") not in (None, sha256_of(path)):
+            raise Vid3dError(f"{path} is damaged: not the manifest's SHA-256; reinstall vid3d")
+        paths.append(path)
+    return paths

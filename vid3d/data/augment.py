@@ -1,0 +1,67 @@
+"""Changes of recorded motion that leave it human: mirror and bone lengths."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vid3d.skeleton import H36M17
+
+
+@dataclass(frozen=True)
+class BodyRanges:
+    """How far bodies are changed.
+
+    Attributes:
+        stature: deviation of the logarithm of the body's size.
+        child: share of bodies made child-sized (0.6 to 0.85).
+        bone: deviation of the logarithm of single bones, the same left and right.
+        trunk: deviation of the logarithm of trunk, neck and head bones and of the girdles.
+    """
+
+    stature: float = 0.05
+    child: float = 0.08
+    bone: float = 0.07
+    trunk: float = 0.05
+
+
+def mirror(joints: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the chosen (B,) windows (B, F, 17, 3) in the plane x = 0."""
+    flipped = joints[:, :, H36M17.flip] * torch.tensor([-1.0, 1.0, 1.0])
+    return torch.where(chosen.view(-1, 1, 1, 1), flipped, joints)
+
+
+def resize_bones(joints: Tensor, factors: Tensor) -> Tensor:
+    """Scale every bone (B, 16) of windows (B, F, 17, 3), children moving along.
+
+    The root's path is scaled by the legs' factor, so that steps still fit the legs.
+    """
+    legs = [child - 1 for child in H36M17.indices(["left_knee", "left_ankle"])]
+    stride = factors[:, legs].mean(1).view(-1, 1, 1)
+    placed: dict[int, Tensor] = {0: joints[:, :, 0] * stride}
+    for bone, (parent, child) in enumerate(H36M17.bones):
+        vector = joints[:, :, child] - joints[:, :, parent]
+        placed[child] = placed[parent] + vector * factors[:, bone].view(-1, 1, 1)
+    return torch.stack([placed[i] for i in range(len(H36M17))], 2)
+
+
+def bone_factors(batch: int, ranges: BodyRanges, generator: torch.Generator) -> Tensor:
+    """Random factors (B, 16) of the bones of `batch` bodies, the same left and right."""
+
+    def randn(*size: int) -> Tensor:
+        return torch.randn(size, generator=generator)
+
+    stature = torch.exp(ranges.stature * randn(batch, 1))
+    child = torch.rand(batch, 1, generator=generator) < ranges.child
+    small = 0.6 + 0.25 * torch.rand(batch, 1, generator=generator)
+    stature = torch.where(child, small, stature)
+    trunk = {"right_hip", "left_hip", "spine", "thorax", "nose", "head", "left_shoulder",
+             "right_shoulder"}  # fmt: skip
+    deviation = torch.tensor(
+        [ranges.trunk if joint in trunk else ranges.bone for joint in H36M17.joints[1:]]
+    )
+    factors = torch.exp(deviation * randn(batch, 16))
+    for left, right in H36M17.bone_pairs:
+        factors[:, right] = factors[:, left]
+    return stature * factors
+

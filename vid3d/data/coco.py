@@ -1,0 +1,136 @@
+"""COCO keypoints from h36m17 joints, by offsets measured on posable bodies.
+
+A detector's keypoints are not h36m17 joints: the face has none, shoulders lie higher and further
+in, ankles higher. On posed bodies both sets are known; their differences, in frames that the
+h36m17 joints themselves define and in units of the trunk, make a small table
+(`coco_offsets.json`), from which training pairs come without meshes.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vid3d.files import atomic_path
+from vid3d.skeleton import COCO17, H36M17
+
+TABLE = Path(__file__).with_name("coco_offsets.json")
+
+_FACE = 5
+"""The first five COCO keypoints are carried by the head."""
+
+ORIGINS = [H36M17.index("nose")] * _FACE + H36M17.indices(COCO17.joints[_FACE:])
+"""The h36m17 joint that each COCO keypoint is an offset from."""
+
+
+def _unit(v: Tensor) -> Tensor:
+    return v / v.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+
+
+def _frame(left: Tensor, up: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) whose columns are up orthogonalised left, up and forward."""
+    up = _unit(up)
+    left = _unit(left - (left * up).sum(-1, keepdim=True) * up)
+    return torch.stack([left, up, torch.linalg.cross(left, up)], -1)
+
+
+def local_frames(joints: Tensor) -> Tensor:
+    """Frame (..., 17, 3, 3) that carries each COCO keypoint, from h36m17 joints (..., 17, 3).
+
+    Columns: to the person's left, up along the carrying bone, forward. Face: the axis from the
+    neck joint to the head, turned as the shoulders and hips are. Arms and shoulders: the chest.
+    Hips: the pelvis. Knees and ankles: the shin's axis, turned as the hips are.
+    """
+
+    def at(name: str) -> Tensor:
+        return joints[..., H36M17.index(name), :]
+
+    hips, shoulders = at("left_hip") - at("right_hip"), at("left_shoulder") - at("right_shoulder")
+    across = 0.75 * _unit(shoulders) + 0.25 * _unit(hips)
+    head = _frame(across, at("head") - at("nose"))
+    chest = _frame(across, at("thorax") - at("spine"))
+    pelvis = _frame(hips, at("spine") - at("pelvis"))
+    shins = {s: _frame(hips, at(f"{s}_knee") - at(f"{s}_ankle")) for s in ("left", "right")}
+    frames = [head] * _FACE
+    for name in COCO17.joints[_FACE:]:
+        side, kind = name.split("_")
+        frames.append({"hip": pelvis, "knee": shins[side], "ankle": shins[side]}.get(kind, chest))
+    return torch.stack(frames, -3)
+
+
+def trunk_length(joints: Tensor) -> Tensor:
+    """Distance (...,) from pelvis to thorax of h36m17 joints (..., 17, 3)."""
+    return (joints[..., H36M17.index("thorax"), :] - joints[..., 0, :]).norm(dim=-1)
+
+
+def measure_offsets(joints: Tensor, keypoints: Tensor) -> Tensor:
+    """Offsets (F, 17, 3) of COCO keypoints from h36m17 joints, trunks, in `local_frames`."""
+    moved = keypoints - joints[:, ORIGINS]
+    local = (local_frames(joints).transpose(-1, -2) @ moved[..., None])[..., 0]
+    return local / trunk_length(joints).median()
+
+
+def coco_from_h36m(joints: Tensor, offsets: Tensor, head_turn: Tensor | None = None) -> Tensor:
+    """COCO keypoints (..., 17, 3) of h36m17 joints (..., F, 17, 3).
+
+    Args:
+        joints: metres, any frame whose axes form a right-handed system.
+        offsets: (..., 17, 3) one person's offsets, in trunks.
+        head_turn: (..., F, 3, 3) rotation of the face in the head's frame; None for none.
+    """
+    frames = local_frames(joints)
+    if head_turn is not None:
+        turned = frames[..., :_FACE, :, :] @ head_turn[..., None, :, :]
+        frames = torch.cat([turned, frames[..., _FACE:, :, :]], -3)
+    trunk = trunk_length(joints).mean(-1)[..., None, None]
+    local = (offsets * trunk)[..., None, :, :, None]
+    return joints[..., ORIGINS, :] + (frames @ local)[..., 0]
+
+
+def load_offsets(path: str | Path = TABLE) -> tuple[Tensor, Tensor]:
+    """Mean offsets (bodies, 17, 3) and their deviation over poses (17, 3), in trunks."""
+    table: dict[str, Any] = json.loads(Path(path).read_text())
+    return torch.tensor(list(table["bodies"].values())), torch.tensor(table["deviation"])
+
+
+def build_table(
+    library: Any, clips: list[np.ndarray], skipped: tuple[str, ...], path: str | Path = TABLE
+) -> None:
+    """Measure every body of a library on motion clips (F, 17, 3), z up, and write the table.
+
+    Args:
+        library: of `vid3d.data.bodies.load_library`.
+        clips: motions to pose the bodies with.
+        skipped: names of bodies to leave out.
+        path: the table's file.
+    """
+    from vid3d.data.bodies import coco_keypoints, rig_joints
+
+    means, deviations = {}, []
+    for name in library.names:
+        if name in skipped:
+            continue
+        measured = []
+        for clip in clips:
+            R, root = library[name].pose_from_h36m17(clip)
+            pair = [
+                torch.from_numpy(make(library[name], R, root))
+                for make in (rig_joints, coco_keypoints)
+            ]
+            measured.append(measure_offsets(*pair))
+        offsets = torch.cat(measured)
+        means[name] = [[round(v, 4) for v in row] for row in offsets.median(0).values.tolist()]
+        deviations.append(offsets.std(0))
+    table = {
+        "about": "COCO-17 offsets from h36m17 joints in trunks; axes left, up, forward",
+        "joints": list(COCO17.joints),
+        "bodies": means,
+        "deviation": [
+            [round(v, 4) for v in row] for row in torch.stack(deviations).mean(0).tolist()
+        ],
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(table, indent=1) + "\n")

@@ -1,0 +1,88 @@
+"""Reader of compact motion-capture files: 17 Human3.6M joints, metres, z up, 50 Hz.
+
+A file is an npz of `lo` and `hi` (51, N) uint8: the low and high bytes of zigzag-coded
+differences between successive frames, in multiples of `unit` metres; `offsets` (C + 1,) separates
+the clips, named by `clips`, `actors` and `descs`. Differences run on across clips, modulo 2^16.
+"""
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+
+MOCAP_FPS = 50.0
+DEV_ACTORS = ("hdm05_tr", "cmu_s35", "cmu_s86")
+"""Actors taken out of training: every choice is made on them."""
+
+
+@dataclass(frozen=True)
+class MotionClip:
+    """One recorded motion.
+
+    Attributes:
+        name: of the clip.
+        actor: who moves.
+        description: what they do.
+        joints: (F, 17, 3) float32 h36m17 joints, metres, z up, 50 Hz.
+    """
+
+    name: str
+    actor: str
+    description: str
+    joints: NDArray[np.float32]
+
+
+def read_mocap(path: str | Path) -> list[MotionClip]:
+    """All clips of a compact motion-capture file.
+
+    Raises:
+        Vid3dError: no such file, or not of this format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            low, high = arrays["lo"].T.astype(np.uint16), arrays["hi"].T.astype(np.uint16)
+            unit, offsets = float(arrays["unit"]), arrays["offsets"]
+            labels = [arrays[key].tolist() for key in ("clips", "actors", "descs")]
+    except OSError as error:
+        raise Vid3dError(f"cannot read motion file {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise Vid3dError(f"{path} is not a compact motion-capture file ({error})") from error
+    code = low | (high << 8)
+    differences = (code >> 1) ^ (0 - (code & 1)).astype(np.uint16)  # zigzag: 0, -1, 1, -2, ...
+    positions = np.cumsum(differences.view(np.int16), axis=0, dtype=np.int16)
+    joints = positions.reshape(-1, 17, 3).astype(np.float32) * np.float32(unit)
+    return [
+        MotionClip(str(name), str(actor), str(text), joints[start:end])
+        for name, actor, text, start, end in zip(*labels, offsets[:-1], offsets[1:], strict=True)
+    ]
+
+
+def motion_files(
+    folders: Iterable[str | Path], files: Sequence[str], skipped: Sequence[str] = ()
+) -> list[Path]:
+    """Paths of the named motion files, looked for in several folders.
+
+    Args:
+        folders: where to look, in this order.
+        files: names of files, without `.npz`.
+        skipped: names to leave out (for a run without HDM05, say).
+
+    Raises:
+        Vid3dError: a file is in none of the folders.
+    """
+    folders = [Path(folder) for folder in folders]
+    found = []
+    for name in files:
+        if name in skipped:
+            continue
+        paths = [folder / f"{name}.npz" for folder in folders if (folder / f"{name}.npz").is_file()]
+        if not paths:
+            places = ", ".join(str(folder) for folder in folders) or "no folder given"
+            raise Vid3dError(f"no motion file {name}.npz in {places}: name its folder with --data")
+        found.append(paths[0])
+    return found

@@ -1,0 +1,187 @@
+"""The encoder: looks in, a dense window of 3D out, in one pass.
+
+Features:
+- spatial attention over the 17 joints, on looks only (never on empty tokens);
+- looks and output moments are one sequence of tokens with times in seconds (rotary, RoFormer,
+  Su et al. 2021, with seconds in place of positions), so any stride and irregular looks are one
+  case; output moments begin as a learned upsampling token plus the interpolated looks;
+- deferred attention (Uplift and Upsample, Einfalt et al. 2023): in the first temporal block all
+  tokens attend to looks only;
+- sequence to sequence: every output moment of the window from one pass.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vid3d.lifter.canonical import (
+    JOINT_FEATURES,
+    JOINT_SETS,
+    LOOK_FEATURES,
+    Canonical,
+    Looks,
+    interpolation,
+)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the encoder.
+
+    Attributes:
+        joint_width: of a joint's token in the spatial blocks.
+        spatial_blocks: how many.
+        width: of a moment's token in the temporal blocks.
+        blocks: temporal blocks, the first one deferred.
+        heads: attention heads of a temporal block.
+        ratio: hidden width of an MLP over its token's width.
+    """
+
+    joint_width: int = 40
+    spatial_blocks: int = 2
+    width: int = 256
+    blocks: int = 4
+    heads: int = 8
+    ratio: int = 2
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder says about G output moments, canonical frame.
+
+    Attributes:
+        features: (B, G, width), the condition of the diffusion head.
+        joints: (B, G, 17, 3) h36m17 relative to the pelvis, metres.
+        coco: (B, G, 17, 3) coco17 keypoints relative to the pelvis, metres.
+        root: (B, G, 3) root's slopes x/z and y/z in scales, log of depth times scale.
+        contacts: (B, G, 2) logits, left and right foot.
+    """
+
+    features: Tensor
+    joints: Tensor
+    coco: Tensor
+    root: Tensor
+    contacts: Tensor
+
+
+def rotary(times: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, width / 2) of times (B, T) in seconds; periods 0.16 to 20 s."""
+    periods = torch.logspace(-0.8, 1.3, width // 2, device=times.device)
+    angles = 2 * torch.pi * times[:, None, :, None] / periods
+    return angles.cos(), angles.sin()
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with optional rotary times."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, turn: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Attend over x (B, T, C); mask (B, 1, 1, T) bool, True for keys that count."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if turn is not None:
+            q, k = _turn(q, *turn), _turn(k, *turn)
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.proj(y.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width)
+        )
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, turn: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """x (B, T, C) to (B, T, C)."""
+        x = x + self.attention(self.norm1(x), mask, turn)
+        return x + self.mlp(self.norm2(x))
+
+
+class Encoder(nn.Module):
+    """From canonical looks to features and 3D at every output moment."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        joint, width = config.joint_width, config.width
+        self.joint_in = nn.Linear(JOINT_FEATURES, joint)
+        self.joint_embedding = nn.Parameter(torch.zeros(len(JOINT_SETS), 17, joint))
+        self.spatial = nn.ModuleList(
+            Block(joint, 4, config.ratio) for _ in range(config.spatial_blocks)
+        )
+        self.look_in = nn.Linear(17 * joint + LOOK_FEATURES, width)
+        self.moment = nn.Parameter(torch.zeros(width))
+        self.gap_in = nn.Linear(4, width)
+        self.temporal = nn.ModuleList(
+            Block(width, config.heads, config.ratio) for _ in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, 2 * 51 + 3 + 2)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Linear layers truncated normal 0.02 with zero bias, embeddings normal 0.02."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.joint_in.weight)
+        nn.init.xavier_uniform_(self.look_in.weight)
+        for embedding in (self.joint_embedding, self.moment):
+            nn.init.normal_(embedding, std=0.02)
+
+    def forward(self, canonical: Canonical, looks: Looks, at: Tensor, valid: Tensor) -> Encoded:
+        """Encode windows of looks for the moments `at` (B, G), `valid` (B, G) of which count."""
+        seen = self._embed_looks(canonical, looks)
+        weights, gaps = interpolation(looks.times, looks.valid, at)
+        between = torch.cat([gaps, torch.exp(-4 * gaps)], -1)
+        moments = weights @ seen + self.moment + self.gap_in(between)
+        x = torch.cat([seen, moments], 1)
+        turn = rotary(torch.cat([looks.times, at], 1), x.shape[-1] // self.config.heads)
+        anything = looks.valid | ~looks.valid.any(1, keepdim=True)  # never an empty row
+        keys = torch.cat([anything, valid], 1)[:, None, None]
+        deferred = torch.cat([anything, torch.zeros_like(valid)], 1)[:, None, None]
+        for index, block in enumerate(self.temporal):
+            x = block(x, deferred if index == 0 else keys, turn)
+        features = self.norm(x[:, looks.times.shape[1] :])
+        joints, coco, root, contacts = self.head(features).split([51, 51, 3, 2], -1)
+        joints = joints.unflatten(-1, (17, 3))
+        return Encoded(
+            features=features,
+            joints=joints - joints[:, :, :1],
+            coco=coco.unflatten(-1, (17, 3)),
+            root=root + root.new_tensor([0.0, 0.0, -0.8]),
+            contacts=contacts,
+        )
+
+    def _embed_looks(self, canonical: Canonical, looks: Looks) -> Tensor:
+        """Tokens (B, K, width); spatial attention runs on valid looks only."""
+        joints = self.joint_in(canonical.joints) + self.joint_embedding[looks.joint_set][:, None]
+        x = joints[looks.valid]  # (N, 17, joint_width)
+        for block in self.spatial:
+            x = block(x)
+        tokens = self.look_in(torch.cat([x.flatten(1), canonical.looks[looks.valid]], -1))
+        seen = tokens.new_zeros(*looks.valid.shape, tokens.shape[-1])
+        seen[looks.valid] = tokens
+        return seen
