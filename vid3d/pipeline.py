@@ -29,6 +29,8 @@ from vid3d.pose2d.people import Look
 from vid3d.skeleton import H36M17
 from vid3d.tracking import Track, presence, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride, looks
+from vid3d.video.prefetch import prefetch
+from vid3d.weights import find_model
 
 T = TypeVar("T")
 
@@ -146,6 +148,7 @@ class Pipeline:
     """The stages with their networks loaded once, for any number of clips."""
 
     def __init__(self, options: LiftOptions, monitor: Monitor | None = None) -> None:
+        find_model(options.model)  # an unknown name fails before anything long begins
         self.options = options
         self.monitor = monitor or Monitor()
 
@@ -187,19 +190,19 @@ class Pipeline:
         """Decode a video once, looking for people on keyframes only."""
         options, timestamps, seen = self.options, [], []
         with VideoReader(path, options.start, options.end) as reader:
-            info = reader.info
+            info, estimator = reader.info, self.estimator
             stride = options.stride or default_stride(info.fps)
             with self.monitor.stage("2D on keyframes", info.frames) as advance:
 
                 def keyframes() -> Iterator[tuple[int, Frame]]:
-                    for number, (frame, is_look) in enumerate(looks(reader, stride)):
+                    for number, (frame, is_look) in enumerate(looks(prefetch(reader), stride)):
                         timestamps.append(frame.time)
                         advance(1)
                         if is_look:
                             yield number, frame
 
                 for batch in _batches(keyframes(), LOOKS_A_BATCH):
-                    people = self.estimator([frame.image for _, frame in batch])
+                    people = estimator([frame.image for _, frame in batch])
                     seen += [
                         Look(number, frame.time, found)
                         for (number, frame), found in zip(batch, people, strict=True)
@@ -212,10 +215,10 @@ class Pipeline:
             timestamps=np.array(timestamps, np.float64),
             fps=info.fps,
             frame_size=(info.width, info.height),
-            keypoint_set=self.estimator.joint_set,
+            keypoint_set=estimator.joint_set,
             camera=None,
             source=path,
-            seen_by=self.estimator.name,
+            seen_by=estimator.name,
         )
 
     def _read_keypoints(self, path: Path, video: str | Path | None) -> Iterator[Clip]:
