@@ -6,6 +6,7 @@ from pathlib import Path
 from vid3d.errors import Vid3dError
 from vid3d.pose2d import zoo
 from vid3d.pose2d.manifest import FILE_NAME, Manifest, ModelFile, load_manifest, parse_manifest
+from vid3d.pose2d.official import MODELS
 from vid3d.weights import shipped_models, weights_dir
 
 # Normalisation of OpenMMLab's published models, in the order that each network takes channels.
@@ -37,11 +38,11 @@ def find_model(name: str, task: str, backend: str) -> Manifest:
 def _find(name: str, task: str, backend: str) -> Manifest:
     if (weights_dir() / name / FILE_NAME).is_file():
         return load_manifest(weights_dir() / name)
-    if name in zoo.MODELS:
+    if name in MODELS:
         return load_manifest(zoo.fetch(name, "onnx" if backend == "onnx" else "pth"))
     path = Path(name).expanduser()
     if not path.exists():
-        known = ", ".join([*shipped_models(), *zoo.MODELS])
+        known = ", ".join([*shipped_models(), *MODELS])
         raise Vid3dError(f"unknown model {name!r}: neither a path nor one of {known}")
     if path.is_dir():
         return load_manifest(path) if (path / FILE_NAME).is_file() else _pair(path, task)

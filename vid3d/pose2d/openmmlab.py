@@ -22,6 +22,7 @@ import torch
 from vid3d.errors import Vid3dError
 
 INSTALL = "pip install --no-deps -r requirements/openmmlab.txt"
+INSTALL_OTHERS = 'pip install "vid3d[openmmlab]"'
 PACKAGES = ("mmengine", "mmcv", "mmdet", "mmpose")
 
 
@@ -46,7 +47,9 @@ def prepare() -> None:
         _import_visualization()
         loader = importlib.import_module("mmengine.runner.checkpoint").CheckpointLoader
     except ImportError as error:
-        raise Vid3dError(f"OpenMMLab cannot be imported ({error}); run: {INSTALL}") from error
+        raise Vid3dError(
+            f"OpenMMLab cannot be imported ({error}); run: {INSTALL_OTHERS}"
+        ) from error
     loader.register_scheme(prefixes="", loader=load_checkpoint, force=True)
 
 

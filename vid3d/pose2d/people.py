@@ -1,11 +1,13 @@
 """What the 2D stage hands on: the people of one look, as arrays."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 
 JOINTS = 17
@@ -84,6 +86,77 @@ class Look:
     def __post_init__(self) -> None:
         if self.frame < 0 or not np.isfinite(self.time):
             raise Vid3dError(f"a look has frame {self.frame} and time {self.time}")
+
+
+@dataclass(frozen=True)
+class KeypointClip:
+    """2D people of one clip out of a file.
+
+    Attributes:
+        name: of the file or the sequence.
+        looks: in the order of their frames.
+        joint_set: of the keypoints.
+        frames: how many frames the clip has.
+        rate: frames a second; None where the file does not say.
+        size: width and height of the images; None where the file does not say.
+        camera: None where the file does not say.
+    """
+
+    name: str
+    looks: list[Look]
+    joint_set: str
+    frames: int
+    rate: float | None = None
+    size: tuple[int, int] | None = None
+    camera: Camera | None = None
+
+    def __post_init__(self) -> None:
+        at = [look.frame for look in self.looks]
+        if any(later <= earlier for earlier, later in pairwise(at)):
+            raise Vid3dError("looks are not in the order of their frames, each once")
+        if self.looks and not at[-1] < self.frames:
+            raise Vid3dError(f"frame {at[-1]} lies beyond the clip's {self.frames} frames")
+        if self.rate is not None and not 0 < self.rate < 1e5:
+            raise Vid3dError(f"frame rate is {self.rate}, expected a positive number")
+
+    @property
+    def fps(self) -> float:
+        """Frames a second.
+
+        Raises:
+            Vid3dError: the file does not say.
+        """
+        if self.rate is None:
+            raise Vid3dError(f"keypoints of {self.name} do not say their fps: give the video too")
+        return self.rate
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the images.
+
+        Raises:
+            Vid3dError: the file does not say.
+        """
+        if self.size is None:
+            raise Vid3dError(
+                f"keypoints of {self.name} do not say the size of the images: give the video too"
+            )
+        return self.size
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        """(frames,) seconds of every frame: the looks' own, in between and beyond them at pace.
+
+        Raises:
+            Vid3dError: the file does not say its frame rate.
+        """
+        if not self.looks:
+            return np.arange(self.frames) / self.fps
+        at = np.array([look.frame for look in self.looks], np.float64)
+        times = np.array([look.time for look in self.looks])
+        frames = np.arange(self.frames)
+        beyond = frames - np.clip(frames, at[0], at[-1])
+        return np.interp(frames, at, times) + beyond / self.fps
 
 
 def boxes_around(

@@ -1,0 +1,247 @@
+"""COCO-style JSON of 2D keypoints: images and annotations, or a plain list of results."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.people import JOINTS, KeypointClip, Look, People, boxes_around
+from vid3d.skeleton import COCO17, H36M17, joint_set
+
+_WIDER = (26, 133)
+"""Joints of Halpe-26 and COCO-WholeBody: their first 17 are COCO's."""
+
+DEFAULT_RATE = 25.0
+"""Only to give looks a place in time where a file says nothing; never reported as its rate."""
+
+
+def clip_from_coco(document: Any, name: str) -> KeypointClip:
+    """The clip of a parsed COCO-style document.
+
+    Understood beside COCO's own fields: `info.fps`, `info.frames`; of an image `frame` (or
+    `frame_id`), `time`, `width`, `height`; of an annotation `score`, `track_id` (or `idx`). The
+    third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1, 2.
+
+    Raises:
+        Vid3dError: a field is missing or has the wrong type or length.
+    """
+    if isinstance(document, list):
+        document = _from_results(document)
+    if not isinstance(document, dict):
+        raise Vid3dError("expected an object with images and annotations, or a list of results")
+    images = _objects(document, "images")
+    annotations = _objects(document, "annotations")
+    info = document.get("info") or {}
+    if not isinstance(info, dict):
+        raise Vid3dError("info is not an object")
+    frames = _frames(images)
+    by_image = _grouped(annotations, {image["id"] for image in images})
+    scale = _confidence_scale(annotations)
+    rate = _optional_number(info.get("fps", document.get("fps")), "fps")
+    looks = []
+    for image, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[1]):
+        time = _optional_number(image.get("time"), "time of an image")
+        people = _people(by_image[image["id"]], scale)
+        looks.append(Look(frame, frame / (rate or DEFAULT_RATE) if time is None else time, people))
+    return KeypointClip(
+        name=name,
+        looks=looks,
+        joint_set=_joint_set(document),
+        frames=max(int(_optional_number(info.get("frames"), "frames") or 0), max(frames) + 1),
+        rate=rate if rate is not None else _rate_of(looks, images),
+        size=_size(images),
+    )
+
+
+def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
+    """A COCO-style document of a clip; see `keypoint_files.write_keypoints_json`."""
+    joints = joint_set(clip.joint_set)
+    size = {} if clip.size is None else {"width": clip.size[0], "height": clip.size[1]}
+    images = [
+        {"id": i, "frame": look.frame, "time": round(look.time, 6), **size}
+        for i, look in enumerate(clip.looks)
+    ]
+    annotations: list[dict[str, Any]] = []
+    for i, look in enumerate(clip.looks):
+        for person in range(len(look.people)):
+            annotation = _annotation(look.people, person)
+            annotations.append({"id": len(annotations), "image_id": i, **annotation})
+    rate = {} if clip.rate is None else {"fps": clip.rate}
+    category = {"id": 1, "name": "person", "keypoints": list(joints.joints)}
+    return {
+        "info": {"description": f"2D keypoints of {clip.name}", "frames": clip.frames, **rate},
+        "images": images,
+        "annotations": annotations,
+        "categories": [category],
+    }
+
+
+def _annotation(people: People, person: int) -> dict[str, Any]:
+    confidence = people.confidence[person].astype(float)
+    points = np.where(confidence[:, None] > 0, people.keypoints[person], 0).astype(float)
+    flat = np.concatenate([points.round(2), confidence[:, None].round(4)], 1)
+    left, top, right, bottom = people.boxes[person].astype(float).round(2)
+    annotation: dict[str, Any] = {
+        "category_id": 1,
+        "keypoints": flat.ravel().tolist(),
+        "num_keypoints": int((confidence > 0).sum()),
+        "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
+        "score": round(float(people.scores[person]), 4),
+    }
+    if people.ids is not None:
+        annotation["track_id"] = int(people.ids[person])
+    return annotation
+
+
+def _from_results(results: Sequence[Any]) -> dict[str, Any]:
+    """A list of {image_id, keypoints, score}, as detectors write it; image ids are frames."""
+    if not results or not all(isinstance(r, dict) and "image_id" in r for r in results):
+        raise Vid3dError("expected a list of results with image_id and keypoints")
+    numbers = {_number_in(result["image_id"]) for result in results}
+    first = min(numbers)
+    images = [{"id": number, "frame": number - first} for number in sorted(numbers)]
+    annotations = [{**result, "image_id": _number_in(result["image_id"])} for result in results]
+    return {"images": images, "annotations": annotations}
+
+
+def _number_in(image_id: Any) -> int:
+    """A frame number: itself, or the last number in a file name."""
+    if isinstance(image_id, int) and not isinstance(image_id, bool):
+        return image_id
+    digits = re.findall(r"\d{1,15}", image_id) if isinstance(image_id, str) else []
+    if not digits:
+        raise Vid3dError(f"image_id {image_id!r} holds no frame number")
+    return int(digits[-1])
+
+
+def _objects(document: Mapping[str, Any], field: str) -> list[Any]:
+    entries = document.get(field)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Vid3dError(f"{field} is missing or not a list of objects")
+    return entries
+
+
+def _frames(images: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Frame index of each image: as given, else the rank of its id."""
+    if not images:
+        raise Vid3dError("images is empty")
+    ids = [image.get("id") for image in images]
+    if not all(type(i) in (int, str) for i in ids) or len(set(ids)) < len(ids):
+        raise Vid3dError("images need ids, each its own")
+    given = [image.get("frame", image.get("frame_id")) for image in images]
+    if all(frame is None for frame in given):
+        rank = {i: n for n, i in enumerate(sorted(ids, key=lambda i: (isinstance(i, str), i)))}
+        return [rank[i] for i in ids]
+    if not all(type(frame) is int and 0 <= frame < 1e9 for frame in given):
+        raise Vid3dError("frame of an image is missing or not a whole number from 0 up")
+    return given
+
+
+def _grouped(
+    annotations: Sequence[Mapping[str, Any]], image_ids: set[Any]
+) -> dict[Any, list[Mapping[str, Any]]]:
+    groups: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for annotation in annotations:
+        image_id = annotation.get("image_id")
+        if type(image_id) not in (int, str) or image_id not in image_ids:
+            raise Vid3dError(f"an annotation has image_id {image_id!r}, which no image has")
+        groups[image_id].append(annotation)
+    return groups
+
+
+def _people(annotations: Sequence[Mapping[str, Any]], scale: float) -> People:
+    if not annotations:
+        return People.none()
+    xyc = np.stack([_keypoints(annotation) for annotation in annotations])
+    confidence = (xyc[..., 2] * scale).clip(0, 1).astype(np.float32)
+    keypoints = xyc[..., :2].astype(np.float32)
+    boxes = boxes_around(keypoints, confidence)
+    for box, annotation in zip(boxes, annotations, strict=True):
+        if annotation.get("bbox") is not None:
+            x, y, w, h = _numbers(annotation["bbox"], "bbox", (4,))
+            box[:] = x, y, x + w, y + h
+    # a person's score falls back on the mean of its joints
+    scores = [_optional_number(a.get("score"), "score") for a in annotations]
+    means = confidence.mean(1)
+    return People(
+        boxes,
+        np.array([m if s is None else s for s, m in zip(scores, means, strict=True)], np.float32),
+        keypoints,
+        confidence,
+        _ids(annotations),
+    )
+
+
+def _keypoints(annotation: Mapping[str, Any]) -> Any:
+    """(17, 3) of an annotation's flat or nested list."""
+    values = _numbers(annotation.get("keypoints"), "keypoints")
+    count, rest = divmod(values.size, 3)
+    if rest or count not in (JOINTS, *_WIDER):
+        raise Vid3dError(
+            f"keypoints has {values.size} numbers, expected {3 * JOINTS} (x, y, confidence of "
+            f"{JOINTS} joints)"
+        )
+    return values.reshape(count, 3)[:JOINTS]
+
+
+def _ids(annotations: Sequence[Mapping[str, Any]]) -> Any:
+    """Identities where all have a whole number and no two the same, else None."""
+    ids = [annotation.get("track_id", annotation.get("idx")) for annotation in annotations]
+    whole = all(type(i) is int and abs(i) < 2**62 for i in ids)
+    return np.array(ids, np.int64) if whole and len(set(ids)) == len(ids) else None
+
+
+def _confidence_scale(annotations: Sequence[Mapping[str, Any]]) -> float:
+    """1 for confidences; one half where the third numbers are COCO's visibility 0, 1, 2."""
+    if not annotations:
+        return 1.0
+    third = np.concatenate([_keypoints(annotation)[:, 2] for annotation in annotations])
+    return 0.5 if np.isin(third, (0, 1, 2)).all() and (third == 2).any() else 1.0
+
+
+def _joint_set(document: Mapping[str, Any]) -> str:
+    """By the joint names of the category, where there are any."""
+    categories = document.get("categories")
+    if isinstance(categories, list) and categories and isinstance(categories[0], dict):
+        names = categories[0].get("keypoints")
+        if isinstance(names, list) and names and names[:JOINTS] == list(H36M17.joints):
+            return H36M17.name
+    return COCO17.name
+
+
+def _size(images: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    width, height = (images[0].get(side) for side in ("width", "height"))
+    if width is None or height is None:
+        return None
+    if not all(type(side) is int and 0 < side < 1e6 for side in (width, height)):
+        raise Vid3dError(f"image size is {width!r} x {height!r}, expected whole numbers")
+    return width, height
+
+
+def _rate_of(looks: Sequence[Look], images: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean rate by the looks' own times, where the images have them."""
+    span = looks[-1].time - looks[0].time
+    if len(looks) < 2 or any(image.get("time") is None for image in images) or span <= 0:
+        return None
+    return (looks[-1].frame - looks[0].frame) / span
+
+
+def _numbers(values: Any, what: str, shape: tuple[int, ...] | None = None) -> Any:
+    try:
+        array = np.asarray(values, np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Vid3dError(f"{what} is not a list of numbers") from error
+    if not array.ndim or (shape is not None and array.shape != shape):
+        raise Vid3dError(f"{what} is missing or of the wrong length")
+    if not (np.isfinite(array) & (np.abs(array) < 1e9)).all():
+        raise Vid3dError(f"{what} holds a value that is not a finite number")
+    return array
+
+
+def _optional_number(value: Any, what: str) -> float | None:
+    if value is None:
+        return None
+    return float(_numbers([value], what, (1,))[0])

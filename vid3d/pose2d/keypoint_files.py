@@ -1,0 +1,106 @@
+"""2D keypoints from files instead of networks: pair files, COCO-style JSON, OpenPose folders."""
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vid3d.data.pairs import PairSequence, read_pairs
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
+from vid3d.pose2d.openpose_json import clip_from_openpose
+from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
+
+__all__ = ["KeypointClip", "read_keypoints", "write_keypoints_json"]
+
+
+def read_keypoints(path: str | Path) -> list[KeypointClip]:
+    """The clips of a file of 2D keypoints.
+
+    Args:
+        path: a pair file (`.npz`: each sequence is a clip of one person), COCO-style JSON
+            (images and annotations, or a plain list of results), or a folder of OpenPose JSON.
+            The two JSON kinds hold one clip; identities are kept where the file has them.
+
+    Raises:
+        Vid3dError: no such file, or one that is none of these; the message says what is wrong.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            clips = [clip_from_openpose(path)]
+        elif not path.exists():
+            raise Vid3dError("no such file or folder of keypoints")
+        elif path.suffix == ".npz" or zipfile.is_zipfile(path):
+            clips = [_clip_from_pairs(sequence) for sequence in read_pairs(path)]
+        else:
+            clips = [clip_from_coco(_read_json(path), path.stem)]
+        return [_checked(clip) for clip in clips]
+    except Vid3dError as error:
+        text = str(error)
+        raise (error if str(path) in text else Vid3dError(f"{path}: {text}")) from error
+
+
+def write_keypoints_json(path: str | Path, clip: KeypointClip) -> Path:
+    """Write a clip as COCO-style JSON, which `read_keypoints` reads back.
+
+    `images` has an entry a look (`id`, `frame`, `time`, `width`, `height`), `annotations` one a
+    person there (`keypoints` as x, y, confidence; `bbox`; `score`; `track_id` where known).
+    """
+    from vid3d.files import atomic_path
+
+    document = coco_from_clip(clip)
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(document, file, allow_nan=False, separators=(",", ":"))
+    return Path(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Vid3dError(f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Vid3dError(
+            f"not JSON ({error}); expected a .pairs.npz file, COCO-style JSON or an OpenPose folder"
+        ) from error
+
+
+def _clip_from_pairs(sequence: PairSequence) -> KeypointClip:
+    """One person, looked at on every frame."""
+    looks = []
+    for frame in range(len(sequence)):
+        keypoints, confidence = sequence.keypoints2d[None, frame], sequence.confidence[None, frame]
+        people = People.none()
+        if (confidence != 0).any():
+            boxes = boxes_around(keypoints, confidence)
+            people = People(boxes, confidence.mean(1), keypoints, confidence, np.zeros(1, int))
+        looks.append(Look(frame, frame / sequence.fps, people))
+    return KeypointClip(
+        name=sequence.name,
+        looks=looks,
+        joint_set=sequence.joint_set,
+        frames=len(sequence),
+        rate=sequence.fps,
+        size=sequence.camera.frame_size,
+        camera=sequence.camera,
+    )
+
+
+def _checked(clip: KeypointClip) -> KeypointClip:
+    """Refuse what no lifter could use, and order ids.
+
+    Raises:
+        Vid3dError: coordinates are shares of the image instead of pixels.
+    """
+    seen = [look.people.keypoints[look.people.confidence > 0] for look in clip.looks]
+    points = np.concatenate([*seen, np.zeros((0, 2), np.float32)])
+    if len(points) > 20 and np.abs(points).max() <= 2:
+        raise Vid3dError("keypoints lie between 0 and 1, expected pixels")
+    if all(look.people.ids is not None for look in clip.looks if len(look.people)):
+        return clip
+    looks = [replace(look, people=replace(look.people, ids=None)) for look in clip.looks]
+    return replace(clip, looks=looks)
