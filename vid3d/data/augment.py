@@ -64,4 +64,3 @@ def bone_factors(batch: int, ranges: BodyRanges, generator: torch.Generator) -> 
     for left, right in H36M17.bone_pairs:
         factors[:, right] = factors[:, left]
     return stature * factors
-

@@ -193,7 +193,7 @@ def _look(
     views: cameras.Views, valid: Tensor, options: BatchOptions, generator: torch.Generator
 ) -> Looks:
     """Choose the looks of every window and see them with detector noise."""
-    count, frames = valid.shape
+    count = len(valid)
     index, chosen = _look_frames(valid, options, generator)
     rows = torch.arange(count)[:, None]
     seen = views.joints[rows, index]
@@ -230,6 +230,6 @@ def _look_frames(
     thinned = torch.rand(count, 1, generator=generator) < options.irregular
     chosen &= ~(thinned & (torch.rand(count, slots, generator=generator) < 0.4))
     nothing = ~chosen.any(1)
-    middle = (length[:, 0] // 2)
+    middle = length[:, 0] // 2
     index[nothing, 0], chosen[nothing, 0] = middle[nothing], True
     return index.clamp(0, frames - 1), chosen

@@ -75,14 +75,14 @@ def motion_files(
     Raises:
         Vid3dError: a file is in none of the folders.
     """
-    folders = [Path(folder) for folder in folders]
+    places = [Path(folder) for folder in folders]
     found = []
     for name in files:
         if name in skipped:
             continue
-        paths = [folder / f"{name}.npz" for folder in folders if (folder / f"{name}.npz").is_file()]
+        paths = [place / f"{name}.npz" for place in places if (place / f"{name}.npz").is_file()]
         if not paths:
-            places = ", ".join(str(folder) for folder in folders) or "no folder given"
-            raise Vid3dError(f"no motion file {name}.npz in {places}: name its folder with --data")
+            looked = ", ".join(map(str, places)) or "no folder given"
+            raise Vid3dError(f"no motion file {name}.npz in {looked}: name its folder with --data")
         found.append(paths[0])
     return found

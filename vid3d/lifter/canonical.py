@@ -40,6 +40,11 @@ class Looks:
     valid: Tensor
     joint_set: Tensor
 
+    def rows(self, index: Tensor, device: torch.device) -> "Looks":
+        """Some of the windows, on a device."""
+        parts = (self.rays, self.confidence, self.times, self.valid, self.joint_set)
+        return Looks(*(part[index].to(device) for part in parts))
+
 
 @dataclass(frozen=True)
 class Canonical:
@@ -73,9 +78,7 @@ def canonicalise(looks: Looks) -> Canonical:
     scale = masked_median(size, looks.valid & (seen.sum(-1) >= 4), looks.valid)
     local = torch.where(seen[..., None], local / scale[:, None, None, None], 0.0)
     flags = seen.to(rays.dtype)
-    joints = torch.cat(
-        [local, (looks.confidence * flags)[..., None], 1 - flags[..., None]], -1
-    )
+    joints = torch.cat([local, (looks.confidence * flags)[..., None], 1 - flags[..., None]], -1)
     count = looks.valid.sum(1, keepdim=True).clamp_min(1)
     middle = angles.sum(1, keepdim=True) / count[..., None]
     moved = (angles - middle) / scale[:, None, None]

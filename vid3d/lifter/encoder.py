@@ -113,7 +113,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, turn: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """x (B, T, C) to (B, T, C)."""
+        """One block over tokens (B, T, C)."""
         x = x + self.attention(self.norm1(x), mask, turn)
         return x + self.mlp(self.norm2(x))
 

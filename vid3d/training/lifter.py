@@ -7,7 +7,7 @@ resumed gives the same weights as one that was not.
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,15 @@ def encode(encoder: Encoder, batch: Batch) -> tuple[Encoded, Targets]:
 
 def dev_error(encoder: Encoder, motions: Motions, options: BatchOptions, windows: int) -> float:
     """Root-relative MPJPE in millimetres over 15 joints, on fixed windows at stride 10."""
-    fixed = replace(options, strides=(10,), short=0.0, irregular=0.0, speed=(1.0, 1.0),
-                    body=BodyRanges(0, 0, 0, 0), camera=replace(options.camera, truncated=0.0))  # fmt: skip
+    fixed = replace(
+        options,
+        strides=(10,),
+        short=0.0,
+        irregular=0.0,
+        speed=(1.0, 1.0),
+        body=BodyRanges(0, 0, 0, 0),
+        camera=replace(options.camera, truncated=0.0),
+    )
     total, count = 0.0, 0.0
     with torch.inference_mode():
         for part in range(0, windows, 128):
@@ -194,9 +201,14 @@ class Run:
 
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
     """Options of batches from a config's plain dicts."""
-    parts = {"body": BodyRanges, "camera": CameraRanges, "noise": NoiseLevels}
-    built = {key: parts[key](**value) if key in parts else value for key, value in fields.items()}
-    return BatchOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in built.items()})
+    parts: dict[str, Callable[..., Any]] = {
+        "body": BodyRanges, "camera": CameraRanges, "noise": NoiseLevels
+    }  # fmt: skip
+    built: dict[str, Any] = {
+        key: parts[key](**value) if key in parts else value for key, value in fields.items()
+    }
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in built.items()}
+    return BatchOptions(**plain)
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:
@@ -236,9 +248,7 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     return checkpoint
 
 
-def _loop(
-    run: Run, motions: Motions, dev: Motions, options: BatchOptions, work_dir: Path
-) -> None:
+def _loop(run: Run, motions: Motions, dev: Motions, options: BatchOptions, work_dir: Path) -> None:
     schedule = run.schedule
     began = time.monotonic() - run.seconds
     totals: dict[str, float] = {}

@@ -1,0 +1,138 @@
+"""The light diffusion head: hypotheses about what the encoder could not know.
+
+It denoises the residual between truth and the encoder's answer, conditioned on the encoder's
+features, so one pass of the encoder serves all hypotheses and steps (the wrapper idea of DiffHPE,
+Rommel et al. 2023, without a second network). Cosine schedule in continuous time, x0-prediction,
+deterministic few-step sampling (DDIM, Song et al. 2021).
+
+A hypothesis has an identity over time: its noise is a function of (seed, track, hypothesis,
+absolute grid moment), see `hypothesis_noise`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vid3d.lifter.encoder import Block, rotary
+
+POSE = 51
+_NOISE_BLOCK = 64  # grid moments drawn from one counter
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Sizes of the head; the same meanings as in `EncoderConfig`."""
+
+    width: int = 128
+    blocks: int = 3
+    heads: int = 4
+    ratio: int = 2
+
+
+def signal_and_noise(level: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of signal and noise at a level in 0..1: cosine and sine of a quarter turn."""
+    angle = level * (math.pi / 2)
+    return angle.cos(), angle.sin()
+
+
+class DiffusionHead(nn.Module):
+    """Predicts the clean residual from a noisy one."""
+
+    deviation: Tensor
+
+    def __init__(self, config: DiffusionConfig, condition_width: int) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.pose_in = nn.Linear(POSE, width)
+        self.condition_in = nn.Linear(condition_width, width)
+        self.level_in = nn.Sequential(nn.Linear(64, width), nn.GELU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.ratio) for _ in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, POSE)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        # Metres of one unit of residual, by coordinate; set from the encoder's errors.
+        self.register_buffer("deviation", torch.full((POSE,), 0.05))
+
+    def forward(self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor) -> Tensor:
+        """Clean residual (N, G, 51), in deviations.
+
+        Args:
+            noisy: (N, G, 51) in deviations.
+            level: (N,) noise level in 0..1.
+            condition: (N, G, condition_width) features of the encoder.
+            times: (N, G) seconds.
+        """
+        return self.denoise(noisy, level, self.condition_in(condition), times)
+
+    def denoise(self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor) -> Tensor:
+        """The same with the condition (N, G, width) already projected, once for all steps."""
+        frequencies = torch.logspace(0, 2, 32, device=level.device)
+        angles = level[:, None] * frequencies
+        embedded = self.level_in(torch.cat([angles.sin(), angles.cos()], -1))
+        x = self.pose_in(noisy) + condition + embedded[:, None]
+        turn = rotary(times, self.config.width // self.config.heads)
+        for block in self.blocks:
+            x = block(x, None, turn)
+        return self.head(self.norm(x))
+
+
+def diffusion_loss(
+    head: DiffusionHead,
+    residual: Tensor,
+    condition: Tensor,
+    times: Tensor,
+    valid: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean squared error of the clean residual (B, G, 51), in deviations, at random levels."""
+    clean = residual / head.deviation
+    level = torch.rand(len(clean), generator=generator)
+    signal, noise = (weight[:, None, None] for weight in signal_and_noise(level))
+    noisy = signal * clean + noise * torch.randn(clean.shape, generator=generator)
+    error = (head(noisy, level, condition, times) - clean) ** 2
+    return (error.mean(-1) * valid).sum() / valid.sum().clamp_min(1)
+
+
+def ddim(noise: Tensor, steps: int, clean: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """Deterministic sampling from level 1 to 0.
+
+    Args:
+        noise: unit Gaussian noise of any shape.
+        steps: how many times `clean` is asked.
+        clean: predicts the clean value from a noisy one at a level.
+    """
+    y = noise
+    for index in range(steps):
+        level, following = (1 - (index + k) / steps for k in (0, 1))
+        x0 = clean(y, level)
+        (a, s), (a_next, s_next) = (
+            signal_and_noise(torch.tensor(value)) for value in (level, following)
+        )
+        y = a_next * x0 + s_next * (y - a * x0) / s
+    return y
+
+
+def hypothesis_noise(seed: int, track: int, hypotheses: int, first: int, count: int) -> Tensor:
+    """Noise (hypotheses, count, 51) of grid moments `first` to `first + count`.
+
+    Counter-based (Philox): a moment's noise does not depend on how the track is cut.
+    """
+    begin, end = first // _NOISE_BLOCK, (first + count - 1) // _NOISE_BLOCK + 1
+    drawn = np.empty((hypotheses, (end - begin) * _NOISE_BLOCK, POSE), np.float32)
+    for hypothesis in range(hypotheses):
+        key = np.array([seed, (track << 32) + hypothesis], np.int64).view(np.uint64)
+        for number, block in enumerate(range(begin, end)):
+            counter = np.array([0, 0, 0, block], np.int64).view(np.uint64)
+            generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
+            part = slice(number * _NOISE_BLOCK, (number + 1) * _NOISE_BLOCK)
+            drawn[hypothesis, part] = generator.standard_normal((_NOISE_BLOCK, POSE), np.float32)
+    offset = first - begin * _NOISE_BLOCK
+    return torch.from_numpy(drawn[:, offset : offset + count])

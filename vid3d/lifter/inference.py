@@ -1,0 +1,134 @@
+"""The networks over a whole track: windows encoded once, hypotheses denoised, all blended."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vid3d.errors import Vid3dError
+from vid3d.lifter.canonical import Looks, canonicalise, interpolation, rotations
+from vid3d.lifter.checkpoint import Networks
+from vid3d.lifter.diffusion import POSE, ddim, hypothesis_noise
+from vid3d.lifter.observation import Observation
+from vid3d.lifter.windows import Windows, looks_of_windows
+
+Array = NDArray[np.floating]
+
+_BATCH = 64  # windows at once
+_SEQUENCES = 256  # windows times hypotheses at once
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The encoder's answer for a whole track, on the grid, in the camera's axes.
+
+    Attributes:
+        joints: (G, 17, 3) h36m17 relative to the root, metres.
+        coco: (G, 17, 3) coco17 relative to the root, metres.
+        root: (G, 3) as `placement.to_track`.
+        contacts: (G, 2) in 0..1.
+        features: (W, length, C) condition of the diffusion head, by window.
+        rotation: (G, 3, 3) canonical frame to camera.
+        moments: (W, length) seconds from each window's start.
+    """
+
+    joints: Array
+    coco: Array
+    root: Array
+    contacts: Array
+    features: Tensor
+    rotation: Tensor
+    moments: Tensor
+
+
+@torch.inference_mode()
+def encode_track(
+    networks: Networks, seen: Observation, windows: Windows, device: torch.device
+) -> Dense:
+    """Run the encoder on all windows and blend its answers."""
+    looks, moments = looks_of_windows(
+        windows, seen.rays, seen.confidence, seen.times, seen.joints.name
+    )
+    answers, features = [], []
+    for part in torch.arange(len(moments)).split(_BATCH):
+        answer, feature = _encode_batch(networks, looks.rows(part, device), moments[part], device)
+        answers.append(answer.cpu())
+        features.append(feature)
+    blended = windows.blend(torch.cat(answers).double()).numpy()
+    joints, coco, root, contacts, rotation = np.split(blended, [51, 102, 105, 107], -1)
+    return Dense(
+        joints=joints.reshape(-1, 17, 3),
+        coco=coco.reshape(-1, 17, 3),
+        root=root,
+        contacts=contacts,
+        features=torch.cat(features),
+        rotation=torch.from_numpy(rotation).float().unflatten(-1, (3, 3)),
+        moments=moments.to(device),
+    )
+
+
+def _encode_batch(
+    networks: Networks, looks: Looks, moments: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Answers (W, length, 116) in the camera's axes, in the order of `Dense`, and features."""
+    moments = moments.to(device)
+    canonical = canonicalise(looks)
+    encoded = networks.encoder(canonical, looks, moments, torch.ones_like(moments).bool())
+    weights, _ = interpolation(looks.times, looks.valid, moments)
+    back = rotations(weights @ canonical.angles).transpose(-1, -2)  # canonical to camera
+    scale = canonical.scale[:, None, None]
+    slopes, log_size = encoded.root.split([2, 1], -1)
+    ray = torch.cat([slopes * scale, torch.ones_like(log_size)], -1)
+    root = (back @ (ray * torch.exp(log_size) / scale)[..., None])[..., 0]
+    depth = root[..., 2:].clamp_min(0.05)
+    track = torch.cat([root[..., :2] / depth, depth.log()], -1)
+    joints, coco = (
+        (back[:, :, None] @ joints[..., None])[..., 0].flatten(2)
+        for joints in (encoded.joints, encoded.coco)
+    )
+    contacts = encoded.contacts.sigmoid()
+    answers = torch.cat([joints, coco, track, contacts, back.flatten(2)], -1)
+    return answers, encoded.features
+
+
+@torch.inference_mode()
+def sample_offsets(
+    networks: Networks,
+    dense: Dense,
+    windows: Windows,
+    hypotheses: int,
+    steps: int,
+    key: tuple[int, int],
+) -> Array:
+    """Offsets (H, G, 17, 3) of hypotheses from the encoder's joints, metres, camera axes.
+
+    All windows are denoised together and blended at every step, so that a hypothesis is one
+    continuous motion. `key` is (seed, track).
+
+    Raises:
+        Vid3dError: the model has no diffusion head.
+    """
+    head = networks.diffusion
+    if head is None:
+        raise Vid3dError(f"model {networks.config.name} draws no hypotheses: ask for 1")
+    device = dense.moments.device
+    noise = hypothesis_noise(*key, hypotheses, windows.first, windows.count)
+    condition = head.condition_in(dense.features)
+
+    def clean(noisy: Tensor, level: float) -> Tensor:
+        cut = windows.cut(noisy)  # (W, H, length, 51)
+        flat = cut.flatten(0, 1)
+        owner = torch.arange(len(cut)).repeat_interleave(hypotheses)
+        for part in torch.arange(len(flat)).split(_SEQUENCES):
+            levels = torch.full((len(part),), level, device=device)
+            rows = owner[part]
+            flat[part] = head.denoise(
+                flat[part].to(device), levels, condition[rows], dense.moments[rows]
+            ).cpu()
+        return windows.blend(flat.view(cut.shape))
+
+    residual = ddim(noise, steps, clean) * head.deviation.cpu()
+    joints = residual.view(hypotheses, windows.count, POSE // 3, 3, 1)
+    return (dense.rotation[:, None] @ joints)[..., 0].double().numpy()

@@ -1,0 +1,185 @@
+"""The lifter as the pipeline calls it: 2D looks of one person in, dense placed 3D out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from vid3d.camera import Camera
+from vid3d.data.coco import ORIGINS
+from vid3d.errors import Vid3dError
+from vid3d.lifter import aggregation, placement
+from vid3d.lifter.checkpoint import Networks, load_networks
+from vid3d.lifter.inference import Dense, encode_track, sample_offsets
+from vid3d.lifter.observation import Observation, observe
+from vid3d.lifter.resample import cubic, linear
+from vid3d.lifter.windows import Windows, plan_windows
+from vid3d.skeleton import H36M17
+
+Array = NDArray[np.floating]
+
+AGGREGATES = ("soft", "jpma", "mean", "best")
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """One person's motion.
+
+    Attributes:
+        joints3d: (F, 17, 3) float32 h36m17, metres, camera frame, root placed in space.
+        spread: (F, 17) float32 metres, root-relative; about 68 % of errors lie inside. NaN where a
+            single hypothesis was drawn.
+        root_spread: (F,) float32 metres, of the root's place; NaN likewise.
+        contacts: (F, 2) float32 in 0..1, left and right foot at rest.
+    """
+
+    joints3d: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    root_spread: NDArray[np.float32]
+    contacts: NDArray[np.float32]
+
+
+class Lifter:
+    """Dense 3D motion from sparse 2D looks."""
+
+    def __init__(self, networks: Networks, device: str = "cpu") -> None:
+        self.networks = networks
+        self.config = networks.config
+        self.name = networks.config.name
+        self.sha256 = networks.sha256
+        self.device = torch.device(device)
+
+    @classmethod
+    def load(cls, model: str | Path = "vid3d-base", device: str = "cpu") -> "Lifter":
+        """A lifter by shipped name, folder or safetensors file.
+
+        Raises:
+            Vid3dError: no such model, or not a lifter that this version reads.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(load_networks(model, device), device)
+
+    def __call__(
+        self,
+        keypoints2d: ArrayLike,
+        confidence: ArrayLike,
+        *,
+        times: ArrayLike,
+        out_times: ArrayLike,
+        camera: Camera,
+        joint_set: str = "h36m17",
+        hypotheses: int | None = None,
+        steps: int | None = None,
+        aggregate: str | None = None,
+        seed: int = 0,
+        track: int = 0,
+    ) -> Lifted:
+        """Lift one person.
+
+        Args:
+            keypoints2d: (K, 17, 2) pixels at the looks.
+            confidence: (K, 17) in 0..1; 0 = missing, whatever the coordinates.
+            times: (K,) seconds of the looks, rising.
+            out_times: (F,) seconds wanted, rising; any rate.
+            camera: that saw the looks.
+            joint_set: of the keypoints, `h36m17` or `coco17`.
+            hypotheses: how many; 1 is the encoder alone. None: the model's default.
+            steps: sampling steps. None: the model's default.
+            aggregate: `soft`, `jpma`, `mean` or `best`. None: the model's default.
+            seed: of the hypotheses; the same seed gives the same result.
+            track: number of the person, so that people differ.
+
+        Raises:
+            Vid3dError: arrays of wrong shapes, nothing seen, or an option that does not fit.
+        """
+        count = self.config.hypotheses if hypotheses is None else hypotheses
+        sampling = self.config.steps if steps is None else steps
+        rule = aggregate or self.config.aggregate
+        if count < 1 or sampling < 1:
+            raise Vid3dError(f"hypotheses ({count}) and steps ({sampling}) must be at least 1")
+        if rule not in AGGREGATES:
+            raise Vid3dError(f"aggregate is {rule!r}, expected one of {', '.join(AGGREGATES)}")
+        seen = observe(keypoints2d, confidence, times, camera, joint_set)
+        wanted = np.asarray(out_times, np.float64)
+        if wanted.ndim != 1 or not len(wanted) or not (np.diff(wanted) >= 0).all():
+            raise Vid3dError(f"out_times is {wanted.shape}, expected rising seconds (F,)")
+        windows = self._plan(seen, wanted)
+        dense = encode_track(self.networks, seen, windows, self.device)
+        offsets: Array = np.zeros((1, windows.count, 17, 3))
+        if count > 1:
+            offsets = sample_offsets(self.networks, dense, windows, count, sampling, (seed, track))
+        return self._finish(_Hypotheses(seen, windows, dense, offsets), wanted, rule)
+
+    def _plan(self, seen: Observation, wanted: Array) -> Windows:
+        begin, end = min(seen.times[0], wanted[0]), max(seen.times[-1], wanted[-1])
+        length = round(self.config.seconds / self.config.grid) + 1
+        return plan_windows(float(begin), float(end), self.config.grid, length, length * 2 // 3)
+
+    def _finish(self, drawn: "_Hypotheses", wanted: Array, rule: str) -> Lifted:
+        """Aggregate, place, and go from the grid to the wanted times."""
+        grid, dense, offsets = drawn.windows.times, drawn.dense, drawn.offsets
+        chosen = aggregation.combine(offsets, drawn.weights(rule))
+        joints = aggregation.constant_bones(dense.joints + chosen)
+        roots = drawn.place(chosen)
+        spread = np.full((len(grid), 17), np.nan)
+        root_spread = np.full((len(grid), 1), np.nan)
+        if len(offsets) > 1:
+            spread = self.config.spread * np.sqrt(offsets.var(0).sum(-1))
+            root_spread = self.config.root_spread * drawn.root_deviation()
+        return Lifted(
+            joints3d=cubic(joints + roots[:, None], grid, wanted).astype(np.float32),
+            spread=linear(spread, grid, wanted).astype(np.float32),
+            root_spread=linear(root_spread, grid, wanted)[:, 0].astype(np.float32),
+            contacts=linear(dense.contacts, grid, wanted).astype(np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class _Hypotheses:
+    """Hypotheses of one track on the grid, and what they mean at the looks."""
+
+    seen: Observation
+    windows: Windows
+    dense: Dense
+    offsets: Array  # (H, G, 17, 3)
+
+    def own_joints(self, offsets: Array) -> Array:
+        """The input's own joints (H, K, 17, 3) at the looks, for offsets (H, G, 17, 3)."""
+        own = self.dense.joints
+        if self.seen.joints is not H36M17:
+            own, offsets = self.dense.coco, offsets[:, :, ORIGINS]
+        at_looks = cubic(np.moveaxis(own + offsets, 0, 1), self.windows.times, self.seen.times)
+        return np.moveaxis(at_looks, 1, 0)
+
+    def weights(self, rule: str) -> Array:
+        """Weights (H, G, 17) of an aggregation rule."""
+        seen, grid, count = self.seen, self.windows.times, len(self.offsets)
+        if rule == "mean" or count == 1:
+            return aggregation.mean_weights(count, len(grid))
+        own = self.own_joints(self.offsets)
+        roots = placement.solve_roots(own, seen.rays, seen.confidence)
+        errors = placement.reprojection_errors(own, roots, seen.rays, seen.confidence)
+        if rule == "best":
+            return aggregation.best_weights(errors, len(grid))
+        if rule == "jpma":
+            return aggregation.jpma_weights(errors, seen.joints, seen.times, grid)
+        return aggregation.soft_weights(errors, seen.joints, seen.times, grid)
+
+    def place(self, offsets: Array) -> Array:
+        """Root positions (G, 3) for the aggregated offsets (G, 17, 3)."""
+        seen, grid = self.seen, self.windows.times
+        own = self.own_joints(offsets[None])[0]
+        solved = placement.solve_roots(own, seen.rays, seen.confidence)
+        predicted = cubic(self.dense.root, grid, seen.times)
+        trust = seen.confidence.sum(-1)
+        return placement.place_roots(self.dense.root, predicted, solved, trust, seen.times, grid)
+
+    def root_deviation(self) -> Array:
+        """Deviation (G, 1) over hypotheses of the roots solved at the looks."""
+        seen = self.seen
+        roots = placement.solve_roots(self.own_joints(self.offsets), seen.rays, seen.confidence)
+        deviation = np.sqrt(np.nanvar(roots, 0).sum(-1, keepdims=True))
+        return linear(np.nan_to_num(deviation), seen.times, self.windows.times)

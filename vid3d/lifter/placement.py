@@ -1,0 +1,99 @@
+"""Root placement: least squares at the looks, the network's own track in between.
+
+The network says where the root is at every moment (direction and depth, from the whole window); at
+a look the joints of the input's own set, solved for the translation that reprojects them, say it
+again. The differences between the two, smoothed over time with a kernel, correct the network's
+track: it stays smooth, follows curves between looks, and reprojects. No ground truth anywhere.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.camera import solve_translation
+
+Array = NDArray[np.floating]
+
+
+def solve_roots(joints: Array, rays: Array, weights: Array, rounds: int = 3) -> Array:
+    """Translations (..., 3) that bring root-relative joints onto rays, robust to outliers.
+
+    Iteratively reweighted (Cauchy) `solve_translation`: joints that miss by more than about 3 % of
+    the person's size lose their say.
+
+    Args:
+        joints: (..., J, 3) metres, relative to the root.
+        rays: (..., J, 2) slopes.
+        weights: (..., J); zero leaves a joint out.
+        rounds: of reweighting.
+    """
+    current = weights
+    for _ in range(rounds):
+        root = solve_translation(joints, rays, current)
+        distance = reprojection_errors(joints, root, rays, weights)
+        current = weights / (1 + (np.nan_to_num(distance) / 0.03) ** 2)
+    return solve_translation(joints, rays, current)
+
+
+def reprojection_errors(joints: Array, root: Array, rays: Array, weights: Array) -> Array:
+    """Distances (..., J) between projected joints and rays, as shares of the person's size.
+
+    NaN where the weight is zero. The size is the longer side of the box of the joints, at the
+    root's depth: two metres of person, about.
+    """
+    placed = joints + root[..., None, :]
+    depth = np.maximum(placed[..., 2:], 0.05)
+    missed = np.linalg.norm(placed[..., :2] / depth - rays, axis=-1)
+    extent = np.ptp(joints[..., :2], axis=-2).max(-1)[..., None]
+    size = np.maximum(extent, 0.5) / np.maximum(root[..., 2:], 0.05)
+    return np.where(weights > 0, missed / size, np.nan)
+
+
+def to_track(points: Array) -> Array:
+    """Slopes x/z and y/z and the logarithm of depth (..., 3) of points (..., 3)."""
+    depth = np.maximum(points[..., 2:], 0.05)
+    return np.concatenate([points[..., :2] / depth, np.log(depth)], -1)
+
+
+def from_track(track: Array) -> Array:
+    """The inverse of `to_track`."""
+    depth = np.exp(track[..., 2:])
+    return np.concatenate([track[..., :2] * depth, depth], -1)
+
+
+def kernel_smooth(values: Array, weights: Array, times: Array, at: Array, width: float) -> Array:
+    """Gaussian kernel regression of values (K, C), weighted (K,), from times (K,) at (G,)."""
+    distance = np.abs(at[:, None] - times) / width
+    distance -= distance.min(1, keepdims=True)  # far from every look the nearest one counts
+    kernel = np.exp(-0.5 * distance**2) * weights
+    return kernel @ values / np.maximum(kernel.sum(1, keepdims=True), 1e-9)
+
+
+def place_roots(
+    predicted: Array,
+    predicted_at_looks: Array,
+    solved: Array,
+    weights: Array,
+    look_times: Array,
+    times: Array,
+) -> Array:
+    """Root positions (G, 3) in the camera frame.
+
+    Args:
+        predicted: (G, 3) the network's track, as `to_track` gives it.
+        predicted_at_looks: (K, 3) the same at the looks.
+        solved: (K, 3) least-squares roots, metres; NaN where there was too little to go by.
+        weights: (K,) trust in them.
+        look_times: (K,) seconds.
+        times: (G,) seconds.
+    """
+    good = np.isfinite(solved).all(-1) & (solved[:, 2] > 0.1) & (weights > 0)
+    if not good.any():
+        return from_track(predicted)
+    difference = to_track(solved[good]) - predicted_at_looks[good]
+    gap = float(np.median(np.diff(look_times[good]))) if good.sum() > 1 else 0.1
+    corrected = predicted.copy()
+    for columns, width in ((slice(0, 2), max(0.05, 0.4 * gap)), (slice(2, 3), max(0.5, gap))):
+        corrected[:, columns] += kernel_smooth(
+            difference[:, columns], weights[good], look_times[good], times, width
+        )
+    return from_track(corrected)

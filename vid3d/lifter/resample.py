@@ -1,0 +1,24 @@
+"""From the grid of output moments to any other times."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+Array = NDArray[np.floating]
+
+
+def cubic(values: Array, times: Array, at: Array) -> Array:
+    """Cubic spline through values (G, ...) at times (G,), read at (F,): (F, ...)."""
+    if len(times) < 4:
+        return linear(values, times, at)
+    return CubicSpline(times, values, axis=0)(np.clip(at, times[0], times[-1]))
+
+
+def linear(values: Array, times: Array, at: Array) -> Array:
+    """Linear interpolation of values (G, ...) at times (G,), constant beyond the ends."""
+    if len(times) == 1:
+        return np.repeat(values, len(at), axis=0)
+    high = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
+    share = np.clip((at - times[high - 1]) / (times[high] - times[high - 1]), 0, 1)
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    return values[high - 1] * (1 - share) + values[high] * share
