@@ -1,0 +1,19 @@
+"""Identity over keyframes: who is who, when each person is present, and 2D joints not to trust."""
+
+from vid3d.tracking.cleaning import clean
+from vid3d.tracking.presence import Segment, presence, segments
+from vid3d.tracking.tracker import Tracker, track_people
+from vid3d.tracking.tracks import Track, select, select_people, strongest
+
+__all__ = [
+    "Segment",
+    "Track",
+    "Tracker",
+    "clean",
+    "presence",
+    "segments",
+    "select",
+    "select_people",
+    "strongest",
+    "track_people",
+]

@@ -1,0 +1,188 @@
+"""Identity over looks that are 0.1 to 0.4 s apart, where boxes of one person no longer overlap.
+
+The libraries of trackers were weighed first: ByteTrack, OC-SORT and their kin (supervision,
+trackers, boxmot) pair boxes by overlap at full frame rate, which fails at sparse looks; norfair
+takes a pose distance but pairs greedily and counts frames instead of seconds. What is left for us
+is small: a motion model in seconds (`person`), a cost that knows poses (`association`) and the
+rules of birth and death here. The second pass for weak detections is ByteTrack's idea (Zhang et
+al. 2022, section 3); the rule that time unseen counts, not frames, is ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vid3d.pose2d.people import Look, People
+from vid3d.tracking.association import assign, pairing_costs
+from vid3d.tracking.person import Person, Sightings
+from vid3d.tracking.similarity import centres, duplicates, pose_weights
+from vid3d.tracking.tracks import Track, strongest
+
+STRONG, WEAK = 0.35, 0.1
+"""Box scores: a strong sighting may begin a track, a weak one may only continue one."""
+
+SURE = 0.6
+"""A track seen only once needs this score to be believed, unless the clip has only one look."""
+
+MIN_JOINTS = 4
+"""A pose with fewer joints is no evidence of a person."""
+
+FORGET, GONE = 1.0, 2.0
+"""Seconds unseen after which a person is matched only as a return, and after which never."""
+
+# Highest costs at which a pair is made: strong sightings, weak ones, returns.
+_LIMITS = (12.0, 8.0, 6.0)
+
+
+@dataclass
+class _Trail:
+    """A person being tracked, and the places (look, row) where they were seen."""
+
+    person: Person
+    places: list[tuple[int, int]] = field(default_factory=list)
+    best_score: float = 0.0
+
+    def unseen(self, time: float) -> float:
+        """Seconds since the first look that missed the person."""
+        return 0.0 if self.person.missed_since is None else time - self.person.missed_since
+
+
+class Tracker:
+    """Tracks people look by look, in the order of time.
+
+    Args:
+        joint_set: name of the set that the looks' keypoints are in.
+    """
+
+    def __init__(self, joint_set: str = "coco17") -> None:
+        self._joint_set = joint_set
+        self._looks: list[Look] = []
+        self._active: list[_Trail] = []
+        self._finished: list[_Trail] = []
+
+    def update(self, look: Look) -> None:
+        """Take in the next look."""
+        index, time = len(self._looks), look.time
+        self._looks.append(look)
+        strong, weak = self._split(look.people)
+        lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
+        faded = [trail for trail in self._active if trail.unseen(time) >= FORGET]
+        lasting, strong = self._match(lasting, strong, _LIMITS[0], index, time)
+        lasting, _ = self._match(lasting, weak, _LIMITS[1], index, time)
+        faded, strong = self._match(faded, strong, _LIMITS[2], index, time)
+        for trail in lasting + faded:
+            if trail.person.missed_since is None:
+                trail.person.missed_since = time
+        for row in range(len(strong.rows)):
+            self._active.append(_Trail(Person(strong, row, time, self._joint_set)))
+            self._see(self._active[-1], strong, row, index)
+        self._finished += [trail for trail in self._active if trail.unseen(time) > GONE]
+        self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
+
+    def tracks(self) -> list[Track]:
+        """All tracks so far, numbered from 1 by first sighting, then from left to right."""
+        single_look = len(self._looks) == 1
+        trails = [
+            trail
+            for trail in self._finished + self._active
+            if len(trail.places) > 1 or single_look or trail.best_score >= SURE
+        ]
+        trails.sort(key=lambda trail: self._first_place(trail))
+        return [_track(i + 1, trail.places, self._looks) for i, trail in enumerate(trails)]
+
+    def _split(self, people: People) -> tuple[Sightings, Sightings]:
+        """Strong and weak sightings, without duplicates and poses that say nothing."""
+        posed = (pose_weights(people.confidence) > 0).sum(-1) >= MIN_JOINTS
+        usable = posed & (people.scores >= WEAK)
+        rows = np.flatnonzero(usable)
+        usable[rows] &= ~duplicates(
+            people.boxes[rows],
+            people.keypoints[rows],
+            people.confidence[rows],
+            people.scores[rows],
+            self._joint_set,
+        )
+        arrays = (people.boxes, people.keypoints, people.confidence, people.scores)
+        strong = people.scores >= STRONG
+        return Sightings.of(*arrays, usable & strong), Sightings.of(*arrays, usable & ~strong)
+
+    def _match(
+        self, trails: list[_Trail], seen: Sightings, limit: float, index: int, time: float
+    ) -> tuple[list[_Trail], Sightings]:
+        """Continue trails by sightings; returns what is left of both."""
+        if not trails or not len(seen.rows):
+            return trails, seen
+        costs = pairing_costs([trail.person.predict(time) for trail in trails], seen)
+        pairs = assign(costs.total, limit)
+        for i, row in pairs:
+            trails[i].person.update(seen, row, costs.shift[i, row], time)
+            self._see(trails[i], seen, row, index)
+        taken = {i for i, _ in pairs}
+        rest = np.setdiff1d(np.arange(len(seen.rows)), [row for _, row in pairs])
+        return [trail for i, trail in enumerate(trails) if i not in taken], seen.only(rest)
+
+    def _see(self, trail: _Trail, seen: Sightings, row: int, index: int) -> None:
+        trail.places.append((index, int(seen.rows[row])))
+        trail.best_score = max(trail.best_score, float(seen.scores[row]))
+
+    def _first_place(self, trail: _Trail) -> tuple[int, float, float]:
+        index, row = trail.places[0]
+        x, y = centres(self._looks[index].people.boxes[row])
+        return index, float(x), float(y)
+
+
+def _track(number: int, places: Sequence[tuple[int, int]], looks: Sequence[Look]) -> Track:
+    """The sightings at some places as one track."""
+    people = [(looks[index].people, row) for index, row in places]
+    return Track(
+        id=number,
+        looks=np.array([index for index, _ in places], np.int64),
+        boxes=np.stack([them.boxes[row] for them, row in people]),
+        keypoints=np.stack([them.keypoints[row] for them, row in people]),
+        confidence=np.stack([them.confidence[row] for them, row in people]),
+    )
+
+
+def track_people(
+    looks: Sequence[Look],
+    frame_size: tuple[int, int],
+    joint_set: str = "coco17",
+    max_people: int | None = None,
+) -> list[Track]:
+    """Identities over the looks of one clip.
+
+    Where every person of every look brings an identity (a keypoint file's `ids`), it is kept.
+
+    Args:
+        looks: in the order of time, with whatever spacing.
+        frame_size: width and height in pixels.
+        joint_set: name of the set that the looks' keypoints are in.
+        max_people: keep only so many tracks, those with the most evidence.
+
+    Returns:
+        Tracks ordered by id.
+    """
+    tracks = _given(looks)
+    if tracks is None:
+        tracker = Tracker(joint_set)
+        for look in looks:
+            tracker.update(look)
+        tracks = tracker.tracks()
+    return strongest(tracks, max_people)
+
+
+def _given(looks: Sequence[Look]) -> list[Track] | None:
+    """Tracks by the ids that the looks bring; None where any is missing (None or negative)."""
+    places: dict[int, dict[int, int]] = {}
+    for index, look in enumerate(looks):
+        people = look.people
+        if not len(people):
+            continue
+        if people.ids is None or (people.ids < 0).any():
+            return None
+        # Of two people with one id in one look, the surer one counts.
+        for row in np.argsort(people.scores, kind="stable"):
+            if (people.confidence[row] > 0).any():
+                places.setdefault(int(people.ids[row]), {})[index] = int(row)
+    return [_track(number, sorted(places[number].items()), looks) for number in sorted(places)]

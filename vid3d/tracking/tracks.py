@@ -1,0 +1,97 @@
+"""Tracks: one person through the looks of a clip, and choosing among several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.errors import Vid3dError
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person's sightings, in the order of time.
+
+    Attributes:
+        id: positive number, or the number that a keypoint file gave.
+        looks: (L,) int64 increasing indices into the clip's list of looks.
+        boxes: (L, 4) float32 x1, y1, x2, y2 in pixels.
+        keypoints: (L, 17, 2) float32 pixels.
+        confidence: (L, 17) float32 in 0..1; 0 means missing, whatever the coordinates.
+    """
+
+    id: int
+    looks: NDArray[np.int64]
+    boxes: Array
+    keypoints: Array
+    confidence: Array
+
+    def __len__(self) -> int:
+        return len(self.looks)
+
+    @property
+    def evidence(self) -> float:
+        """Mean confidence of the joints, summed over looks: long and clear tracks have much."""
+        return float(self.confidence.mean(-1).sum())
+
+    @property
+    def coverage(self) -> float:
+        """Area of the boxes summed over looks, pixels^2: large and long tracks have much."""
+        return float(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=-1).sum())
+
+
+def strongest(tracks: Sequence[Track], count: int | None) -> list[Track]:
+    """The `count` tracks with the most evidence, ordered by id; None keeps all.
+
+    Raises:
+        Vid3dError: the count is not positive.
+    """
+    if count is None:
+        return list(tracks)
+    if count < 1:
+        raise Vid3dError(f"the number of people to keep is {count}, expected 1 or more")
+    kept = sorted(tracks, key=lambda track: (-track.evidence, track.id))[:count]
+    return sorted(kept, key=lambda track: track.id)
+
+
+def select(tracks: Sequence[Track], person: Literal["largest", "longest"] | int | str) -> Track:
+    """One person of several.
+
+    Args:
+        tracks: at least one.
+        person: `largest` fills the most of the video (box area summed over looks), `longest` was
+            seen at the most looks, a number is the id of a track.
+
+    Raises:
+        Vid3dError: nobody was tracked, or there is no such person.
+    """
+    if not tracks:
+        raise Vid3dError("nobody was found in the video, so there is no person to select")
+    if person == "largest":
+        return max(tracks, key=lambda track: (track.coverage, -track.id))
+    if person == "longest":
+        return max(tracks, key=lambda track: (len(track), track.evidence, -track.id))
+    known = {str(track.id): track for track in tracks}
+    if str(person) not in known:
+        raise Vid3dError(
+            f"no person {person!r} in the video; choose largest, longest or one of "
+            f"{', '.join(known)}"
+        )
+    return known[str(person)]
+
+
+def select_people(
+    tracks: Sequence[Track], person: str | None = None, max_people: int | None = None
+) -> list[Track]:
+    """The people that a user asked for: one `person` (see `select`), or the `max_people` strongest.
+
+    Raises:
+        Vid3dError: there is no such person, or the number is not positive.
+    """
+    if person is not None and tracks:
+        return [select(tracks, person)]
+    return strongest(tracks, max_people)
