@@ -16,11 +16,13 @@ from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.identity import count_switches
 from vid3d.evaluation.matching import match_people
+from vid3d.evaluation.metrics import joint_errors, procrustes, root_relative
 from vid3d.motion import Motion
+from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
 
-SCORED = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16]
+SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
 """h36m17 without nose and head."""
 
 
@@ -236,24 +238,12 @@ def _frame_errors(found: Array, truth: Array, matched: NDArray[np.int64]) -> Arr
     people, frames = np.nonzero(matched >= 0)
     result = found[matched[people, frames], frames].astype(np.float64)
     true = truth[people, frames].astype(np.float64)
-    mrpe = np.linalg.norm(result[:, 0] - true[:, 0], axis=-1)
-    result, true = (x[:, SCORED] - x[:, :1] for x in (result, true))
-    mpjpe = np.linalg.norm(result - true, axis=-1).mean(-1)
-    p_mpjpe = np.linalg.norm(_aligned(result, true) - true, axis=-1).mean(-1)
+    mrpe = joint_errors(result[:, 0], true[:, 0])
+    pose, true_pose = root_relative(result)[:, SCORED], root_relative(true)[:, SCORED]
+    mpjpe = joint_errors(pose, true_pose).mean(-1)
+    p_mpjpe = joint_errors(procrustes(pose, true_pose), true_pose).mean(-1)
     errors[people, frames] = 1000 * np.stack([mpjpe, p_mpjpe, mrpe], -1)
     return errors
-
-
-def _aligned(poses: Array, target: Array) -> Array:
-    """Poses (N, J, 3) after the best rotation, scale and shift onto the target (Umeyama 1991)."""
-    a = poses - poses.mean(1, keepdims=True)
-    b = target - target.mean(1, keepdims=True)
-    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
-    sign = np.sign(np.linalg.det(u @ vt))
-    s = np.concatenate([s[:, :2], s[:, 2:] * sign[:, None]], -1)
-    u = np.concatenate([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], -1)
-    scale = s.sum(-1) / np.maximum((a**2).sum((1, 2)), 1e-12)
-    return scale[:, None, None] * a @ (u @ vt) + target.mean(1, keepdims=True)
 
 
 def _mean_errors(errors: Array) -> Errors:

@@ -1,0 +1,366 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vid3d.errors import Vid3dError
+from vid3d.evaluation.identity import count_switches, score_identities
+from vid3d.pose2d.people import Look, People
+from vid3d.skeleton import COCO17
+from vid3d.tracking import (
+    Track,
+    clean,
+    presence,
+    segments,
+    select,
+    select_people,
+    track_people,
+)
+from vid3d.tracking.association import assign
+from vid3d.tracking.similarity import generalised_iou, oks, sigmas
+
+FRAME_SIZE = (1280, 720)
+
+# A standing adult of height 1 facing the camera, feet at y = 1; COCO order.
+STANDING = np.array(
+    [
+        (0, 0.06), (0.02, 0.05), (-0.02, 0.05), (0.04, 0.06), (-0.04, 0.06), (0.11, 0.19),
+        (-0.11, 0.19), (0.15, 0.36), (-0.15, 0.36), (0.17, 0.52), (-0.17, 0.52), (0.08, 0.52),
+        (-0.08, 0.52), (0.08, 0.75), (-0.08, 0.75), (0.08, 0.97), (-0.08, 0.97),
+    ]
+)  # fmt: skip
+
+
+def standing(x, y=200.0, height=300.0, lean=0.0):
+    """Pose (17, 2) with the head above (x, y + height); `lean` turns hands and feet one way."""
+    pose = STANDING.copy()
+    pose[[7, 9, 8, 10, 13, 15], 0] += lean
+    return pose * height + (x, y)
+
+
+def people(poses, scores=None, confidence=None, ids=None):
+    poses = np.array(poses, np.float32).reshape(-1, 17, 2)
+    count = len(poses)
+    boxes = (
+        np.concatenate([poses.min(1) - 10, poses.max(1) + 10], -1) if count else np.zeros((0, 4))
+    )
+    return People(
+        boxes,
+        np.full(count, 0.9) if scores is None else scores,
+        poses,
+        np.full((count, 17), 0.9) if confidence is None else confidence,
+        ids,
+    )
+
+
+def looks_of(rows, step=0.2, fps=50):
+    """Looks `step` seconds apart; every row is a list of poses or a People."""
+    return [
+        Look(round(i * step * fps), i * step, row if isinstance(row, People) else people(row))
+        for i, row in enumerate(rows)
+    ]
+
+
+def places(tracks, looks):
+    """{track id: [x of the nose at every look, None where unseen]}."""
+    table = {}
+    for track in tracks:
+        xs = [None] * len(looks)
+        for index, keypoints in zip(track.looks, track.keypoints, strict=True):
+            xs[index] = float(keypoints[0, 0])
+        table[track.id] = xs
+    return table
+
+
+def test_one_look_gives_everybody_even_if_unsure():
+    tracks = track_people(
+        looks_of([people([standing(100), standing(500)], scores=[0.4, 0.9])]), FRAME_SIZE
+    )
+    assert [track.id for track in tracks] == [1, 2]
+    assert [track.looks.tolist() for track in tracks] == [[0], [0]]
+    assert tracks[0].keypoints[0, 0, 0] == 100  # numbered from left to right
+
+
+def test_no_looks_and_nobody():
+    assert track_people([], FRAME_SIZE) == []
+    assert track_people(looks_of([[], []]), FRAME_SIZE) == []
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.4])
+def test_walker_whose_boxes_do_not_overlap_is_one_track(step):
+    # 1.4 m/s of a 1.7 m adult is 0.82 heights a second: 99 pixels in 0.4 s, the box is 122 wide.
+    # 2.5 times as fast, the boxes of two looks 0.4 s apart have no overlap at all.
+    for speed in (247, 617):
+        looks = looks_of([[standing(50 + speed * step * i)] for i in range(5)], step)
+        (track,) = track_people(looks, FRAME_SIZE)
+        assert track.looks.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.4])
+def test_two_people_who_cross_keep_their_identities(step):
+    count = int(4 / step) + 1
+    rows, left, right = [], [], []
+    for i in range(count):
+        left.append(200 + 220 * i * step)
+        right.append(1080 - 220 * i * step)
+        rows.append([standing(left[-1], lean=0.06), standing(right[-1], y=215, lean=-0.06)])
+        if abs(left[-1] - right[-1]) < 60:  # behind each other: only the one in front is seen
+            rows[-1] = rows[-1][:1]
+    looks = looks_of(rows, step)
+    tracks = track_people(looks, FRAME_SIZE)
+    table = places(tracks, looks)
+    assert sorted(table) == [1, 2]
+    assert table[1] == pytest.approx(left)
+    assert [x for x in table[2] if x is not None] == pytest.approx(
+        [x for x, row in zip(right, rows, strict=True) if len(row) == 2]
+    )
+
+
+def test_standing_people_are_told_apart_by_pose():
+    # Both stand at nearly the same place for all looks, leaning to different sides.
+    rows = [
+        [standing(300, lean=0.12), standing(312, lean=-0.12)],
+        [standing(312, lean=-0.12), standing(300, lean=0.12)],
+        [standing(306, lean=0.12), standing(306, lean=-0.12)],
+    ]
+    tracks = track_people(looks_of(rows), FRAME_SIZE)
+    assert len(tracks) == 2
+    for track in tracks:
+        leans = track.keypoints[:, 9, 0] - track.keypoints[:, 0, 0]
+        assert np.ptp(leans) < 1e-3
+
+
+def test_leaving_and_returning():
+    away = [[]] * 7
+    walk = [[standing(600)], [standing(600)], *away, [standing(620)], [standing(620)]]
+    looks = looks_of(walk)
+    (track,) = track_people(looks, FRAME_SIZE)  # 1.4 s unseen, same place and size
+    assert track.looks.tolist() == [0, 1, 9, 10]
+    # Unseen for 1.4 s, then somebody of another size elsewhere: another person.
+    walk[-2:] = [[standing(1100, 100, 500)]] * 2
+    assert len(track_people(looks_of(walk), FRAME_SIZE)) == 2
+    # Unseen for 3 s: another person, whatever the likeness.
+    gone = [[standing(600)], [standing(600)], *([[]] * 15), [standing(600)], [standing(600)]]
+    assert len(track_people(looks_of(gone), FRAME_SIZE)) == 2
+
+
+def test_missed_looks_are_bridged():
+    rows = [[standing(100 + 50 * i)] if i not in (3, 4, 7) else [] for i in range(12)]
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    assert track.looks.tolist() == [0, 1, 2, 5, 6, 8, 9, 10, 11]
+
+
+def test_person_half_out_of_the_frame():
+    # Walks out to the left; joints outside are missing, the box is cut off at the border.
+    rows = []
+    for i in range(8):
+        pose = standing(260 - 45 * i, height=500)
+        confidence = np.where(pose[:, 0] > 0, 0.9, 0.0)[None]
+        them = people([pose], confidence=confidence)
+        rows.append(replace(them, boxes=np.clip(them.boxes, 0, None)))
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    # At the last looks too few joints are left to be a person.
+    counts = [(row.confidence > 0).sum() for row in rows]
+    assert track.looks.tolist() == [i for i, count in enumerate(counts) if count >= 4]
+    assert len(track) >= 6
+
+
+def test_missing_joints_may_be_nan():
+    pose = standing(300)
+    pose[:5] = np.nan
+    confidence = np.where(np.isnan(pose[:, 0]), 0.0, 0.9)[None]
+    rows = []
+    for i in range(3):
+        them = people([standing(300 + i)], confidence=confidence)
+        rows.append(replace(them, keypoints=np.where(np.isnan(pose), np.nan, them.keypoints)))
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    assert len(track) == 3
+
+
+def test_two_boxes_on_one_body_are_one_person():
+    first = standing(300)
+    double = people([first, first + 3], scores=[0.9, 0.7])
+    tracks = track_people(looks_of([double] * 3), FRAME_SIZE)
+    assert len(tracks) == 1
+    np.testing.assert_allclose(tracks[0].keypoints[0], first, rtol=1e-5)
+
+
+def test_weak_sighting_continues_a_track_but_begins_none():
+    rows = [[standing(300)], people([standing(310)], scores=[0.2]), [standing(320)]]
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    assert track.looks.tolist() == [0, 1, 2]
+    weak = [people([standing(300)], scores=[0.2])] * 4
+    assert track_people(looks_of(weak), FRAME_SIZE) == []
+
+
+def test_ghosts_are_dropped():
+    ghost = people([standing(300), standing(900)], scores=[0.9, 0.4])
+    few = np.zeros((2, 17))
+    few[0], few[1, :3] = 0.9, 0.9
+    no_pose = people([standing(300), standing(900)], confidence=few)
+    rows = [[standing(300)], ghost, no_pose, [standing(300)]]
+    assert [len(track) for track in track_people(looks_of(rows), FRAME_SIZE)] == [4]
+
+
+def test_irregular_looks():
+    times = [0.0, 0.1, 0.5, 0.6, 1.0, 1.05]
+    looks = [Look(round(50 * t), t, people([standing(100 + 300 * t)])) for t in times]
+    (track,) = track_people(looks, FRAME_SIZE)
+    assert len(track) == len(times)
+
+
+def test_ids_of_a_file_are_kept():
+    rows = [
+        people([standing(100), standing(900)], ids=[7, 3]),
+        people([standing(100), standing(900)], ids=[3, 7]),  # the file may know better
+        people([], ids=[]),
+    ]
+    tracks = track_people(looks_of(rows), FRAME_SIZE)
+    assert [track.id for track in tracks] == [3, 7]
+    assert tracks[0].keypoints[:, 0, 0].tolist() == [900, 100]
+    # An unknown identity anywhere: the tracker decides.
+    rows[1] = people([standing(100), standing(900)], ids=[3, -1])
+    assert [track.id for track in track_people(looks_of(rows), FRAME_SIZE)] == [1, 2]
+
+
+def test_max_people_and_selection():
+    rows = [[standing(100, 100, 500), standing(700, height=200)]] * 2 + [
+        [standing(700, height=200)]
+    ] * 3
+    tracks = track_people(looks_of(rows), FRAME_SIZE)
+    assert select(tracks, "largest").id == 1
+    assert select(tracks, "longest").id == 2
+    assert select(tracks, "1").id == select(tracks, 1).id == 1
+    assert [t.id for t in track_people(looks_of(rows), FRAME_SIZE, max_people=1)] == [2]
+    assert [t.id for t in select_people(tracks, person="2")] == [2]
+    assert [t.id for t in select_people(tracks, max_people=5)] == [1, 2]
+    assert select_people([], person="largest") == []
+    with pytest.raises(Vid3dError, match=r"no person '9'.* 1, 2"):
+        select(tracks, "9")
+    with pytest.raises(Vid3dError, match="nobody"):
+        select([], "largest")
+    with pytest.raises(Vid3dError, match="expected 1 or more"):
+        select_people(tracks, max_people=0)
+
+
+def _as_table(tracks):
+    return [(t.id, t.looks.tolist(), t.keypoints.tolist()) for t in tracks]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_order_of_people_and_place_in_the_image_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    start, speed = rng.uniform(100, 900, 4), rng.uniform(-150, 150, 4)
+    rows, shuffled, moved = [], [], []
+    for i in range(8):
+        poses = [
+            standing(a + v * 0.2 * i, lean=rng.normal(0, 0.05))
+            for a, v in zip(start, speed, strict=True)
+            if rng.random() > 0.2
+        ]
+        scores = rng.uniform(0.15, 1, len(poses)).astype(np.float32)
+        order = rng.permutation(len(poses))
+        rows.append(people(poses, scores))
+        shuffled.append(people([poses[k] for k in order], scores[order]))
+        moved.append(people([pose + (64, -32) for pose in poses], scores))
+    tracks = track_people(looks_of(rows), FRAME_SIZE)
+    assert _as_table(track_people(looks_of(shuffled), FRAME_SIZE)) == _as_table(tracks)
+    away = track_people(looks_of(moved), FRAME_SIZE)
+    assert [(t.id, t.looks.tolist()) for t in away] == [(t.id, t.looks.tolist()) for t in tracks]
+
+
+def track_at(looks_seen, keypoints=None, confidence=None):
+    count = len(looks_seen)
+    if keypoints is None:
+        keypoints = np.tile(standing(300), (count, 1, 1))
+    return Track(
+        1,
+        np.array(looks_seen, np.int64),
+        np.tile(np.array([200, 200, 400, 500], np.float32), (count, 1)),
+        keypoints.astype(np.float32),
+        np.full((count, 17), 0.9, np.float32) if confidence is None else confidence,
+    )
+
+
+def test_presence_fills_gaps_of_half_a_second():
+    looks = looks_of([[]] * 11, step=0.1, fps=10)  # a look at every frame
+    times = np.arange(11) / 10
+    # Missed at looks 3..7 (five looks, 0.5 s): filled.
+    assert presence(track_at([1, 2, 8, 9]), looks, times).tolist() == [False] + [True] * 9 + [False]
+    # Missed at looks 3..8 (0.6 s): absent there.
+    cut = presence(track_at([1, 2, 9, 10]), looks, times)
+    assert np.flatnonzero(cut).tolist() == [1, 2, 9, 10]
+    first, second = segments(track_at([1, 2, 9, 10]), looks)
+    assert (first.sightings, first.frames) == (slice(0, 2), slice(1, 3))
+    assert (second.sightings, second.frames) == (slice(2, 4), slice(9, 11))
+
+
+def test_presence_between_far_apart_looks_is_whole():
+    looks = [Look(frame, frame / 25, people([standing(300)])) for frame in (0, 40, 80, 99)]
+    assert presence(track_at([0, 1, 2, 3]), looks, np.arange(100) / 25).all()
+    assert presence(track_at([1]), looks, np.arange(100) / 25).sum() == 1
+    assert not presence(track_at([]), looks, np.arange(100) / 25).any()
+
+
+def test_spikes_are_marked_missing_and_motion_is_not():
+    looks = looks_of([[]] * 5)
+    poses = np.stack([standing(300 + 60 * i) for i in range(5)])
+    poses[2, 9] += (400, -200)  # the left wrist flies off and comes back
+    poses[3:, 10] += (80, -120)  # the right hand is raised and stays there
+    cleaned = clean(track_at(range(5), poses), looks, "coco17")
+    expected = np.full((5, 17), 0.9, np.float32)
+    expected[2, 9] = 0
+    np.testing.assert_array_equal(cleaned.confidence, expected)
+
+
+def test_cleaning_leaves_missing_joints_and_short_tracks_alone():
+    confidence = np.full((3, 17), 0.9, np.float32)
+    confidence[1, 9] = 0
+    confidence[:, 4] = 0.01
+    poses = np.stack([standing(300)] * 3)
+    poses[1, 9] = np.nan
+    cleaned = clean(track_at(range(3), poses, confidence), looks_of([[]] * 3), "coco17")
+    expected = confidence.copy()
+    expected[:, 4] = 0
+    np.testing.assert_array_equal(cleaned.confidence, expected)
+    short = track_at(range(2))
+    np.testing.assert_array_equal(
+        clean(short, looks_of([[]] * 2), "coco17").confidence, short.confidence
+    )
+
+
+def test_generalised_iou_by_hand():
+    a = np.array([[0, 0, 2, 2.0]])
+    b = np.array([[0, 0, 2, 2.0], [1, 0, 3, 2], [4, 0, 6, 2]])
+    # Same; half over (2 of 6, hull 6); apart by 2 (union 8, hull 12).
+    np.testing.assert_allclose(generalised_iou(a, b), [[1, 1 / 3, -4 / 12]])
+
+
+def test_oks_by_hand():
+    offsets = np.array([[0, 0], [0.1, 0], [np.nan, np.nan]])
+    value = oks(offsets, np.array([1, 1, 0]), np.array([0.1, 0.1, 0.1]))
+    assert value == pytest.approx((1 + np.exp(-0.5)) / 2)
+    assert oks(offsets, np.zeros(3), np.full(3, 0.1)) == 0
+    assert sigmas("coco17")[COCO17.index("left_hip")] == 0.107
+    assert sigmas("h36m17").shape == (17,)
+
+
+def test_assignment_is_global_and_limited():
+    # Greedy would take (0, 0) at 1 and be left with 10; the best sum is 2 + 2.
+    assert assign(np.array([[1.0, 2], [2, 10]]), 5) == [(0, 1), (1, 0)]
+    assert assign(np.array([[1.0, 7], [7, 7]]), 5) == [(0, 0)]
+    assert assign(np.zeros((0, 3)), 5) == assign(np.zeros((3, 0)), 5) == []
+
+
+def test_identity_scores_by_hand():
+    assert count_switches([1, 1, -1, 1, 2, 2, 1]) == 2
+    # Person 0 is called 5, 5, 6; person 1 is called 6, missed; one false sighting is called 7.
+    count = score_identities([0, 1, 0, 1, 0, -1], [5, 6, 5, -1, 6, 7])
+    assert (count.true, count.truth, count.named, count.switches) == (3, 5, 5, 1)
+    assert count.idf1 == pytest.approx(0.6)
+    assert (count.names, count.people) == (3, 2)
+    assert (count + count).truth == 10
+    assert score_identities([], []).idf1 == 0
