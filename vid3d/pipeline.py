@@ -24,10 +24,10 @@ from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pose2d.estimator import PoseEstimator, load_estimator
-from vid3d.pose2d.keypoint_files import read_keypoints
-from vid3d.pose2d.people import Look
+from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints_json
+from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.skeleton import H36M17
-from vid3d.tracking import Track, presence, select_people, track_people
+from vid3d.tracking import Segment, Track, clean, segments, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride, looks
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
@@ -177,14 +177,29 @@ class Pipeline:
         tracks = self._track(clip)
         camera = self._camera(clip)
         motion = _empty_motion(clip, tracks, camera, self._meta(clip))
-        present = [presence(track, clip.looks, clip.timestamps) for track in tracks]
-        total = int(sum(mask.sum() for mask in present))
-        with self.monitor.stage("lifting to 3D", total) as advance:
-            for person, (track, mask) in enumerate(zip(tracks, present, strict=True)):
-                for frames in _runs(mask):
-                    self._lift_run(motion, clip, camera, person, track, frames)
-                    advance(len(frames))
+        runs = [(i, run) for i, track in enumerate(tracks) for run in segments(track, clip.looks)]
+        total = sum(run.frames.stop - run.frames.start for _, run in runs)
+        with self.monitor.stage("lifting to 3D", total, "person-frames") as advance:
+            for person, run in runs:
+                self._lift_run(motion, clip, camera, person, tracks[person], run)
+                advance(run.frames.stop - run.frames.start)
         return _scaled(motion, self.options.height)
+
+    def detect(self, video: str | Path, output: str | Path) -> int:
+        """Write the 2D people of a video as COCO-style JSON with identities; returns how many."""
+        (clip,) = self.observe(video)
+        tracks = self._track(clip)
+        looks = [replace(look, people=_people_at(tracks, i)) for i, look in enumerate(clip.looks)]
+        seen = KeypointClip(
+            name=clip.name,
+            looks=looks,
+            joint_set=clip.keypoint_set,
+            frames=len(clip.timestamps),
+            rate=clip.fps,
+            size=clip.frame_size,
+        )
+        write_keypoints_json(output, seen)
+        return len(tracks)
 
     def _watch(self, path: Path) -> Clip:
         """Decode a video once, looking for people on keyframes only."""
@@ -232,7 +247,7 @@ class Pipeline:
             if video is not None:
                 timestamps, fps, size = _clock(Path(video), self.options)
             else:
-                timestamps, fps, size = np.arange(clip.frames) / clip.fps, clip.fps, clip.frame_size
+                timestamps, fps, size = clip.timestamps, clip.fps, clip.frame_size
             stride = self.options.stride or default_stride(fps)
             kept = [
                 replace(look, time=float(timestamps[look.frame]))
@@ -255,9 +270,10 @@ class Pipeline:
         options = self.options
         with self.monitor.stage("tracking", len(clip.looks), unit="looks") as advance:
             tracks = track_people(clip.looks, clip.frame_size, clip.keypoint_set)
-            tracks = select_people(tracks, person=options.person, max_people=options.max_people)
+            tracks = select_people(tracks, options.person, options.max_people)
+            tracks = [clean(track, clip.looks, clip.keypoint_set) for track in tracks]
             advance(len(clip.looks))
-        return tracks
+        return [track for track in tracks if (track.confidence > 0).any()]
 
     def _camera(self, clip: Clip) -> Camera:
         options = self.options
@@ -278,16 +294,14 @@ class Pipeline:
         camera: Camera,
         person: int,
         track: Track,
-        frames: NDArray[np.int64],
+        run: Segment,
     ) -> None:
         """Lift one unbroken run of frames of one person into the motion's arrays."""
-        options = self.options
-        at = np.array([clip.looks[index].frame for index in track.looks])
-        inside = (at >= frames[0]) & (at <= frames[-1])
+        options, frames, seen = self.options, run.frames, run.sightings
         lifted = self.lifter(
-            track.keypoints[inside],
-            track.confidence[inside],
-            times=clip.timestamps[at[inside]],
+            track.keypoints[seen],
+            track.confidence[seen],
+            times=[clip.looks[look].time for look in track.looks[seen]],
             out_times=clip.timestamps[frames],
             camera=camera,
             joint_set=clip.keypoint_set,
@@ -346,6 +360,21 @@ def _empty_motion(clip: Clip, tracks: list[Track], camera: Camera, meta: dict[st
     )
 
 
+def _people_at(tracks: list[Track], look: int) -> People:
+    """The tracked people of one look, with their identities."""
+    here = [(track, int(np.searchsorted(track.looks, look))) for track in tracks]
+    here = [(track, row) for track, row in here if row < len(track) and track.looks[row] == look]
+    if not here:
+        return People.none()
+    return People(
+        boxes=np.stack([track.boxes[row] for track, row in here]),
+        scores=np.array([track.confidence[row].mean() for track, row in here], np.float32),
+        keypoints=np.stack([track.keypoints[row] for track, row in here]),
+        confidence=np.stack([track.confidence[row] for track, row in here]),
+        ids=np.array([track.id for track, _ in here], np.int64),
+    )
+
+
 def stature(joints3d: NDArray[np.floating]) -> float:
     """Standing height in metres, from the median bone lengths of h36m17 joints (F, 17, 3).
 
@@ -383,12 +412,6 @@ def _scaled(motion: Motion, height: Mapping[int | None, float]) -> Motion:
         for array in (motion.joints3d, motion.spread, motion.root_spread):
             array[person] *= factor
     return replace(motion)  # validates the filled arrays
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Frame numbers of each unbroken run of True."""
-    frames = np.flatnonzero(mask)
-    return [run for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(run)]
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -50,6 +50,6 @@ def write_results(
 
         overlay = folder / f"{stem}.overlay.mp4"
         with monitor.stage("drawing", motion.frames) as advance:
-            render_overlay(motion, video, overlay, progress=advance)
+            render_overlay(motion, video, overlay, lambda done, total: advance(1))
         written.append(overlay)
     return written

@@ -1,6 +1,7 @@
 """`vid3d eval`: a lifter on pair files, or a result against truth."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -43,12 +44,24 @@ def command(
 
     A motion's people are matched to the truth's by mean 2D distance.
     """
-    from vid3d.evaluation import evaluate
+    from vid3d.data.pairs import read_pairs
     from vid3d.files import atomic_path
 
     talk = console(quiet, verbose)
-    report = evaluate(target, list(data), strides, talk)
-    talk.say(report.text())
+    truth = [sequence for path in data for sequence in read_pairs(path)]
+    if target.endswith(".npz"):
+        from vid3d.evaluation.result import evaluate_result
+        from vid3d.motion import Motion
+
+        report = evaluate_result(Motion.load(target), truth)
+        text, figures = report.text(), report.to_json()
+    else:
+        from vid3d.evaluation.lifting import evaluate_lifter, format_table
+        from vid3d.lifter import Lifter
+
+        rows = evaluate_lifter(Lifter.load(target), truth, strides)
+        text, figures = format_table(rows), {"rows": [asdict(row) for row in rows]}
+    talk.say(text)
     if json_path is not None:
         with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(report.to_json(), indent=1))
+            temporary.write_text(json.dumps(figures, indent=1))

@@ -23,7 +23,7 @@ def command(
     loaded = Motion.load(motion)
     with talk.stage("drawing", loaded.frames) as advance:
         if video is None:
-            render_motion(loaded, output, progress=advance)
+            render_motion(loaded, output, lambda done, total: advance(1))
         else:
-            render_overlay(loaded, video, output, progress=advance)
+            render_overlay(loaded, video, output, lambda done, total: advance(1))
     talk.say(f"{talk.summary()}\n{output}")
