@@ -1,0 +1,34 @@
+"""`vid3d train`: train a network by a recipe."""
+
+from pathlib import Path
+
+import click
+
+from vid3d.cli.options import FILE, console, talk_options
+
+
+@click.command("train")
+@click.argument("recipe", metavar="CONFIG")
+@click.option("--data", type=FILE, multiple=True, required=True,
+              help="What the recipe reads: folders of motion capture, packs of labelled images.")  # fmt: skip
+@click.option("--work-dir", type=FILE, default=Path("work_dirs/run"), show_default=True,
+              help="Receives checkpoints and metrics.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --work-dir.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@talk_options
+def command(
+    recipe: str,
+    data: tuple[Path, ...],
+    work_dir: Path,
+    resume: bool,
+    changes: tuple[str, ...],
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+) -> None:
+    """Train by CONFIG, a recipe of configs/ (by name, like lifter/base) or a file of your own."""
+    from vid3d.training.recipes import load_recipe, train
+
+    talk = console(quiet, verbose)
+    train(load_recipe(recipe, changes), data, work_dir, resume)
+    talk.say(f"done: {work_dir}")

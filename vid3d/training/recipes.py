@@ -1,0 +1,81 @@
+"""Recipes: the config files of `configs/`, found by name, changed by `key=value`, and run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vid3d.errors import Vid3dError
+from vid3d.weights import configs_dir
+
+TASKS = ("lifter", "pose2d", "detect2d")
+"""What a recipe's `task` may be: each is a module of this package with a `train` function."""
+
+
+def recipes() -> dict[str, Path]:
+    """Every recipe that ships, by name (its path below configs/ without the suffix)."""
+    folder = configs_dir()
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
+    """A recipe as an mmengine Config.
+
+    Args:
+        name: of a shipped recipe, or a path.
+        changes: `key=value` with dots in the key; values are read as YAML.
+
+    Raises:
+        Vid3dError: no such recipe, one that cannot be read, or a change that is no `key=value`.
+    """
+    try:
+        import yaml
+        from mmengine import Config
+    except ImportError as error:
+        raise Vid3dError(
+            f"training needs OpenMMLab ({error}); run: pip install 'vid3d[openmmlab]' && "
+            "pip install --no-deps -r requirements/openmmlab.txt"
+        ) from error
+    path = recipes().get(name, Path(name))
+    if not path.is_file():
+        raise Vid3dError(f"no recipe {name}; give a path or one of {', '.join(recipes())}")
+    options = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise Vid3dError(f"{change!r} is not key=value, like schedule.steps=100")
+        options[key] = yaml.safe_load(value)
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a recipe is Python: anything can be wrong with it
+        raise Vid3dError(f"recipe {path} cannot be read: {error}") from error
+    config.merge_from_dict(options)
+    if config.get("task") not in TASKS:
+        raise Vid3dError(f"recipe {path}: task is {config.get('task')!r}, expected one of {TASKS}")
+    return config
+
+
+def train(config: Any, data: Sequence[Path], work_dir: Path, resume: bool) -> None:
+    """Run a recipe.
+
+    Args:
+        config: from `load_recipe`.
+        data: folders or files that the recipe's task reads.
+        work_dir: receives checkpoints and metrics.
+        resume: go on from the checkpoint in `work_dir`.
+
+    Raises:
+        Vid3dError: data missing, or `work_dir` holds another run and `resume` is not given.
+    """
+    from importlib import import_module
+
+    for path in data:
+        if not path.exists():
+            raise Vid3dError(f"no such data: {path}")
+    if not resume and any(work_dir.glob("checkpoint*")):
+        raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
+    work_dir.mkdir(parents=True, exist_ok=True)
+    config.dump(work_dir / "config.py")
+    import_module(f"vid3d.training.{config.task}").train(config, list(data), work_dir, resume)
