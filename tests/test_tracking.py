@@ -204,6 +204,14 @@ def test_ghosts_are_dropped():
     assert [len(track) for track in track_people(looks_of(rows), FRAME_SIZE)] == [4]
 
 
+def test_a_thing_that_looks_a_little_like_a_person_is_dropped():
+    confidence = np.full((2, 17), 0.9)
+    confidence[1] = 0.3
+    thing = people([standing(300), standing(900)], scores=[0.9, 0.36], confidence=confidence)
+    assert len(track_people(looks_of([thing] * 9), FRAME_SIZE)) == 1
+    assert len(track_people(looks_of([thing]), FRAME_SIZE)) == 2  # nothing to compare with
+
+
 def test_irregular_looks():
     times = [0.0, 0.1, 0.5, 0.6, 1.0, 1.05]
     looks = [Look(round(50 * t), t, people([standing(100 + 300 * t)])) for t in times]

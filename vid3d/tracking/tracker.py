@@ -23,7 +23,10 @@ STRONG, WEAK = 0.35, 0.1
 """Box scores: a strong sighting may begin a track, a weak one may only continue one."""
 
 SURE = 0.6
-"""A track seen only once needs this score to be believed, unless the clip has only one look."""
+"""A track seen only once needs this box score to be believed, unless the clip has only one look."""
+
+CLEAR = 0.45
+"""A longer track needs, at one look, this box score or this mean confidence of its joints."""
 
 MIN_JOINTS = 4
 """A pose with fewer joints is no evidence of a person."""
@@ -42,6 +45,7 @@ class _Trail:
     person: Person
     places: list[tuple[int, int]] = field(default_factory=list)
     best_score: float = 0.0
+    best_pose: float = 0.0
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
@@ -82,12 +86,7 @@ class Tracker:
 
     def tracks(self) -> list[Track]:
         """All tracks so far, numbered from 1 by first sighting, then from left to right."""
-        single_look = len(self._looks) == 1
-        trails = [
-            trail
-            for trail in self._finished + self._active
-            if len(trail.places) > 1 or single_look or trail.best_score >= SURE
-        ]
+        trails = [trail for trail in self._finished + self._active if self._believed(trail)]
         trails.sort(key=lambda trail: self._first_place(trail))
         return [_track(i + 1, trail.places, self._looks) for i, trail in enumerate(trails)]
 
@@ -125,6 +124,15 @@ class Tracker:
     def _see(self, trail: _Trail, seen: Sightings, row: int, index: int) -> None:
         trail.places.append((index, int(seen.rows[row])))
         trail.best_score = max(trail.best_score, float(seen.scores[row]))
+        trail.best_pose = max(trail.best_pose, float(seen.weights[row].mean()))
+
+    def _believed(self, trail: _Trail) -> bool:
+        """Whether it is a person; things taken for people are seen weakly throughout."""
+        if len(self._looks) == 1:
+            return True
+        if len(trail.places) == 1:
+            return trail.best_score >= SURE
+        return max(trail.best_score, trail.best_pose) >= CLEAR
 
     def _first_place(self, trail: _Trail) -> tuple[int, float, float]:
         index, row = trail.places[0]
