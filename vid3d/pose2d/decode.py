@@ -156,8 +156,12 @@ def _sigmoid(x: Array) -> Array:
 
 
 def suppress(boxes: Array, scores: Array, score: float, iou: float) -> NDArray[np.intp]:
-    """Indices, best first, of the boxes (n, 4) above `score` of which no two overlap over `iou`."""
-    kept = np.flatnonzero((scores >= score) & np.isfinite(boxes).all(-1))
+    """Indices, best first, of the boxes (n, 4) above `score` of which no two overlap over `iou`.
+
+    Boxes without an inside, or with values that are not finite, are never among them.
+    """
+    real = (boxes[:, 2:] > boxes[:, :2]).all(-1) & np.isfinite(boxes).all(-1)
+    kept = np.flatnonzero((scores >= score) & real)
     kept = kept[np.argsort(-scores[kept], kind="stable")][:MOST_BOXES]
     if not len(kept):
         return kept

@@ -93,13 +93,15 @@ def load_estimator(
     if backend not in BACKENDS:
         raise Vid3dError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     device = _device(device)
-    return TopDown(_detector(detector, backend, device), _pose(pose, backend, device))
+    kinds = _kinds(backend, device)
+    return TopDown(
+        _detector(find_model(detector, "detection", kinds), kinds, device),
+        _pose(find_model(pose, "pose", kinds), kinds, device),
+    )
 
 
-def _detector(name: str, backend: str, device: str) -> Detector:
-    preferred = _preferred(backend, device)
-    manifest = find_model(name, "detection", preferred)
-    if _runs_on_onnx(manifest, backend, preferred):
+def _detector(manifest: Manifest, kinds: Sequence[str], device: str) -> Detector:
+    if _runs_on_onnx(manifest, kinds):
         from vid3d.pose2d.onnx import OnnxDetector
 
         return OnnxDetector(manifest, device)
@@ -108,10 +110,8 @@ def _detector(name: str, backend: str, device: str) -> Detector:
     return MMDetDetector(manifest, device)
 
 
-def _pose(name: str, backend: str, device: str) -> PoseNetwork:
-    preferred = _preferred(backend, device)
-    manifest = find_model(name, "pose", preferred)
-    if _runs_on_onnx(manifest, backend, preferred):
+def _pose(manifest: Manifest, kinds: Sequence[str], device: str) -> PoseNetwork:
+    if _runs_on_onnx(manifest, kinds):
         from vid3d.pose2d.onnx import OnnxPose
 
         return OnnxPose(manifest, device)
@@ -120,20 +120,17 @@ def _pose(name: str, backend: str, device: str) -> PoseNetwork:
     return MMPosePose(manifest, device)
 
 
-def _preferred(backend: str, device: str) -> str:
-    """The backend asked for, or for "auto" the one that is quick on the device."""
+def _kinds(backend: str, device: str) -> tuple[str, ...]:
+    """Kinds of model files to run, best first: what was asked for, or what the device likes."""
     if backend != "auto":
-        return backend
+        return ("onnx",) if backend == "onnx" else ("pth",)
     from vid3d.pose2d.openmmlab import is_installed
 
-    return "mmpose" if device.startswith("cuda") and is_installed() else "onnx"
+    return ("pth", "onnx") if device.startswith("cuda") and is_installed() else ("onnx", "pth")
 
 
-def _runs_on_onnx(manifest: Manifest, backend: str, preferred: str) -> bool:
-    if backend != "auto":
-        return backend == "onnx"
-    wanted = "onnx" if preferred == "onnx" else "pth"
-    return "onnx" in manifest.files and (wanted == "onnx" or wanted not in manifest.files)
+def _runs_on_onnx(manifest: Manifest, kinds: Sequence[str]) -> bool:
+    return next((kind for kind in kinds if kind in manifest.files), kinds[0]) == "onnx"
 
 
 def _device(device: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def read_keypoints(path: str | Path) -> list[KeypointClip]:
         elif not path.exists():
             raise Vid3dError("no such file or folder of keypoints")
         elif path.suffix == ".npz" or zipfile.is_zipfile(path):
-            clips = [_clip_from_pairs(sequence) for sequence in read_pairs(path)]
+            clips = [_clip_from_pairs(sequence) for sequence in _read_pairs(path)]
         else:
             clips = [clip_from_coco(_read_json(path), path.stem)]
         return [_checked(clip) for clip in clips]
@@ -67,6 +68,13 @@ def _read_json(path: Path) -> Any:
         raise Vid3dError(
             f"not JSON ({error}); expected a .pairs.npz file, COCO-style JSON or an OpenPose folder"
         ) from error
+
+
+def _read_pairs(path: Path) -> list[PairSequence]:
+    try:
+        return read_pairs(path)
+    except (EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise Vid3dError(f"a damaged archive ({error}); get the file again") from error
 
 
 def _clip_from_pairs(sequence: PairSequence) -> KeypointClip:

@@ -1,9 +1,7 @@
 """The mmpose backend: any MMPose top-down network behind any MMDet detector."""
 
 import contextlib
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +10,9 @@ from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import Manifest
-from vid3d.pose2d.openmmlab import load_checkpoint, prepare
+from vid3d.pose2d.openmmlab import load_checkpoint, prepare, quiet
 from vid3d.pose2d.people import JOINTS
-from vid3d.pose2d.preprocess import Image
+from vid3d.pose2d.preprocess import Image, clipped
 
 BATCH = 32
 """Most crops in one forward pass: bounds memory."""
@@ -27,7 +25,6 @@ class _Model:
 
     def __init__(self, manifest: Manifest, device: str, scope: str) -> None:
         prepare()
-        _register(scope)
         from mmengine.config import Config
         from mmengine.dataset import Compose
         from mmengine.registry import MODELS
@@ -36,7 +33,7 @@ class _Model:
         self._scope = scope
         self._device = torch.device(device)
         config_path, checkpoint = manifest.file("config"), manifest.file("pth")
-        with _quiet():
+        with quiet():
             try:
                 self.config = Config.fromfile(config_path)
                 self._adapt(manifest)
@@ -83,7 +80,7 @@ class _Model:
 
         results: list[Any] = []
         half = torch.autocast(self._device.type, torch.float16, enabled=self._device.type == "cuda")
-        with self._in_scope(), torch.inference_mode(), half, _quiet():
+        with self._in_scope(), torch.inference_mode(), half, quiet():
             for start in range(0, len(items), BATCH):
                 batch = [self._pipeline(dict(item)) for item in items[start : start + BATCH]]
                 samples = self.network.test_step(pseudo_collate(batch))
@@ -129,11 +126,10 @@ class MMDetDetector(_Model):
         found = self.run([{"img": image, "img_id": i} for i, image in enumerate(images)])
         return [self._people(*each) for each in zip(found, images, strict=True)]
 
-    def _people(self, found: Any, image: Image) -> tuple[Any, Any]:
+    def _people(self, found: Any, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         boxes, scores = found.bboxes.float().cpu().numpy(), found.scores.float().cpu().numpy()
         kept = (found.labels.cpu().numpy() == self._person) & (scores >= self._threshold)
-        height, width = image.shape[:2]
-        return boxes[kept].clip(0, [width, height, width, height]).astype(np.float32), scores[kept]
+        return clipped(boxes[kept], scores[kept], image)
 
 
 class MMPosePose(_Model):
@@ -185,24 +181,3 @@ class MMPosePose(_Model):
             confidence[i] = person.keypoint_scores[0, :JOINTS]
         confidence = np.nan_to_num(confidence * self._scale).clip(0, 1)
         return keypoints, confidence
-
-
-def _register(scope: str) -> None:
-    """Fill the registries of mmpose or mmdet."""
-    import importlib
-
-    register: Callable[[bool], None]
-    register = importlib.import_module(f"{scope}.utils").register_all_modules
-    register(False)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenMMLab prints notes about itself; users asked for people."""
-    with (
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        yield

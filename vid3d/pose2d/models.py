@@ -1,6 +1,7 @@
 """Finding a 2D model by name or path, whatever form it has on disk."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from vid3d.errors import Vid3dError
@@ -14,7 +15,7 @@ _RGB = {"channels": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57
 _BGR = {"channels": "bgr", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395]}
 
 
-def find_model(name: str, task: str, backend: str) -> Manifest:
+def find_model(name: str, task: str, kinds: Sequence[str] = ("onnx", "pth")) -> Manifest:
     """The model called `name`: shipped, an official one, or a path.
 
     Args:
@@ -23,23 +24,24 @@ def find_model(name: str, task: str, backend: str) -> Manifest:
             an official OpenMMLab export, or an MMPose / MMDet config or checkpoint with its
             partner in the same folder.
         task: "detection" or "pose".
-        backend: "onnx" or "mmpose": what is downloaded of an official model.
+        kinds: the first of these that an official model has is downloaded.
 
     Raises:
         Vid3dError: no such model, it does not fit the task, or its manifest is not valid.
     """
-    manifest = _find(name, task, backend)
+    manifest = _find(name, task, kinds)
     if manifest.task != task:
-        option = {"detection": "--pose", "pose": "--detector"}[manifest.task]
+        option = {"detection": "--detector", "pose": "--pose"}[manifest.task]
         raise Vid3dError(f"{name} is a {manifest.task} model: give it with {option}")
     return manifest
 
 
-def _find(name: str, task: str, backend: str) -> Manifest:
+def _find(name: str, task: str, kinds: Sequence[str]) -> Manifest:
     if (weights_dir() / name / FILE_NAME).is_file():
         return load_manifest(weights_dir() / name)
     if name in MODELS:
-        return load_manifest(zoo.fetch(name, "onnx" if backend == "onnx" else "pth"))
+        kind = next((kind for kind in kinds if kind in MODELS[name].kinds), kinds[0])
+        return load_manifest(zoo.fetch(name, kind))
     path = Path(name).expanduser()
     if not path.exists():
         known = ", ".join([*shipped_models(), *MODELS])

@@ -13,7 +13,7 @@ from vid3d.errors import Vid3dError
 from vid3d.pose2d import decode
 from vid3d.pose2d.manifest import InputSpec, Manifest
 from vid3d.pose2d.people import JOINTS
-from vid3d.pose2d.preprocess import Image, crops, to_image, whole_images
+from vid3d.pose2d.preprocess import Image, clipped, crops, to_image, whole_images
 
 BATCH = 32
 """Most pictures in one run of a network whose batch is free: bounds memory."""
@@ -95,13 +95,10 @@ class OnnxDetector:
     def _people(
         self, boxes: Any, scores: Any, scale: NDArray[np.float32], image: Image
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        kept = decode.suppress(
-            boxes, scores, self._manifest.score_threshold, self._manifest.iou_threshold
-        )
-        height, width = image.shape[:2]
-        corners = boxes[kept] / np.tile(scale, 2)
-        corners = corners.clip(0, [width, height, width, height])
-        return corners.astype(np.float32), scores[kept].clip(0, 1).astype(np.float32)
+        manifest = self._manifest
+        boxes = boxes.clip(0, np.tile(self._network.spec.size, 2))
+        kept = decode.suppress(boxes, scores, manifest.score_threshold, manifest.iou_threshold)
+        return clipped(boxes[kept] / np.tile(scale, 2), scores[kept].clip(0, 1), image)
 
 
 class OnnxPose:

@@ -8,7 +8,9 @@ import contextlib
 import importlib
 import importlib.abc
 import importlib.util
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -33,7 +35,9 @@ def is_installed() -> bool:
 
 @cache
 def prepare() -> None:
-    """Make mmpose and mmdet importable and their checkpoints load safely; once a process.
+    """Import mmpose and mmdet, and make their checkpoints load safely; once a process.
+
+    Their networks and transforms are registered afterwards, each under its own scope.
 
     Raises:
         Vid3dError: OpenMMLab is not installed, or something that it imports is missing.
@@ -41,16 +45,32 @@ def prepare() -> None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise Vid3dError(f"the mmpose backend needs {package}; run: {INSTALL}")
-    sys.meta_path.append(_ExtensionFinder())
+    if not any(isinstance(finder, _ExtensionFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_ExtensionFinder())
     try:
-        _use_pycocotools()
-        _import_visualization()
-        loader = importlib.import_module("mmengine.runner.checkpoint").CheckpointLoader
-    except ImportError as error:
+        with quiet():
+            _use_pycocotools()
+            _import_visualization()
+            loader = importlib.import_module("mmengine.runner.checkpoint").CheckpointLoader
+            for package in ("mmdet", "mmpose"):
+                importlib.import_module(f"{package}.utils").register_all_modules(False)
+    except (ImportError, AssertionError) as error:  # AssertionError: versions that do not fit
         raise Vid3dError(
             f"OpenMMLab cannot be imported ({error}); run: {INSTALL_OTHERS}"
         ) from error
     loader.register_scheme(prefixes="", loader=load_checkpoint, force=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """OpenMMLab prints notes and warnings about itself; users asked for people."""
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 # ---------------------------------------------------------------- mmcv's compiled operators

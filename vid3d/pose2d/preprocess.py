@@ -41,6 +41,16 @@ def whole_images(
     return normalise(canvas, spec), scales
 
 
+def clipped(
+    boxes: NDArray[np.floating], scores: NDArray[np.floating], image: Image
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The parts of boxes (N, 4) inside the image, and their scores (N,); boxes outside go."""
+    height, width = image.shape[:2]
+    inside = boxes.clip(0, [width, height, width, height]).astype(np.float32)
+    kept = (inside[:, 2:] > inside[:, :2]).all(-1)
+    return inside[kept], scores[kept].astype(np.float32)
+
+
 def crops(
     image: Image, boxes: NDArray[np.floating], spec: InputSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

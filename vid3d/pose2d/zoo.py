@@ -70,13 +70,15 @@ def fetch(name: str, kind: str | None = None) -> Path:
     """Download what is not in the cache yet, checked, and return the model's folder.
 
     Args:
-        name: one of `MODELS`.
+        name: an official name; a shipped one needs no download.
         kind: "onnx" or "pth" (checkpoint and config; needs OpenMMLab installed); None: "onnx"
             where the model has it, else "pth".
 
     Raises:
         Vid3dError: unknown name, no such kind, host not reached, or a damaged download.
     """
+    if name in shipped_models():
+        return weights_dir() / name
     model = _model(name)
     kind = kind or model.kinds[0]
     if kind not in model.kinds:

@@ -1,0 +1,156 @@
+"""The same network through both backends, and stand-in networks on real people."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.estimator import load_estimator
+from vid3d.pose2d.openmmlab import is_installed
+from vid3d.pose2d.people import People
+from vid3d.skeleton import COCO17
+
+needs_openmmlab = pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """Folders of a tiny detector and a tiny pose network, each with .pth and .onnx."""
+    pytest.importorskip("onnx")
+    import pose2d_toys
+
+    folder = tmp_path_factory.mktemp("toys")
+    return str(pose2d_toys.rtmdet(folder / "detector")), str(pose2d_toys.rtmpose(folder / "pose"))
+
+
+def noise(height, width, seed):
+    import cv2
+
+    small = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@needs_openmmlab
+def test_both_backends_agree(toys):
+    images = [noise(200, 300, 0), noise(240, 160, 1), noise(96, 128, 2)]
+    onnx = load_estimator("onnx", *toys, device="cpu")
+    mmpose = load_estimator("mmpose", *toys, device="cpu")
+    assert onnx.joint_set == mmpose.joint_set == "coco17"
+    assert onnx.name == "detector + pose"
+    total = 0
+    for by_onnx, by_mmpose in zip(onnx(images), mmpose(images), strict=True):
+        assert len(by_onnx) == len(by_mmpose)
+        np.testing.assert_allclose(by_onnx.boxes, by_mmpose.boxes, atol=0.5)
+        np.testing.assert_allclose(by_onnx.scores, by_mmpose.scores, atol=1e-3)
+        np.testing.assert_allclose(by_onnx.confidence, by_mmpose.confidence, atol=0.02)
+        # random networks have close runners-up: a joint may jump, most may not
+        apart = np.abs(by_onnx.keypoints - by_mmpose.keypoints).max(-1)
+        assert (apart < 1).mean() > 0.99
+        total += len(by_onnx)
+    assert total > 10
+
+
+@needs_openmmlab
+def test_batches_do_not_change_the_result(toys, monkeypatch):
+    from vid3d.pose2d import onnx
+
+    images = [noise(200, 300, 0), np.zeros((20, 30, 3), np.uint8), noise(240, 160, 1)]
+    estimator = load_estimator("auto", *toys, device="cpu")
+    whole = estimator(images)
+    monkeypatch.setattr(onnx, "BATCH", 3)
+    for together, single in zip(whole, [estimator([image])[0] for image in images], strict=True):
+        np.testing.assert_allclose(together.boxes, single.boxes, atol=1e-2)
+        np.testing.assert_allclose(together.keypoints, single.keypoints, atol=1e-2)
+    assert estimator([]) == []
+
+
+@needs_openmmlab
+def test_checkpoint_and_config_that_do_not_fit(toys, tmp_path):
+    detector, pose = toys
+    shutil.copy(f"{pose}/config.py", tmp_path)
+    shutil.copy(f"{detector}/model.pth", tmp_path)
+    with pytest.raises(Vid3dError, match="does not fit the config"):
+        load_estimator("mmpose", detector, str(tmp_path), "cpu")
+    (tmp_path / "config.py").write_text(
+        "model = dict(type='TopdownPoseEstimator', backbone=dict(type='None'))\n"
+    )
+    with pytest.raises(Vid3dError, match="is not a config that this mmpose can build"):
+        load_estimator("mmpose", detector, str(tmp_path), "cpu")
+
+
+@needs_openmmlab
+def test_config_and_checkpoint_alone_are_a_model(toys, tmp_path):
+    for model, name in zip(toys, ("detector", "pose"), strict=True):
+        (tmp_path / name).mkdir()
+        for file in ("config.py", "model.pth"):
+            shutil.copy(f"{model}/{file}", tmp_path / name)
+    paths = str(tmp_path / "detector"), str(tmp_path / "pose")
+    people = load_estimator("auto", *paths, device="cpu")([noise(200, 300, 0)])[0]
+    assert isinstance(people, People)
+
+
+# ---------------------------------------------------------------- stand-ins on real people
+
+
+@pytest.fixture
+def stand_in(repo, shared, tmp_path):
+    """Makes a model out of a stand-in's manifest and weights; returns its path."""
+
+    def make(name):
+        for model in (shared / "models").glob("*.onnx"):
+            if not (tmp_path / model.name).exists():
+                (tmp_path / model.name).symlink_to(model)
+        return str(shutil.copy(repo / f"tests/data/manifests/{name}.json", tmp_path))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def frame(shared):
+    """Two men side by side; the right one faces the camera."""
+    av = pytest.importorskip("av")
+    with av.open(str(shared / "data/videos/two_people_contact.mp4")) as container:
+        for index, image in enumerate(container.decode(video=0)):
+            if index == 20:
+                return image.to_ndarray(format="bgr24")
+    raise AssertionError("the clip is shorter than 20 frames")
+
+
+@pytest.mark.parametrize(
+    ("detector", "pose"),
+    [
+        ("rtmdet-nano-320", "tinypose"),
+        ("rtmdet-nano-320", "tinypose-simcc"),
+        ("yolox-nano", "tinypose"),
+        ("picodet-s-320", "tinypose"),
+    ],
+)
+def test_stand_ins_find_upright_people(stand_in, frame, detector, pose):
+    estimator = load_estimator("onnx", stand_in(detector), stand_in(pose), "cpu")
+    (people,) = estimator([frame])
+    assert len(people) == 2
+    order = np.argsort(people.boxes[:, 0])
+    for keypoints, box in zip(people.keypoints[order], people.boxes[order], strict=True):
+        at = dict(zip(COCO17.joints, keypoints, strict=True))
+        assert at["nose"][1] < at["left_shoulder"][1] < at["left_hip"][1] < at["left_ankle"][1]
+        assert (keypoints > box[:2] - 30).all()
+        assert (keypoints < box[2:] + 30).all()
+    facing = dict(zip(COCO17.joints, people.keypoints[order[1]], strict=True))
+    for joint in ("shoulder", "hip", "knee"):  # his right is on our left
+        assert facing[f"right_{joint}"][0] < facing[f"left_{joint}"][0]
+    assert people.confidence.mean() > 0.6
+
+
+def test_simcc_stand_in_is_near_the_refined_heat_map(stand_in, frame):
+    boxes = [np.array([[900.0, 240, 1140, 880]])]
+    from vid3d.pose2d.models import find_model
+    from vid3d.pose2d.onnx import OnnxPose
+
+    (dark, _), (simcc, _) = (
+        OnnxPose(find_model(stand_in(name), "pose"))([frame], boxes)[0]
+        for name in ("tinypose", "tinypose-simcc")
+    )
+    apart = np.linalg.norm(dark - simcc, axis=-1)[0]
+    assert np.median(apart) < 5
+    assert apart.max() < 20

@@ -1,0 +1,184 @@
+import hashlib
+import json
+
+import pytest
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.estimator import load_estimator
+from vid3d.pose2d.manifest import load_manifest, parse_manifest
+from vid3d.pose2d.models import find_model
+from vid3d.pose2d.official import MODELS
+
+POSE = {
+    "schema": 1,
+    "task": "pose",
+    "files": {"onnx": {"path": "a.onnx"}},
+    "input": {"size": [192, 256], "channels": "rgb"},
+    "decode": {"kind": "simcc"},
+}
+
+
+def test_stand_in_manifests_are_valid(repo):
+    paths = sorted((repo / "tests/data/manifests").glob("*.json"))
+    manifests = {path.stem: load_manifest(path) for path in paths}
+    assert len(manifests) == 6
+    assert manifests["tinypose"].decode == {
+        "kind": "heatmap", "dark": True, "blur": 11, "confidence_scale": 1.0,
+    }  # fmt: skip
+    assert manifests["picodet-s-320"].input.resize == "stretch"
+    assert manifests["yolox-nano"].input.std == (1, 1, 1)
+    assert manifests["rtmdet-nano-320"].input.pad == 114
+
+
+def test_defaults(tmp_path):
+    manifest = parse_manifest(POSE, tmp_path / "manifest.json")
+    assert manifest.name == tmp_path.name
+    assert manifest.input.resize == "crop"
+    assert manifest.input.pad == 0
+    assert manifest.decode["split_ratio"] == 2.0
+    assert manifest.files["onnx"].path == tmp_path / "a.onnx"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "schema is 2"),
+        ({"colour": 1}, "unknown field 'colour'"),
+        ({"task": "dance"}, "task must be one of pose, detection"),
+        ({"task": ["pose"]}, "task must be one of"),
+        ({"files": {}}, "files must name"),
+        ({"files": {"onnx": "a.onnx"}}, "files.onnx must be"),
+        ({"files": {"tflite": {"path": "a"}}}, "a key of files must be one of"),
+        ({"files": {"pth": {"path": "a"}}}, "belong together"),
+        ({"files": {"onnx": {"path": "a", "sha256": "12"}}}, "64 hexadecimal"),
+        ({"input": {"size": [192]}}, "input.size must be 2 numbers"),
+        ({"input": {"size": [192.5, 256]}}, "input.size must be"),
+        ({"input": {"size": [192, 256], "std": [0, 1, 1]}}, "input.std must be positive"),
+        ({"input": {"size": [192, 256], "channels": "grey"}}, "input.channels"),
+        ({"input": {"size": [192, 256], "resize": "stretch"}}, "does not fit a pose model"),
+        ({"input": {"size": [192, 256], "fast": 1}}, "fast"),
+        ({"decode": {"kind": "rtmdet"}}, "decode.kind must be one of simcc, heatmap"),
+        ({"decode": {"kind": "simcc", "split_ratio": -1}}, "decode.split_ratio must be like"),
+        ({"decode": {"kind": "simcc", "blur": 3}}, "an option of decode.kind simcc"),
+        ({"joint_set": "smpl"}, "joint_set must be one of"),
+        ({"thresholds": {"score": 2}}, "thresholds.score"),
+        ({"thresholds": {"nms": 2}}, "unknown threshold"),
+    ],
+)
+def test_wrong_fields_are_named(tmp_path, change, words):
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**POSE, **change}))
+    with pytest.raises(Vid3dError, match="model manifest") as error:
+        load_manifest(path)
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_manifest(tmp_path):
+    with pytest.raises(Vid3dError, match="cannot read"):
+        load_manifest(tmp_path / "none.json")
+    for text in ("{", "[1]", "\x00"):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(Vid3dError, match="model manifest"):
+            load_manifest(tmp_path / "a.json")
+
+
+def test_checksums(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    files = {"onnx": {"path": "a.onnx", "sha256": right}}
+    manifest = parse_manifest({**POSE, "files": files}, tmp_path / "manifest.json")
+    assert manifest.file("onnx") == tmp_path / "a.onnx"
+    with pytest.raises(Vid3dError, match="has no pth file"):
+        manifest.file("pth")
+    (tmp_path / "a.onnx").write_bytes(b"broken")
+    with pytest.raises(Vid3dError, match="damaged"):
+        manifest.file("onnx")
+    (tmp_path / "a.onnx").unlink()
+    with pytest.raises(Vid3dError, match="is missing"):
+        manifest.file("onnx")
+
+
+def test_models_by_path(tmp_path):
+    with pytest.raises(Vid3dError, match="unknown model 'nobody'") as error:
+        find_model("nobody", "pose")
+    assert all(name in str(error.value) for name in MODELS)
+    (tmp_path / "manifest.json").write_text(json.dumps(POSE))
+    for path in (tmp_path, tmp_path / "manifest.json"):
+        assert find_model(str(path), "pose").files["onnx"].path == tmp_path / "a.onnx"
+    (tmp_path / "a.onnx").write_bytes(b"")
+    assert find_model(str(tmp_path / "a.onnx"), "pose").decode["kind"] == "simcc"
+    with pytest.raises(Vid3dError, match="is a pose model: give it with --pose"):
+        find_model(str(tmp_path), "detection")
+    (tmp_path / "b.txt").write_text("")
+    with pytest.raises(Vid3dError, match="is no 2D model"):
+        find_model(str(tmp_path / "b.txt"), "pose")
+
+
+def test_config_and_checkpoint_without_a_manifest(tmp_path):
+    (tmp_path / "net.py").write_text("")
+    with pytest.raises(Vid3dError, match=r"holds 0 files \*.pth"):
+        find_model(str(tmp_path), "pose")
+    (tmp_path / "best.pth").write_bytes(b"")
+    for path in (tmp_path, tmp_path / "net.py", tmp_path / "best.pth"):
+        manifest = find_model(str(path), "pose")
+        assert {kind: file.path.name for kind, file in manifest.files.items()} == {
+            "config": "net.py", "pth": "best.pth",
+        }  # fmt: skip
+    with pytest.raises(Vid3dError, match="has no onnx file"):
+        load_estimator("onnx", str(tmp_path), str(tmp_path), "cpu")
+
+
+def export(path, outputs, size=(256, 192)):
+    """An ONNX file that only has a signature."""
+    onnx = pytest.importorskip("onnx")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    source = helper.make_tensor_value_info("input", floats, ["batch", 3, *size])
+    results = [helper.make_tensor_value_info(name, floats, None) for name in outputs]
+    nodes = [helper.make_node("Identity", ["input"], [name]) for name in outputs]
+    graph = helper.make_graph(nodes, "g", [source], results)
+    opset = [helper.make_opsetid("", 17)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return str(path)
+
+
+def test_bare_onnx_of_official_exports(tmp_path):
+    pose = find_model(export(tmp_path / "rtmpose-m/end2end.onnx", ["simcc_x", "simcc_y"]), "pose")
+    assert pose.input.size == (192, 256)
+    assert pose.input.channels == "rgb"
+    outputs = ["dets", "labels"]
+    path = export(tmp_path / "rtmdet_nano_person/end2end.onnx", outputs, (320, 320))
+    detector = find_model(path, "detection")
+    assert detector.decode["kind"] == "end2end"
+    assert detector.input.mean == (103.53, 116.28, 123.675)
+    yolox = find_model(export(tmp_path / "yolox_m.onnx", outputs, (640, 640)), "detection")
+    assert yolox.input.mean == (0, 0, 0)
+
+
+def test_bare_onnx_that_does_not_say_enough(tmp_path):
+    for name, outputs in (("a.onnx", ["heat"]), ("b.onnx", ["dets", "labels"])):
+        with pytest.raises(Vid3dError, match=r"write .*json beside it, a manifest"):
+            find_model(export(tmp_path / name, outputs), "pose")
+    (tmp_path / "c.onnx").write_bytes(b"nothing")
+    with pytest.raises(Vid3dError, match="is not an ONNX model"):
+        find_model(str(tmp_path / "c.onnx"), "pose")
+
+
+def test_networks_that_do_not_fit_their_manifest(tmp_path):
+    from vid3d.pose2d.onnx import Network
+
+    export(tmp_path / "a.onnx", ["simcc_x"])
+    path = tmp_path / "manifest.json"
+    with pytest.raises(Vid3dError, match="its manifest says 3 channels of 96 x 128"):
+        Network(parse_manifest({**POSE, "input": {"size": [96, 128]}}, path), "cpu")
+    with pytest.raises(Vid3dError, match="has no output 'heat'"):
+        Network(parse_manifest({**POSE, "outputs": ["heat"]}, path), "cpu")
+
+
+def test_unknown_backends_and_devices():
+    with pytest.raises(Vid3dError, match="unknown backend 'tflite'"):
+        load_estimator("tflite")
+    with pytest.raises(Vid3dError, match="unknown device 'gpu'"):
+        load_estimator(device="gpu")
