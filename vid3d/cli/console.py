@@ -27,6 +27,11 @@ class Console(Monitor):
         if not self.quiet:
             click.echo(text)
 
+    def detail(self, text: str) -> None:
+        """Print a line that -v asks for."""
+        if self.verbosity >= 1:
+            self.say(text)
+
     def error(self, text: str) -> None:
         """Print an error line without ending."""
         click.echo(f"vid3d: error: {text}", err=True)

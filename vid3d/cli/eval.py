@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options
+from vid3d.cli.options import FILE, Paths, console, talk_options
 
 
 class Strides(click.ParamType):
@@ -26,14 +26,14 @@ class Strides(click.ParamType):
 
 @click.command("eval")
 @click.argument("target", metavar="MODEL|MOTION")
-@click.option("--data", type=FILE, multiple=True, required=True, help="Pair files; the truth.")
+@click.option("--data", type=Paths(), multiple=True, required=True, help="Pair files; the truth.")
 @click.option("--strides", type=Strides(), default="1,5,10,20", show_default=True,
               help="For a lifter: frames from one look to the next.")  # fmt: skip
 @click.option("--json", "json_path", type=FILE, help="Write the figures to this file as well.")
 @talk_options
 def command(
     target: str,
-    data: tuple[Path, ...],
+    data: tuple[list[Path], ...],
     strides: tuple[int, ...],
     json_path: Path | None,
     quiet: bool,
@@ -48,7 +48,7 @@ def command(
     from vid3d.files import atomic_path
 
     talk = console(quiet, verbose)
-    truth = [sequence for path in data for sequence in read_pairs(path)]
+    truth = [sequence for paths in data for path in paths for sequence in read_pairs(path)]
     if target.endswith(".npz"):
         from vid3d.evaluation.result import evaluate_result
         from vid3d.motion import Motion

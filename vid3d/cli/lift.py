@@ -7,7 +7,7 @@ import click
 
 from vid3d.cli.options import (
     FILE,
-    Height,
+    Heights,
     Intrinsics,
     console,
     network_options,
@@ -43,7 +43,7 @@ camera_options = together(
 )
 
 people_options = together(
-    click.option("--height", type=Height(), multiple=True, help="Metres a person is tall."),
+    click.option("--height", type=Heights(), multiple=True, help="Metres a person is tall."),
     click.option("--max-people", type=click.IntRange(min=1), help="Keep those seen most."),
     click.option("--person", help="Keep one: largest, longest or a track id."),
 )
@@ -70,7 +70,7 @@ def command(videos: tuple[Path, ...], output: Path, render: bool, quiet: bool, v
     places them in the camera's space, in metres.
     """
     _check(videos, options)
-    options["height"] = dict(options["height"])
+    options["height"] = {key: m for part in options["height"] for key, m in part.items()}
     from vid3d.pipeline import LiftOptions, Pipeline
     from vid3d.results import prepare_folder, write_results
 
@@ -84,6 +84,7 @@ def command(videos: tuple[Path, ...], output: Path, render: bool, quiet: bool, v
                 motion = pipeline.lift(clip)
                 written = write_results(motion, clip, folder, video if render else None, talk)
                 talk.say(_report(motion, clip.name, talk.summary(), written))
+                talk.detail(_origin(motion))
         except Vid3dError as error:
             if len(videos) <= 1 or debug:
                 raise
@@ -98,6 +99,14 @@ def _report(motion: "Motion", name: str, stages: str, written: list[Path]) -> st
     looks = f"{_count(len(motion.keyframes), 'keyframe', 'keyframes')} looked at"
     frames = _count(motion.frames, "frame", "frames")
     return "\n".join([f"{name}: {people}, {frames}, {looks}", stages, *map(str, written)])
+
+
+def _origin(motion: "Motion") -> str:
+    """What the result was made with."""
+    meta, given = motion.meta, motion.meta["options"]
+    known = any(name in given for name in ("camera", "intrinsics", "fov"))
+    camera = f"{motion.camera.fov:.1f} degrees, {'given' if known else 'assumed or from the file'}"
+    return f"  2D by {meta['pose2d']}; lifter {meta['model']['name']}; camera {camera}"
 
 
 def _count(number: int, one: str, many: str) -> str:

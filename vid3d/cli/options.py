@@ -22,20 +22,32 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
     return decorate
 
 
-class Height(click.ParamType):
-    """`M` or `ID=M`: metres for everybody or for one person."""
+class Paths(click.ParamType):
+    """One path, or several with commas between them."""
 
-    name = "M|ID=M"
+    name = "PATH,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int | None, float]:
-        """(track id or None, metres)."""
-        if isinstance(value, tuple):
-            return value
-        person, _, metres = str(value).rpartition("=")
-        try:
-            return (int(person) if person else None), float(metres)
-        except ValueError:
-            self.fail(f"{value!r} is neither metres nor ID=metres, like 1.75 or 2=1.62", param, ctx)
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[Path]:
+        """The paths; a name that holds a comma and exists is one path."""
+        whole = Path(str(value))
+        return [whole] if whole.exists() else [Path(part) for part in str(value).split(",")]
+
+
+class Heights(click.ParamType):
+    """`M` or `ID=M`, or several with commas: metres for everybody or for one person."""
+
+    name = "M|ID=M,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[int | None, float]:
+        """Metres by track id, None for everybody."""
+        heights = {}
+        for part in str(value).split(","):
+            person, _, metres = part.rpartition("=")
+            try:
+                heights[int(person) if person else None] = float(metres)
+            except ValueError:
+                self.fail(f"{part!r} is neither metres nor ID=metres, like 1.75 or 2=1.62")
+        return heights
 
 
 class Intrinsics(click.ParamType):

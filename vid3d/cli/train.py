@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options
+from vid3d.cli.options import FILE, Paths, console, talk_options
 
 
 @click.command("train")
 @click.argument("recipe", metavar="CONFIG")
-@click.option("--data", type=FILE, multiple=True, required=True,
-              help="What the recipe reads: folders of motion capture, packs of labelled images.")  # fmt: skip
+@click.option("--data", type=Paths(), multiple=True, required=True,
+              help="What the recipe reads, like a folder of motion capture.")  # fmt: skip
 @click.option("--work-dir", type=FILE, default=Path("work_dirs/run"), show_default=True,
               help="Receives checkpoints and metrics.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --work-dir.")
@@ -18,7 +18,7 @@ from vid3d.cli.options import FILE, console, talk_options
 @talk_options
 def command(
     recipe: str,
-    data: tuple[Path, ...],
+    data: tuple[list[Path], ...],
     work_dir: Path,
     resume: bool,
     changes: tuple[str, ...],
@@ -30,5 +30,5 @@ def command(
     from vid3d.training.recipes import load_recipe, train
 
     talk = console(quiet, verbose)
-    train(load_recipe(recipe, changes), data, work_dir, resume)
+    train(load_recipe(recipe, changes), sum(data, []), work_dir, resume)
     talk.say(f"done: {work_dir}")
