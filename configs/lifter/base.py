@@ -1,10 +1,12 @@
-# vid3d-base: the encoder, sized for one CPU core (docs/training.md says what a GPU should change).
+# vid3d-base: the lifter, sized for one CPU core (docs/training.md says what a GPU should change).
+name = "vid3d-base"
 encoder = dict(joint_width=40, spatial_blocks=2, width=192, blocks=5, heads=6, ratio=2)
+diffusion = dict(width=128, blocks=3, heads=4, ratio=2)
 batches = dict(seconds=2.56, grid=0.08)
-schedule = dict(steps=5200, batch=32, lr=1.2e-3, warmup=150, dev_every=250)
+encoder_schedule = dict(steps=4000, batch=32, lr=1.2e-3, warmup=150, seed=0)
+diffusion_schedule = dict(steps=2000, batch=32, lr=1e-3, warmup=100, seed=1)
+dev_windows = 256
 data = dict(
     files=["train_cmu", "train_cmu2", "train_hdm05", "train_biomechzoo", "train_fair1"],
-    # HDM05 is CC BY-SA 3.0: name it here for weights without share-alike data. Then also
-    # give dev_actors=("cmu_s35", "cmu_s86").
-    skipped=[],
+    skipped=[],  # ["train_hdm05"] gives weights without share-alike (CC BY-SA 3.0) data
 )

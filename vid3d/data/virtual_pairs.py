@@ -41,7 +41,7 @@ def make_pairs(
     generator = torch.Generator().manual_seed(seed)
     ranges = camera or CameraRanges(fov=(38, 82), truncated=0.0)
     longest = round(seconds * MOCAP_FPS)
-    sequences = []
+    sequences: list[PairSequence] = []
     for clip in clips:
         for start in range(0, len(clip.joints), longest):
             piece = clip.joints[start : start + longest]

@@ -61,7 +61,9 @@ class DiffusionHead(nn.Module):
         # Metres of one unit of residual, by coordinate; set from the encoder's errors.
         self.register_buffer("deviation", torch.full((POSE,), 0.05))
 
-    def forward(self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor) -> Tensor:
+    def forward(
+        self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor, valid: Tensor
+    ) -> Tensor:
         """Clean residual (N, G, 51), in deviations.
 
         Args:
@@ -69,18 +71,27 @@ class DiffusionHead(nn.Module):
             level: (N,) noise level in 0..1.
             condition: (N, G, condition_width) features of the encoder.
             times: (N, G) seconds.
+            valid: (N, G) bool, moments that count.
         """
-        return self.denoise(noisy, level, self.condition_in(condition), times)
+        return self.denoise(noisy, level, self.condition_in(condition), times, valid)
 
-    def denoise(self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor) -> Tensor:
+    def denoise(
+        self,
+        noisy: Tensor,
+        level: Tensor,
+        condition: Tensor,
+        times: Tensor,
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """The same with the condition (N, G, width) already projected, once for all steps."""
         frequencies = torch.logspace(0, 2, 32, device=level.device)
         angles = level[:, None] * frequencies
         embedded = self.level_in(torch.cat([angles.sin(), angles.cos()], -1))
         x = self.pose_in(noisy) + condition + embedded[:, None]
         turn = rotary(times, self.config.width // self.config.heads)
+        mask = None if valid is None else valid[:, None, None]
         for block in self.blocks:
-            x = block(x, None, turn)
+            x = block(x, mask, turn)
         return self.head(self.norm(x))
 
 
@@ -94,10 +105,11 @@ def diffusion_loss(
 ) -> Tensor:
     """Mean squared error of the clean residual (B, G, 51), in deviations, at random levels."""
     clean = residual / head.deviation
+    anything = valid | ~valid.any(1, keepdim=True)  # never an empty row of keys
     level = torch.rand(len(clean), generator=generator)
     signal, noise = (weight[:, None, None] for weight in signal_and_noise(level))
     noisy = signal * clean + noise * torch.randn(clean.shape, generator=generator)
-    error = (head(noisy, level, condition, times) - clean) ** 2
+    error = (head(noisy, level, condition, times, anything) - clean) ** 2
     return (error.mean(-1) * valid).sum() / valid.sum().clamp_min(1)
 
 

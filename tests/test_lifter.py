@@ -1,0 +1,204 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vid3d.camera import Camera
+from vid3d.errors import Vid3dError
+from vid3d.lifter import Lifter
+from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
+from vid3d.lifter.diffusion import DiffusionConfig, ddim, hypothesis_noise
+from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.windows import plan_windows
+from vid3d.weights import weights_dir
+
+CAMERA = Camera.from_fov(55, (1280, 720))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    torch.manual_seed(0)
+    toy = LifterConfig(
+        name="toy",
+        encoder=EncoderConfig(joint_width=8, spatial_blocks=1, width=32, blocks=2, heads=4),
+        diffusion=DiffusionConfig(width=32, blocks=1, heads=2),
+        seconds=0.8,
+    )
+    built = build_networks(toy)
+    for parameter in built.diffusion.parameters():  # a head that does something
+        torch.nn.init.normal_(parameter, std=0.1)
+    return built
+
+
+@pytest.fixture(scope="module")
+def lifter(networks):
+    return Lifter(networks)
+
+
+def looks(count=6, gap=0.2, joint_set="h36m17", seed=0):
+    """A stick person walking sideways: pixels, confidence, times."""
+    rng = np.random.default_rng(seed)
+    body = rng.normal(size=(17, 3)) * [0.2, 0.5, 0.1]
+    times = np.arange(count) * gap
+    points = body + np.stack([0.4 * times - 0.5, 0 * times, 4 + 0 * times], -1)[:, None]
+    return CAMERA.project(points), np.full((count, 17), 0.9), times
+
+
+def lift(lifter, keypoints, confidence, times, fps=25, **options):
+    count = max(1, round((times[-1] - times[0]) * fps) + 1)
+    wanted = np.linspace(times[0], times[-1], count)
+    return lifter(keypoints, confidence, times=times, out_times=wanted, camera=CAMERA, **options)
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.04, 0.2, 0.5])
+@pytest.mark.parametrize("joint_set", ["h36m17", "coco17"])
+def test_shapes_do_not_depend_on_the_stride(lifter, gap, joint_set):
+    keypoints, confidence, times = looks(round(2 / gap) + 1, gap)
+    lifted = lift(lifter, keypoints, confidence, times, joint_set=joint_set, hypotheses=1)
+    assert lifted.joints3d.shape == (51, 17, 3)
+    assert lifted.spread.shape == (51, 17)
+    assert lifted.contacts.shape == (51, 2)
+    assert lifted.joints3d.dtype == np.float32
+    assert np.isfinite(lifted.joints3d).all()
+    assert np.isnan(lifted.spread).all()
+    assert (lifted.joints3d[:, 0, 2] > 0.5).all()  # before the camera
+
+
+def test_the_root_reprojects_on_the_person(lifter):
+    keypoints, confidence, times = looks()
+    lifted = lift(lifter, keypoints, confidence, times, hypotheses=1)
+    middle = CAMERA.project(lifted.joints3d[0]).mean(0)
+    np.testing.assert_allclose(middle, keypoints[0].mean(0), atol=40)
+
+
+@pytest.mark.parametrize("aggregate", ["soft", "jpma", "mean", "best"])
+def test_hypotheses(lifter, aggregate):
+    keypoints, confidence, times = looks()
+    options = {"hypotheses": 4, "steps": 2, "aggregate": aggregate}
+    first = lift(lifter, keypoints, confidence, times, seed=3, **options)
+    again = lift(lifter, keypoints, confidence, times, seed=3, **options)
+    other = lift(lifter, keypoints, confidence, times, seed=4, **options)
+    np.testing.assert_array_equal(first.joints3d, again.joints3d)
+    np.testing.assert_array_equal(first.spread, again.spread)
+    assert not np.array_equal(first.spread, other.spread)
+    assert np.isfinite(first.joints3d).all()
+    assert (first.spread[:, 1:] > 0).all()
+    assert np.isfinite(first.root_spread).all()
+
+
+def test_one_look(lifter):
+    keypoints, confidence, times = looks(1)
+    for count in (1, 3):
+        lifted = lift(lifter, keypoints, confidence, times, hypotheses=count)
+        assert lifted.joints3d.shape == (1, 17, 3)
+        assert np.isfinite(lifted.joints3d).all()
+
+
+def test_missing_joints_limbs_and_looks(lifter):
+    keypoints, confidence, times = looks(16, 0.2)
+    confidence[:, 11:14] = 0  # a left arm that is never seen
+    confidence[5:8] = 0  # half a second of nothing
+    keypoints[confidence == 0] = np.nan
+    lifted = lift(lifter, keypoints, confidence, times, hypotheses=3)
+    assert np.isfinite(lifted.joints3d).all()
+    assert np.isfinite(lifted.spread).all()
+    assert np.abs(lifted.joints3d).max() < 30
+    keypoints[confidence == 0] = 1e7
+    again = lift(lifter, keypoints, confidence, times, hypotheses=3)
+    np.testing.assert_array_equal(lifted.joints3d, again.joints3d)
+
+
+def test_a_long_gap_has_no_nan(lifter):
+    keypoints, confidence, times = looks(6, 0.2)
+    times[3:] += 5
+    lifted = lift(lifter, keypoints, confidence, times, hypotheses=1)
+    assert np.isfinite(lifted.joints3d).all()
+
+
+def test_no_jump_at_window_seams(lifter):
+    keypoints, confidence, times = looks(31, 0.2)
+    lifted = lift(lifter, keypoints, confidence, times, fps=50, hypotheses=2, seed=1)
+    steps = np.linalg.norm(np.diff(lifted.joints3d, axis=0), axis=-1).max(-1)
+    assert steps.max() < 8 * np.median(steps) + 0.02
+
+
+def test_arguments_are_checked(lifter):
+    keypoints, confidence, times = looks()
+    options = {"times": times, "out_times": times, "camera": CAMERA}
+    with pytest.raises(Vid3dError, match="keypoints2d is"):
+        lifter(keypoints[:, :16], confidence, **options)
+    with pytest.raises(Vid3dError, match="confidence is"):
+        lifter(keypoints, confidence[:3], **options)
+    with pytest.raises(Vid3dError, match="rise"):
+        lifter(keypoints, confidence, **{**options, "times": times[::-1]})
+    with pytest.raises(Vid3dError, match="unknown joint set"):
+        lifter(keypoints, confidence, **options, joint_set="body25")
+    with pytest.raises(Vid3dError, match="aggregate"):
+        lifter(keypoints, confidence, **options, aggregate="median")
+    with pytest.raises(Vid3dError, match="at least 1"):
+        lifter(keypoints, confidence, **options, hypotheses=0)
+    with pytest.raises(Vid3dError, match="nothing to lift"):
+        lifter(keypoints, confidence * 0, **options)
+    with pytest.raises(Vid3dError, match="out_times"):
+        lifter(keypoints, confidence, **{**options, "out_times": []})
+
+
+def test_windows_cover_and_blend():
+    for end in (0.0, 0.05, 1.0, 7.7):
+        windows = plan_windows(0.03, 0.03 + end, 0.08, 11, 7)
+        assert windows.times[0] <= 0.03
+        assert windows.times[-1] >= 0.03 + end - 1e-6
+        ones = torch.ones(len(windows.starts), windows.length, 1, dtype=torch.float64)
+        torch.testing.assert_close(windows.blend(ones), torch.ones_like(windows.blend(ones)))
+        values = torch.randn(2, windows.count, 3, dtype=torch.float64)
+        torch.testing.assert_close(windows.blend(windows.cut(values)), values)
+
+
+def test_noise_does_not_depend_on_the_cut():
+    whole = hypothesis_noise(7, 2, 3, -10, 200)
+    torch.testing.assert_close(hypothesis_noise(7, 2, 3, 50, 30), whole[:, 60:90])
+    torch.testing.assert_close(hypothesis_noise(7, 2, 1, -10, 200)[0], whole[0])
+    assert not torch.equal(hypothesis_noise(7, 1, 1, 0, 5), hypothesis_noise(7, 2, 1, 0, 5))
+    assert abs(float(whole.std()) - 1) < 0.05
+
+
+def test_ddim_reaches_what_the_model_says():
+    target = torch.full((2, 3), 0.7)
+    noise = torch.randn(2, 3)
+    for steps in (1, 4):
+        torch.testing.assert_close(ddim(noise, steps, lambda y, level: target), target)
+
+
+def test_checkpoint_round_trip(networks, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_networks(path, networks)
+    loaded = load_networks(path)
+    assert loaded.config == networks.config
+    assert len(loaded.sha256) == 64
+    for key, value in networks.encoder.state_dict().items():
+        torch.testing.assert_close(loaded.encoder.state_dict()[key], value.half().float())
+    keypoints, confidence, times = looks()
+    lift(Lifter(loaded), keypoints, confidence, times, hypotheses=2)
+
+
+def test_bad_checkpoints(networks, tmp_path):
+    with pytest.raises(Vid3dError, match="unknown model"):
+        Lifter.load("no-such-model")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(Vid3dError, match="cannot read"):
+        Lifter.load(tmp_path / "text.safetensors")
+    other = replace(networks, config=replace(networks.config, diffusion=None))
+    save_networks(tmp_path / "bad.safetensors", other)
+    with pytest.raises(Vid3dError, match="do not fit"):
+        Lifter.load(tmp_path / "bad.safetensors")
+
+
+@pytest.mark.skipif(
+    not (weights_dir() / "vid3d-base/manifest.json").is_file(), reason="vid3d-base is not shipped"
+)
+def test_shipped_lifter_loads():
+    lifter = Lifter.load("vid3d-base")
+    keypoints, confidence, times = looks(joint_set="coco17")
+    lifted = lift(lifter, keypoints, confidence, times, joint_set="coco17")
+    assert np.isfinite(lifted.joints3d).all()

@@ -1,0 +1,203 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from safetensors.torch import load_file
+
+from vid3d.data import augment, noise
+from vid3d.data.batches import BatchOptions, Motions, foot_contacts, make_batch
+from vid3d.data.cameras import CameraRanges, view
+from vid3d.data.mocap import DEV_ACTORS, MotionClip
+from vid3d.errors import Vid3dError
+from vid3d.lifter.checkpoint import build_networks
+from vid3d.skeleton import COCO17, H36M17
+from vid3d.training import lifter as training
+from vid3d.training.fitting import Schedule
+from vid3d.weights import configs_dir
+
+RECIPES = sorted((configs_dir() / "lifter").glob("*.py"))
+
+
+def motion(frames=60, actor="somebody", seed=0):
+    """A rigid skeleton that walks a circle, z up."""
+    rng = np.random.default_rng(seed)
+    pose = rng.normal(size=(17, 3)) * [0.2, 0.2, 0.4] + [0, 0, 1]
+    angle = np.linspace(0, 3, frames)
+    path = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1)
+    joints = (pose + path[:, None]).astype(np.float32)
+    return MotionClip(f"{actor}-{seed}", actor, "walks", joints)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_builds(recipe):
+    cfg = Config.fromfile(recipe)
+    networks = build_networks(training.lifter_config(cfg))
+    assert sum(p.numel() for p in networks.encoder.parameters()) > 1e5
+    training.batch_options(cfg.batches)
+    for schedule in (Schedule(**cfg.encoder_schedule), Schedule(**cfg.diffusion_schedule)):
+        assert schedule.learning_rate(schedule.steps) == 0
+        assert max(map(schedule.learning_rate, range(schedule.steps))) == schedule.lr
+
+
+@pytest.fixture
+def cfg():
+    schedule = {"steps": 4, "batch": 4, "warmup": 2, "log_every": 1, "dev_every": 2}
+    return Config(
+        {
+            "name": "toy",
+            "encoder": {"joint_width": 8, "spatial_blocks": 1, "width": 16, "blocks": 2,
+                        "heads": 2},
+            "diffusion": {"width": 16, "blocks": 1, "heads": 2},
+            "batches": {"seconds": 0.64, "grid": 0.08, "strides": [5, 10]},
+            "encoder_schedule": schedule,
+            "diffusion_schedule": {**schedule, "seed": 1},
+            "dev_windows": 4,
+            "data": {"files": ["toy"], "skipped": []},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def toy_data(tmp_path, monkeypatch):
+    (tmp_path / "toy.npz").touch()
+    clips = [motion(seed=0), motion(20, seed=1), motion(actor=DEV_ACTORS[0], seed=2)]
+    monkeypatch.setattr(training, "read_mocap", lambda path: clips)
+    return [tmp_path]
+
+
+def test_resume_is_exact(cfg, toy_data, tmp_path):
+    whole = training.train(cfg, toy_data, tmp_path / "whole")
+    halted = Config(cfg.to_dict())
+    halted.encoder_schedule["steps"] = 4
+    calls = {"left": 3}
+    real = training.encoder_losses
+
+    def failing(*args):
+        calls["left"] -= 1
+        if calls["left"] < 0:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    training.encoder_losses = failing
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.train(halted, toy_data, tmp_path / "halted")
+    finally:
+        training.encoder_losses = real
+    resumed = training.train(cfg, toy_data, tmp_path / "halted", resume=True)
+    first, second = load_file(whole), load_file(resumed)
+    assert first.keys() == second.keys()
+    for key in first:
+        assert torch.equal(first[key], second[key]), key
+    lines = (tmp_path / "whole/metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert any("dev_mpjpe_mm" in row for row in rows)
+    assert any("dev_noise" in row for row in rows)
+
+
+def test_missing_motion_file(cfg, tmp_path):
+    with pytest.raises(Vid3dError, match=r"no motion file toy\.npz"):
+        training.train(cfg, [tmp_path], tmp_path / "work")
+
+
+@pytest.mark.parametrize("stride", [1, 10, 25])
+def test_batches_are_whole(stride):
+    motions = Motions([motion(200), motion(3, seed=1)])
+    options = BatchOptions(strides=(stride,))
+    batch = make_batch(motions, 16, options, generator())
+    again = make_batch(motions, 16, options, generator())
+    torch.testing.assert_close(batch.looks.rays, again.looks.rays)
+    assert batch.joints.shape == (16, 33, 17, 3)
+    for value in (batch.looks.rays, batch.looks.confidence, batch.joints, batch.coco):
+        assert torch.isfinite(value).all()
+    seen, valid = batch.looks.confidence > 0, batch.looks.valid
+    assert not seen[~valid].any()
+    assert seen[valid].any(-1).all()
+    times = torch.where(valid, batch.looks.times, torch.nan)
+    for row in times:
+        row = row[torch.isfinite(row)]
+        assert (row.diff() > 0).all()
+
+
+def test_rays_and_joints_agree_without_noise():
+    quiet = noise.NoiseLevels(0, 0, 0, 0, 0, 0, 0, 0)
+    options = BatchOptions(strides=(4,), noise=quiet, irregular=0, short=0,
+                           camera=CameraRanges(truncated=0))  # fmt: skip
+    motions = Motions([motion(200)])
+    batch = make_batch(motions, 8, options, generator(1))
+    weights, _ = training.interpolation(batch.looks.times, batch.looks.valid, batch.times)
+    at_look = weights.max(-1).values > 0.999
+    rows = (batch.looks.joint_set == 0) & (batch.looks.confidence > 0).all(-1).all(-1)
+    rows = rows[:, None] & at_look & (weights.sum(-1) > 0.99)
+    looked = torch.einsum("bgk,bkjc->bgjc", weights, batch.looks.rays)
+    projected = batch.joints[..., :2] / batch.joints[..., 2:]
+    # A wrongly assumed focal length bends the rays of joints off the root's depth: look at roots.
+    difference = (looked - projected)[..., 0, :][rows].abs()
+    assert difference.numel() > 0
+    assert difference.max() < 0.02
+
+
+def test_mirror_twice_is_nothing():
+    joints = torch.randn(2, 3, 17, 3)
+    chosen = torch.tensor([True, False])
+    mirrored = augment.mirror(joints, chosen)
+    torch.testing.assert_close(augment.mirror(mirrored, chosen), joints)
+    torch.testing.assert_close(mirrored[0, :, 1, 0], -joints[0, :, 4, 0])
+
+
+def test_bones_are_scaled_one_by_one():
+    joints = torch.from_numpy(motion(4).joints)[None]
+    factors = torch.ones(1, 16)
+    thigh = H36M17.bones.index((H36M17.index("left_hip"), H36M17.index("left_knee")))
+    factors[0, thigh] = 2
+    resized = augment.resize_bones(joints, factors)
+
+    def lengths(x):
+        return torch.stack([(x[..., c, :] - x[..., p, :]).norm(dim=-1) for p, c in H36M17.bones])
+
+    ratio = (lengths(resized) / lengths(joints))[:, 0]
+    torch.testing.assert_close(ratio, factors[0, :, None].expand(-1, 4), atol=1e-4, rtol=1e-4)
+
+
+def test_cameras_see_people_upright():
+    joints = torch.from_numpy(motion(30).joints)[None].repeat(32, 1, 1, 1)
+    joints[:, :, 0] = 0
+    joints[:, :, 10] = torch.tensor([0, 0, 1.7])
+    views = view(joints, CameraRanges(truncated=0.0), generator())
+    up = views.joints[:, :, 0, 1] - views.joints[:, :, 10, 1]
+    assert (up > 0.8).all()  # y is down: the head has the smaller y
+    assert (views.joints[..., 2] > 0).float().mean() > 0.99
+    assert views.inside().float().mean() > 0.9
+
+
+@pytest.mark.parametrize("joints", [H36M17, COCO17])
+def test_noise_follows_its_levels(joints):
+    truth = torch.rand(8, 12, 17, 2, generator=generator())
+    inside = torch.ones(8, 12, 17, dtype=torch.bool)
+    inside[:, :, 3] = False
+    noisy, confidence = noise.detect(truth, inside, joints, noise.NoiseLevels(), generator(1))
+    assert (confidence[:, :, 3] == 0).all()
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+    seen = confidence > 0
+    error = (noisy - truth).norm(dim=-1)
+    assert 0.003 < error[seen].median() < 0.03
+    sure = confidence > confidence[seen].median()
+    assert error[sure].mean() < error[seen & ~sure].mean()
+    quiet = replace(noise.NoiseLevels(), drift=0, jitter=0, outlier=0, swap=0)
+    exact, confidence = noise.detect(truth, inside, joints, quiet, generator(1))
+    torch.testing.assert_close(exact[confidence > 0], truth[confidence > 0])
+
+
+def test_standing_feet_touch():
+    joints = torch.from_numpy(motion(10).joints)[None].clone()
+    joints[:, :, H36M17.index("left_ankle")] = 0
+    contacts = foot_contacts(joints)
+    assert contacts[..., 0].all()
+    assert not contacts[..., 1].any()
