@@ -119,7 +119,7 @@ class Overlay:
         if not draw.drawable(pixels).any():
             return
         low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
-        width = float(np.clip((high - low).max() / 90, 2, 7))
+        width = _line_width(pixels)
         spread = self.motion.spread[person, index, BONES[:, 1]]
         colors = style.faded(self._colors[person], spread)
         for (a, b), color in zip(BONES.tolist(), colors, strict=True):
@@ -127,21 +127,25 @@ class Overlay:
         for joint, color in zip(BONES[:, 1].tolist(), colors, strict=True):
             draw.disc(image, pixels[joint], width * 0.8, style.lit(color))
         if (high > 0).all() and (low < image.shape[1::-1]).all():
-            above = (
-                pixels[HEAD, 0] if np.isfinite(pixels[HEAD, 0]) else low[0],
-                low[1] - self._unit,
-            )
-            words = str(self.motion.track_ids[person])
+            x = pixels[HEAD, 0] if draw.drawable(pixels[HEAD]) else low[0]
+            words, above = str(self.motion.track_ids[person]), (x, low[1] - self._unit)
             draw.tag(image, words, above, style.person_color(person), self._unit * 0.9)
 
     def _draw_keypoints(self, image: Image, person: int, look: int) -> None:
         detected = self.motion.keypoints2d[person, look]
-        for spot in self._scaled(detected[detected[:, 2] >= MIN_CONFIDENCE, :2]):
-            draw.disc(image, spot, self._unit * 0.16, style.WHITE)
+        spots = self._scaled(detected[detected[:, 2] >= MIN_CONFIDENCE, :2])
+        for spot in spots:
+            draw.disc(image, spot, 0.5 * _line_width(spots), style.WHITE)
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels of the video as pixels of the picture; centres lie at integers in both."""
         return (pixels + 0.5) * self._scale - 0.5
+
+
+def _line_width(pixels: np.ndarray) -> float:
+    """Pixels across limbs that suit a body with joints (N, 2)."""
+    extent = np.nanmax(pixels, 0) - np.nanmin(pixels, 0)
+    return float(np.clip(extent.max() / 90, 2, 7))
 
 
 def _scaled(reader: VideoReader, size: Size) -> Iterator[tuple[Frame, Image]]:

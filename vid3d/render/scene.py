@@ -17,6 +17,8 @@ AZIMUTHS, ELEVATION = (35.0, -35.0, 22.0, -22.0), 18.0
 FIELD_OF_VIEW = 28.0
 MARGIN, ROOM = 0.35, 0.8
 """Metres of floor around the outermost people that are in view, and that are drawn."""
+SMALLEST_SCENE = 2.5
+"""Metres across the picture at least: one person does not fill it."""
 MAX_LINES = 14
 MAX_SAMPLES = 600
 
@@ -58,8 +60,11 @@ class Floor:
         return np.stack([spots.min(0) - ROOM, spots.max(0) + ROOM])
 
 
-EMPTY_ROOM = np.array([[[0.0, 1.0, 4.0]] * 15 + [[-1.0, 1.0, 4.0], [1.0, -0.7, 4.0]]])
-"""What is looked at when there are no people (1, 17, 3)."""
+def _nobody() -> Array:
+    """A stick (1, 17, 3) four metres away that makes a view of an empty room."""
+    stick = np.full((1, 17, 3), [0.0, -0.6, 4.0])
+    stick[:, _ANKLES, 1] = 1.0
+    return stick
 
 
 def sampled_bodies(motion: Motion) -> Array:
@@ -69,7 +74,7 @@ def sampled_bodies(motion: Motion) -> Array:
     """
     bodies = motion.joints3d[motion.present].astype(np.float64)
     if len(bodies) == 0:
-        return EMPTY_ROOM
+        return _nobody()
     bodies = bodies[:: -(-len(bodies) // MAX_SAMPLES)]
     low, high = np.quantile(bodies[:, 0], [0.01, 0.99], axis=0)
     kept: Array = bodies[((bodies[:, 0] >= low - 1) & (bodies[:, 0] <= high + 1)).all(1)]
@@ -149,6 +154,8 @@ def fit_view(
     for azimuth in AZIMUTHS:
         rotation = _pitch(ELEVATION) @ _yaw(azimuth) @ level
         offset = _fit_offset(points @ rotation.T, half / focal)
+        closest = focal * SMALLEST_SCENE / min(size) - (points @ rotation.T + offset)[:, 2].mean()
+        offset[2] += max(0.0, closest)
         views.append(View(rotation, offset, float(focal), center))
     return min(views, key=lambda view: float(view.project(points)[1].mean()))
 

@@ -61,5 +61,5 @@ def faded(colors: NDArray[np.float64], spread: NDArray[np.floating]) -> NDArray[
 
 
 def lit(color: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A colour (3,) a little lighter, for joints on limbs."""
+    """Colours (..., 3) a little lighter, for joints on limbs."""
     return color + (255 - color) * 0.15

@@ -12,9 +12,21 @@ from vid3d.skeleton import H36M17
 from vid3d.video.frame import Image, Size
 
 BONES = np.array(H36M17.bones)
-IS_HEAD = BONES[:, 1] == H36M17.index("head")
-LIMB_METRES, JOINT_METRES, HEAD_METRES = 0.05, 0.035, 0.105
-TRAIL_SECONDS = 2.0
+_HEADS = np.flatnonzero(BONES[:, 1] == H36M17.index("head"))
+_LIMBS = np.flatnonzero(BONES[:, 1] != H36M17.index("head"))
+_KNOBS = np.flatnonzero(~np.isin(BONES[:, 1], H36M17.indices(["head", "nose"])))
+
+# A body is drawn as strokes between joints: limbs, a knob (a stroke without length) on the far
+# joint of each but the neck, and the head. Each has the colour of a bone, a width, and a bias
+# towards the viewer that puts knobs on top of the limbs that they join.
+_BONE = np.concatenate([_LIMBS, _KNOBS, _HEADS])
+_STROKES = np.concatenate([BONES[_LIMBS], BONES[_KNOBS][:, [1, 1]], BONES[_HEADS]])
+_COUNTS = [len(_LIMBS), len(_KNOBS), len(_HEADS)]
+_METRES = np.repeat([0.05, 0.06, 0.16], _COUNTS)
+_NEARER = np.repeat([0.0, 0.1, 0.0], _COUNTS)
+_IS_KNOB = np.repeat([False, True, False], _COUNTS)
+
+TRAIL_SECONDS, SHADOW_METRES = 2.0, 0.065
 SUPERSAMPLE = 2
 
 
@@ -50,7 +62,7 @@ class View3D:
             self._draw_shadows(image, joints)
             spread = self.motion.spread[people, index][:, BONES[:, 1]]
             shades = [style.faded(self._colors[p], s) for p, s in zip(people, spread, strict=True)]
-            self._draw_bodies(image, joints, np.concatenate(shades))
+            self._draw_bodies(image, joints, np.stack(shades))
         self._hud.draw(image, index)
         return image
 
@@ -66,7 +78,7 @@ class View3D:
 
     def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
         pixels, depth = self.view.project(self.floor.below(joints))
-        ends, widths = pixels[:, BONES], 1.3 * LIMB_METRES * self.view.focal / depth[:, BONES[:, 1]]
+        ends, widths = pixels[:, BONES], SHADOW_METRES * self.view.focal / depth[:, BONES[:, 1]]
         shown = draw.drawable(ends).all(-1)
         for (a, b), width in zip(draw.fixed(ends[shown]).tolist(), widths[shown], strict=True):
             cv2.line(image, a, b, style.SHADOW, max(1, round(width)), cv2.LINE_AA, draw.SHIFT)
@@ -74,20 +86,17 @@ class View3D:
     def _draw_bodies(
         self, image: Image, joints: NDArray[np.float64], colors: NDArray[np.float64]
     ) -> None:
-        """Everybody's bones and heads, the far ones first, by joints (P, 17, 3)."""
+        """Everybody, the far strokes first; joints (P, 17, 3), colours (P, bones, 3)."""
         pixels, depth = self.view.project(joints)
-        ends = pixels[:, BONES].reshape(-1, 2, 2)
-        middle = depth[:, BONES].mean(-1).ravel()
-        metre = self.view.focal / middle
-        is_head = np.tile(IS_HEAD, len(joints))
-        for bone in np.argsort(-middle).tolist():
-            start, end = ends[bone]
-            color = colors[bone]
-            if is_head[bone]:
-                draw.disc(image, (start + end) / 2, metre[bone] * HEAD_METRES, color)
-            else:
-                draw.line(image, start, end, color, metre[bone] * LIMB_METRES)
-                draw.disc(image, end, metre[bone] * JOINT_METRES, style.lit(color), rim=0)
+        ends = pixels[:, _STROKES].reshape(-1, 2, 2)
+        middle = depth[:, _STROKES].mean(-1)
+        widths = (self.view.focal / middle * _METRES).ravel()
+        tones = np.where(_IS_KNOB[:, None], style.lit(colors[:, _BONE]), colors[:, _BONE])
+        tones = tones.reshape(-1, 3)
+        rims = np.tile(np.where(_IS_KNOB, 0, 1), len(joints)).tolist()
+        for stroke in np.argsort((_NEARER - middle).ravel()).tolist():
+            start, end = ends[stroke]
+            draw.line(image, start, end, tones[stroke], widths[stroke], rims[stroke])
 
 
 def _backdrop(size: Size, view: View, floor: Floor, bodies: NDArray[np.float64]) -> Image:

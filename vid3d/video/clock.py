@@ -37,7 +37,8 @@ class Clock:
             if self.last is not None:
                 if not -self.JUMP_BACK <= time - self.last <= self.JUMP_AHEAD:
                     self._zero, time = stamp - Fraction(expected), expected
-                time = max(time, self.last + self.TICK)
+                if time <= self.last:
+                    time = self.last + self.TICK
         self.last = time
         return time
 
