@@ -31,7 +31,7 @@ class BatchOptions:
 
     seconds: float = 2.56
     grid: float = 0.08
-    strides: tuple[int, ...] = (1, 2, 3, 5, 5, 8, 10, 10, 12, 15, 20, 20, 25)
+    strides: tuple[int, ...] = (2, 3, 5, 5, 8, 10, 10, 12, 15, 20, 20, 25)
     speed: tuple[float, float] = (0.75, 1.3)
     short: float = 0.12
     irregular: float = 0.2

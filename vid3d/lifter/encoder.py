@@ -7,9 +7,7 @@ Features:
   case; output moments begin as a learned upsampling token plus the interpolated looks;
 - deferred attention (Uplift and Upsample, Einfalt et al. 2023): in the first temporal block all
   tokens attend to looks only;
-- sequence to sequence: every output moment of the window from one pass;
-- 3D begins as the interpolated 2D, unprojected with the predicted depths; the network adds what
-  the looks do not say, so precise 2D need not pass through the tokens.
+- sequence to sequence: every output moment of the window from one pass.
 """
 
 from dataclasses import dataclass
@@ -26,7 +24,6 @@ from vid3d.lifter.canonical import (
     Looks,
     interpolation,
 )
-from vid3d.skeleton import COCO17, H36M17, JointSet
 
 
 @dataclass(frozen=True)
@@ -67,28 +64,6 @@ class Encoded:
     coco: Tensor
     root: Tensor
     contacts: Tensor
-
-
-_STAND_INS = {
-    "pelvis": ("left_hip", "right_hip"),
-    "spine": ("left_hip", "right_hip", "left_shoulder", "right_shoulder"),
-    "thorax": ("left_shoulder", "right_shoulder"),
-    "head": ("left_ear", "right_ear"),
-}
-"""What stands for h36m17 joints that coco17 lacks; eyes and ears lie between nose and head."""
-
-
-def stand_ins(target: JointSet, source: JointSet) -> Tensor:
-    """Matrix (17, 17) that makes rough joints of one set as means of joints of another."""
-    matrix = torch.zeros(len(target), len(source))
-    for row, joint in enumerate(target.joints):
-        if joint in source.joints:
-            members: tuple[str, ...] = (joint,)
-        else:
-            members = _STAND_INS.get(joint, ("nose", "head"))
-        for member in members:
-            matrix[row, source.index(member)] = 1 / len(members)
-    return matrix
 
 
 def rotary(times: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -146,8 +121,6 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """From canonical looks to features and 3D at every output moment."""
 
-    stand_ins: Tensor
-
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -165,9 +138,6 @@ class Encoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 2 * 51 + 3 + 2)
-        sets = (H36M17, COCO17)
-        stand = [torch.cat([stand_ins(target, source) for target in sets]) for source in sets]
-        self.register_buffer("stand_ins", torch.stack(stand), persistent=False)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -195,32 +165,15 @@ class Encoder(nn.Module):
         for index, block in enumerate(self.temporal):
             x = block(x, deferred if index == 0 else keys, turn)
         features = self.norm(x[:, looks.times.shape[1] :])
-        residual, root, contacts = self.head(features).split([102, 3, 2], -1)
-        root = root + root.new_tensor([0.0, 0.0, -0.8])
-        both = self._unproject(residual.unflatten(-1, (34, 3)), root, canonical, looks, weights)
-        joints, coco = both.split(17, 2)
-        return Encoded(features, joints - joints[:, :, :1], coco, root, contacts)
-
-    def _unproject(
-        self, residual: Tensor, root: Tensor, canonical: Canonical, looks: Looks, weights: Tensor
-    ) -> Tensor:
-        """Joints (B, G, 34, 3) of both sets: 2D at the predicted depths, plus the residual.
-
-        A joint seen at slope b (in scales) and depth Z + z has x = (b - o) Z' + b s z relative to
-        a root at slope o and depth Z, with s the scale and Z' = Z s. Joints not seen have no such
-        part: the residual is all of them.
-        """
-        seen = 1 - canonical.joints[..., 3]
-        stand = self.stand_ins[looks.joint_set].transpose(1, 2)  # (B, 17, 34)
-        share = weights @ (seen * looks.valid[..., None]) @ stand
-        x, y = ((weights @ canonical.joints[..., axis]) @ stand for axis in (0, 1))
-        slopes = torch.stack([x, y], -1)
-        depth = residual[..., 2:]
-        size = torch.exp(root[:, :, None, 2:])
-        origin = root[:, :, None, :2] * share[..., None]
-        scale = canonical.scale[:, None, None, None]
-        lateral = (slopes - origin) * size + slopes * scale * depth
-        return torch.cat([residual[..., :2] + lateral, depth], -1)
+        joints, coco, root, contacts = self.head(features).split([51, 51, 3, 2], -1)
+        joints = joints.unflatten(-1, (17, 3))
+        return Encoded(
+            features=features,
+            joints=joints - joints[:, :, :1],
+            coco=coco.unflatten(-1, (17, 3)),
+            root=root + root.new_tensor([0.0, 0.0, -0.8]),
+            contacts=contacts,
+        )
 
     def _embed_looks(self, canonical: Canonical, looks: Looks) -> Tensor:
         """Tokens (B, K, width); spatial attention runs on valid looks only."""

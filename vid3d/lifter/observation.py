@@ -12,8 +12,8 @@ from vid3d.skeleton import joint_set as named_set
 
 Array = NDArray[np.floating]
 
-CLOSEST_LOOKS = 0.018
-"""Seconds; looks that lie denser (above 50 a second) are thinned, as in training."""
+CLOSEST_LOOKS = 0.03
+"""Seconds; looks that lie denser are thinned: training has at most 25 a second."""
 
 
 @dataclass(frozen=True)
