@@ -16,7 +16,7 @@ PALETTE: tuple[Color, ...] = tuple(
     _rgb(code)
     for code in (
         0xFF9F1C, 0x35B8FF, 0xFF5C9E, 0x64DD55, 0xB48CFF,
-        0xFFE04A, 0x2FD9C0, 0xFF6B57, 0xA8C5FF, 0xC6F24E,
+        0xFFE04A, 0x2FD9C0, 0xFF6B57, 0xC98F5A, 0xA3E048,
     )
 )  # fmt: skip
 """One colour a person, in the motion's order; neighbours differ in hue and in lightness."""
