@@ -14,6 +14,17 @@ from vid3d.skeleton import COCO17
 needs_openmmlab = pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny networks gain nothing from threads that wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     """Folders of a tiny detector and a tiny pose network, each with .pth and .onnx."""

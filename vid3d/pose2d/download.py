@@ -39,14 +39,16 @@ def download(url: str, path: Path, progress: Progress | None = None, attempts: i
                 return
             except (urllib.error.URLError, http.client.HTTPException, TimeoutError,
                     ConnectionError) as error:  # fmt: skip
-                reason = str(getattr(error, "reason", "") or error)
-                if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-                    break
+                reason = f"cannot be reached ({getattr(error, 'reason', '') or error})"
+                if isinstance(error, urllib.error.HTTPError):
+                    reason = f"does not give it (HTTP {error.code})"
+                    if error.code < 500:
+                        break
     except OSError as error:
         raise Vid3dError(f"cannot write {path}: {error.strerror or error}") from error
     raise Vid3dError(
-        f"{path.name} is not in the cache and {urlsplit(url).hostname} cannot be reached "
-        f"({reason}): download {url} by hand to {path}"
+        f"{path.name} is not in the cache and {urlsplit(url).hostname} {reason}: "
+        f"download {url} by hand to {path}"
     )
 
 

@@ -162,8 +162,10 @@ def _fetch_pth(model: OfficialModel, folder: Path) -> dict[str, str]:
     source = Path(str(importlib.import_module(package).__file__)).parent / relative
     with _downloaded(model.checkpoint, folder) as checkpoint:
         _check(checkpoint, model.pth_sha256, model.checkpoint)
+        fields = Config.fromfile(source).to_dict()  # Config.dump takes seconds to format
         with atomic_path(folder / "config.py") as temporary:
-            Config.fromfile(source).dump(temporary)
+            text = "".join(f"{name} = {value!r}\n" for name, value in fields.items())
+            temporary.write_text(text, encoding="utf-8")
         os.replace(checkpoint, folder / "model.pth")
     return {"pth": "model.pth", "config": "config.py"}
 

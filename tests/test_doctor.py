@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from vid3d import doctor
+from vid3d.doctor import Finding, Report, diagnose
+
+
+def test_report_names_each_problem_and_its_command():
+    report = Report((
+        Finding("Versions", "torch", "2.13"),
+        Finding("Weights", "a", "damaged", "git checkout -- weights/a"),
+    ))  # fmt: skip
+    assert [problem.label for problem in report.problems] == ["a"]
+    lines = report.text().splitlines()
+    assert lines[0] == "Versions"
+    assert lines[1].split() == ["torch", "2.13"]
+    assert lines[4].startswith("! a")
+    assert lines[5].strip() == "mend: git checkout -- weights/a"
+    assert lines[-1] == "1 problem"
+    assert Report(report.findings[:1]).text().endswith("Everything works.")
+
+
+def test_this_installation():
+    report = diagnose()
+    found = {finding.label: finding for finding in report.findings}
+    for label in ("vid3d", "python", "torch", "av", "onnxruntime", "h264 encoding", "cpu"):
+        assert found[label].mend is None, found[label]
+    assert found["h264 encoding"].value == "works"
+    assert all(problem.mend for problem in report.problems)
+
+
+def test_damaged_weights_are_found(tmp_path, monkeypatch):
+    folder = tmp_path / "net"
+    folder.mkdir()
+    files = {"onnx": {"path": "model.onnx", "sha256": "0" * 64}}
+    (folder / "manifest.json").write_text(json.dumps({"task": "pose", "files": files}))
+    (folder / "model.onnx").write_bytes(b"")
+    monkeypatch.setattr("vid3d.weights.weights_dir", lambda: tmp_path)
+    monkeypatch.setattr("vid3d.pose2d.zoo.weights_dir", lambda: tmp_path)
+    (problem,) = doctor._weights()
+    assert "damaged" in problem.value
+    assert "weights/net" in problem.mend
+    (folder / "model.onnx").unlink()
+    (problem,) = doctor._weights()
+    assert "is missing" in problem.value
+    (folder / "manifest.json").unlink()
+    (problem,) = doctor._weights()
+    assert problem.value == "empty"
+
+
+def test_missing_packages_are_named(monkeypatch):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", missing)
+    problems = [finding for finding in doctor._versions() if finding.mend]
+    assert 'pip install "onnxruntime"' in [problem.mend for problem in problems]
+
+
+def test_missing_openmmlab_names_the_line(monkeypatch):
+    from vid3d.errors import Vid3dError
+    from vid3d.pose2d import openmmlab
+
+    def absent():
+        raise Vid3dError(f"the mmpose backend needs mmpose; run: {openmmlab.INSTALL}")
+
+    monkeypatch.setattr(openmmlab, "prepare", absent)
+    problem = list(doctor._openmmlab())[-1]
+    assert problem.mend == openmmlab.INSTALL
+    assert problem.value == "the mmpose backend needs mmpose"
+
+
+@pytest.mark.parametrize(("frames", "works"), [(3, True), (2, False)])
+def test_codec_that_loses_frames(monkeypatch, frames, works):
+    monkeypatch.setattr(doctor, "_encode_and_decode", lambda: frames)
+    encoding = next(f for f in doctor._codecs() if f.label == "h264 encoding")
+    assert (encoding.mend is None) == works
