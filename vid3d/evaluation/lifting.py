@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
 from vid3d.evaluation import metrics
-from vid3d.lifter import Lifter
+from vid3d.lifter import Lifted, Lifter
 from vid3d.lifter.resample import linear
 from vid3d.skeleton import H36M17
 
@@ -94,9 +94,10 @@ def evaluate_lifter(
     return rows
 
 
-def _one(
-    lifter: Lifter, sequence: PairSequence, stride: int, options: dict[str, Any]
-) -> dict[str, Scores]:
+def lift_sequence(
+    lifter: Lifter, sequence: PairSequence, stride: int, **options: Any
+) -> tuple[Lifted, NDArray[np.int64]]:
+    """Lift a sequence from every `stride`-th frame and its last; and those frames (K,)."""
     frames = np.arange(len(sequence))
     looks = np.unique(np.append(frames[::stride], frames[-1]))
     looks = looks[(sequence.confidence[looks] > 0).sum(1) >= 2]
@@ -110,9 +111,16 @@ def _one(
         joint_set=sequence.joint_set,
         **options,
     )
+    return lifted, looks
+
+
+def _one(
+    lifter: Lifter, sequence: PairSequence, stride: int, options: dict[str, Any]
+) -> dict[str, Scores]:
+    lifted, looks = lift_sequence(lifter, sequence, stride, **options)
     truth = np.asarray(sequence.joints3d, np.float64)
     joints = lifted.joints3d.astype(np.float64)
-    between = linear(joints[looks], times[looks], times)
+    between = linear(joints[looks], looks, np.arange(len(sequence)))
     return {
         "vid3d": score(joints, truth, sequence.fps, lifted.spread),
         "linear": score(between, truth, sequence.fps, np.full(lifted.spread.shape, np.nan)),

@@ -1,0 +1,50 @@
+"""Fit the factors of the spread, so that 68 % of the errors lie inside it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.data.pairs import PairSequence
+from vid3d.evaluation.lifting import SCORED, lift_sequence
+from vid3d.evaluation.metrics import joint_errors, root_relative
+from vid3d.lifter import Lifter
+from vid3d.lifter.checkpoint import LifterConfig
+
+Array = NDArray[np.floating]
+
+
+def fit_factor(errors: Array, deviation: Array, share: float = 0.68) -> float:
+    """Factor k such that `share` of the errors are at most k times their deviation."""
+    return float(np.quantile(errors / np.maximum(deviation, 1e-9), share))
+
+
+def calibrate(
+    lifter: Lifter, sequences: Sequence[PairSequence], strides: Sequence[int] = (5, 10, 20)
+) -> LifterConfig:
+    """The lifter's config with spread factors fitted at its default hypotheses and steps.
+
+    Args:
+        lifter: whose config draws more than one hypothesis.
+        sequences: of the dev actors, with 3D truth.
+        strides: frames from one look to the next, all together.
+    """
+    config = lifter.config
+    plain = Lifter(replace(lifter.networks, config=replace(config, spread=1.0, root_spread=1.0)))
+    joints: list[tuple[Array, Array]] = []
+    roots: list[tuple[Array, Array]] = []
+    for stride in strides:
+        for sequence in sequences:
+            lifted, _ = lift_sequence(plain, sequence, stride)
+            truth = np.asarray(sequence.joints3d, np.float64)
+            errors = joint_errors(root_relative(lifted.joints3d), root_relative(truth))
+            members = SCORED[1:]  # not the root, which is zero in both
+            joints.append((errors[:, members].ravel(), lifted.spread[:, members].ravel()))
+            missed = np.linalg.norm(lifted.joints3d[:, 0] - truth[:, 0], axis=-1)
+            roots.append((missed, lifted.root_spread))
+    factors = [
+        fit_factor(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+        for pairs in (joints, roots)
+    ]
+    return replace(config, spread=round(factors[0], 3), root_spread=round(factors[1], 3))
