@@ -41,7 +41,7 @@ def pairing_costs(predictions: Sequence[Prediction], seen: Sightings) -> Costs:
     """
     points = np.stack([p.keypoints for p in predictions])
     tolerance = np.stack([p.tolerance for p in predictions])[:, None]
-    variance = np.stack([p.variance for p in predictions])[:, None]
+    variance = np.stack([p.variance for p in predictions])[:, None] + seen.noise[None]
     boxes = np.stack([p.box for p in predictions])
     log_sizes = np.array([p.log_size for p in predictions])[:, None]
     known = np.stack([p.weights for p in predictions])[:, None]

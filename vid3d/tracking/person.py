@@ -20,10 +20,17 @@ VELOCITY_DECAY = 2.0
 """Seconds after which a velocity nobody confirms has faded to 37 %."""
 
 # Standard deviations for position (in sizes) and log size: of an unknown velocity, of the change
-# of velocity in one second, and of one measurement.
+# of velocity in one second, and of the measurement of a clear sighting.
 _START_VELOCITY = np.array([1.2, 0.15])
 _ACCELERATION = np.array([0.8, 0.2])
 _MEASUREMENT = np.array([0.08, 0.35])
+
+# Box score times mean joint confidence of a clear sighting; variances grow as it falls.
+_CLEAR_QUALITY = 0.4
+_MOST_NOISE = 10.0
+
+# Standard deviations beyond which a sighting is believed ever less (Huber's rule).
+_HUBER = 2.0
 
 # How far a joint swings against the body, in sizes, once a good part of a second has passed.
 _SWING = {
@@ -79,6 +86,13 @@ class Sightings:
         )
 
     @property
+    def noise(self) -> Array:
+        """(N, 2) variance of the people's measured position (sizes^2) and log size."""
+        quality = self.scores * self.weights.mean(-1)
+        factor = np.clip(_CLEAR_QUALITY / np.maximum(quality, 1e-6), 1.0, _MOST_NOISE)
+        return factor[:, None] * _MEASUREMENT**2
+
+    @property
     def log_sizes(self) -> Array:
         """(N,) logarithm of the people's sizes."""
         return np.log(sizes(self.boxes))
@@ -91,7 +105,7 @@ class Prediction:
     Attributes:
         keypoints: (17, 2). weights: (17,) confidence when last seen. box: (4,).
         tolerance: (17,) standard deviation of each joint against the body, in sizes.
-        variance: (2,) of position (sizes^2) and log size.
+        variance: (2,) of position (sizes^2) and log size, without the measurement's own.
         log_size: of the box.
     """
 
@@ -118,7 +132,7 @@ class Person:
         self._mean[:2, 0] = centres(seen.boxes[row])
         self._mean[2, 0] = seen.log_sizes[row]
         self._covariance = np.zeros((2, 2, 2))
-        self._covariance[:, 0, 0] = _MEASUREMENT**2
+        self._covariance[:, 0, 0] = seen.noise[row]
         self._covariance[:, 1, 1] = _START_VELOCITY**2
         self._offsets = np.zeros((17, 2))
         self._weights = np.zeros(17)
@@ -136,7 +150,7 @@ class Person:
             weights=self._weights,
             box=np.tile(mean[:2, 0], 2) + growth * self._box_offsets,
             tolerance=np.sqrt(self._sigmas**2 + swing**2),
-            variance=covariance[:, 0, 0] + _MEASUREMENT**2,
+            variance=covariance[:, 0, 0],
             log_size=float(mean[2, 0]),
         )
 
@@ -144,7 +158,11 @@ class Person:
         """Correct the state by a sighting that lies `shift` (2,) pixels from the prediction."""
         mean, covariance = self._advanced(time)
         innovation = np.append(shift, seen.log_sizes[row] - mean[2, 0])
-        gain = covariance[:, :, 0] / (covariance[:, 0, 0] + _MEASUREMENT**2)[:, None]
+        place = np.linalg.norm(shift) / np.exp(seen.log_sizes[row])
+        noise = seen.noise[row]
+        surprise = np.array([place, abs(innovation[2])]) / np.sqrt(covariance[:, 0, 0] + noise)
+        noise = noise * np.maximum(surprise / _HUBER, 1.0) ** 2
+        gain = covariance[:, :, 0] / (covariance[:, 0, 0] + noise)[:, None]
         self._mean = mean + gain[[0, 0, 1]] * innovation[:, None]
         self._covariance = covariance - gain[:, :, None] * covariance[:, :1, :]
         self._remember(seen, row, time)

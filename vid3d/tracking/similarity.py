@@ -92,7 +92,12 @@ def pose_weights(confidence: Array) -> Array:
 
 
 def duplicates(
-    boxes: Array, keypoints: Array, confidence: Array, scores: Array, name: str
+    boxes: Array,
+    keypoints: Array,
+    confidence: Array,
+    scores: Array,
+    limits: Array,
+    name: str,
 ) -> NDArray[np.bool_]:
     """Which people of one look are the same body as a better one (pose non-maximum suppression).
 
@@ -104,6 +109,7 @@ def duplicates(
         keypoints: (N, 17, 2) pixels.
         confidence: (N, 17), 0 where missing.
         scores: (N,) of the boxes.
+        limits: (N,) OKS with a better person from which on each is a duplicate.
         name: of the joint set.
 
     Returns:
@@ -122,6 +128,6 @@ def duplicates(
             if dropped[j] or (shared > 0).sum() < MIN_SHARED:
                 continue
             scale = min(size[i], size[j])
-            if oks((keypoints[i] - keypoints[j]) / scale, shared, tolerance) > 0.75:
+            if oks((keypoints[i] - keypoints[j]) / scale, shared, tolerance) > limits[i]:
                 dropped[i] = True
     return dropped

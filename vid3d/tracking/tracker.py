@@ -25,14 +25,18 @@ STRONG, WEAK = 0.35, 0.1
 SURE = 0.6
 """A track seen only once needs this box score to be believed, unless the clip has only one look."""
 
-CLEAR = 0.45
-"""A longer track needs, at one look, this box score or this mean confidence of its joints."""
+CLEAR = 0.42
+"""A longer track needs this much on average of box score or mean joint confidence, if higher."""
 
 MIN_JOINTS = 4
 """A pose with fewer joints is no evidence of a person."""
 
 FORGET, GONE = 1.0, 2.0
 """Seconds unseen after which a person is matched only as a return, and after which never."""
+
+# Likeness (OKS) to a better person of the same look from which on a strong, or a weak, sighting is
+# a duplicate. Weak ones are often a part of somebody who has a box already.
+_DUPLICATE = (0.75, 0.45)
 
 # Highest costs at which a pair is made: strong sightings, weak ones, returns.
 _LIMITS = (12.0, 8.0, 6.0)
@@ -45,7 +49,7 @@ class _Trail:
     person: Person
     places: list[tuple[int, int]] = field(default_factory=list)
     best_score: float = 0.0
-    best_pose: float = 0.0
+    clarity: float = 0.0
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
@@ -100,6 +104,7 @@ class Tracker:
             people.keypoints[rows],
             people.confidence[rows],
             people.scores[rows],
+            np.where(people.scores[rows] >= STRONG, *_DUPLICATE),
             self._joint_set,
         )
         arrays = (people.boxes, people.keypoints, people.confidence, people.scores)
@@ -123,8 +128,9 @@ class Tracker:
 
     def _see(self, trail: _Trail, seen: Sightings, row: int, index: int) -> None:
         trail.places.append((index, int(seen.rows[row])))
-        trail.best_score = max(trail.best_score, float(seen.scores[row]))
-        trail.best_pose = max(trail.best_pose, float(seen.weights[row].mean()))
+        score, pose = float(seen.scores[row]), float(seen.weights[row].mean())
+        trail.best_score = max(trail.best_score, score)
+        trail.clarity += max(score, pose)
 
     def _believed(self, trail: _Trail) -> bool:
         """Whether it is a person; things taken for people are seen weakly throughout."""
@@ -132,7 +138,7 @@ class Tracker:
             return True
         if len(trail.places) == 1:
             return trail.best_score >= SURE
-        return max(trail.best_score, trail.best_pose) >= CLEAR
+        return trail.clarity >= CLEAR * len(trail.places)
 
     def _first_place(self, trail: _Trail) -> tuple[int, float, float]:
         index, row = trail.places[0]
