@@ -65,7 +65,8 @@ def _pair(path: Path, task: str) -> Manifest:
     config = path if path.suffix == ".py" else _only(folder, "*.py", path)
     checkpoint = path if path.suffix == ".pth" else _only(folder, "*.pth", path)
     files = {"config": ModelFile(config), "pth": ModelFile(checkpoint)}
-    return Manifest(name=config.stem, task=task, files=files)
+    name = folder.name if config.stem == "config" else config.stem
+    return Manifest(name=name, task=task, files=files)
 
 
 def _only(folder: Path, pattern: str, path: Path) -> Path:
