@@ -7,7 +7,13 @@ import torch
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.lifter import Lifter
-from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
+from vid3d.lifter.checkpoint import (
+    LifterConfig,
+    build_networks,
+    load_networks,
+    save_networks,
+    write_model,
+)
 from vid3d.lifter.diffusion import DiffusionConfig, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.windows import plan_windows
@@ -180,6 +186,8 @@ def test_checkpoint_round_trip(networks, tmp_path):
         torch.testing.assert_close(loaded.encoder.state_dict()[key], value.half().float())
     keypoints, confidence, times = looks()
     lift(Lifter(loaded), keypoints, confidence, times, hypotheses=2)
+    write_model(tmp_path / "folder", networks)
+    assert Lifter.load(tmp_path / "folder").sha256 == loaded.sha256
 
 
 def test_bad_checkpoints(networks, tmp_path):

@@ -1,4 +1,5 @@
 # vid3d-base: the lifter, sized for one CPU core (docs/training.md says what a GPU should change).
+task = "lifter"
 name = "vid3d-base"
 encoder = dict(joint_width=40, spatial_blocks=2, width=192, blocks=5, heads=6, ratio=2)
 diffusion = dict(width=128, blocks=3, heads=4, ratio=2)

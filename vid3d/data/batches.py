@@ -70,7 +70,8 @@ class Motions:
     """
 
     def __init__(self, clips: Sequence[MotionClip]) -> None:
-        self.frames = torch.cat([torch.from_numpy(clip.joints) for clip in clips])
+        frames = torch.cat([torch.from_numpy(clip.joints) for clip in clips])
+        self.frames = frames.to(torch.get_default_device())
         lengths = torch.tensor([len(clip.joints) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths
         self.lengths = lengths

@@ -43,8 +43,8 @@ def calibrate(
             joints.append((errors[:, members].ravel(), lifted.spread[:, members].ravel()))
             missed = np.linalg.norm(lifted.joints3d[:, 0] - truth[:, 0], axis=-1)
             roots.append((missed, lifted.root_spread))
-    factors = [
-        fit_factor(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
-        for pairs in (joints, roots)
-    ]
-    return replace(config, spread=round(factors[0], 3), root_spread=round(factors[1], 3))
+    factors = []
+    for pairs in (joints, roots):
+        errors, deviations = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        factors.append(round(fit_factor(errors, deviations), 3))
+    return replace(config, spread=factors[0], root_spread=factors[1])

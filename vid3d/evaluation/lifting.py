@@ -120,7 +120,8 @@ def _one(
     lifted, looks = lift_sequence(lifter, sequence, stride, **options)
     truth = np.asarray(sequence.joints3d, np.float64)
     joints = lifted.joints3d.astype(np.float64)
-    between = linear(joints[looks], looks, np.arange(len(sequence)))
+    frames = np.arange(len(sequence), dtype=np.float64)
+    between = linear(joints[looks], frames[looks], frames)
     return {
         "vid3d": score(joints, truth, sequence.fps, lifted.spread),
         "linear": score(between, truth, sequence.fps, np.full(lifted.spread.shape, np.nan)),

@@ -86,7 +86,9 @@ def _state(networks: Networks) -> dict[str, Tensor]:
 
 def save_networks(path: str | Path, networks: Networks) -> None:
     """Write networks as float16 safetensors."""
-    state = {key: value.detach().half().contiguous() for key, value in _state(networks).items()}
+    state = {
+        key: value.detach().cpu().half().contiguous() for key, value in _state(networks).items()
+    }
     metadata = {
         "format": "vid3d-lifter",
         "schema": str(SCHEMA),
@@ -94,6 +96,20 @@ def save_networks(path: str | Path, networks: Networks) -> None:
     }
     with atomic_path(path) as temporary:
         save_file(state, str(temporary), metadata)
+
+
+def write_model(folder: str | Path, networks: Networks) -> None:
+    """Write a model folder: model.safetensors and the manifest that names it."""
+    weights = Path(folder) / "model.safetensors"
+    save_networks(weights, networks)
+    manifest = {
+        "schema": 1,
+        "name": networks.config.name,
+        "task": "lifter",
+        "files": {"safetensors": {"path": weights.name, "sha256": sha256_of(weights)}},
+    }
+    with atomic_path(Path(folder) / "manifest.json") as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def load_networks(model: str | Path, device: str = "cpu") -> Networks:

@@ -56,7 +56,7 @@ class Phase:
     """What is trained, and how its loss and its dev figures come about.
 
     Attributes:
-        name: of the phase; its checkpoint is `<name>.pth`.
+        name: of the phase; its checkpoint is `checkpoint-<name>.pth`.
         model: to train.
         losses: weighted parts of the loss of one step; depends on nothing but the step.
         dev: figures on the dev actors, of the averaged weights.
@@ -127,7 +127,7 @@ class Run:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
         self.phase.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.averaged, self.step = state["averaged"], state["step"]
@@ -137,11 +137,11 @@ class Run:
 def fit(phase: Phase, schedule: Schedule, work_dir: Path, resume: bool) -> None:
     """Train a phase to its end and leave the averaged weights in its model.
 
-    Writes `metrics.jsonl` and `<phase>.pth` into `work_dir`. With `resume` it goes on from that
-    checkpoint, and gives what an unbroken run would have given.
+    Writes `metrics.jsonl` and `checkpoint-<phase>.pth` into `work_dir`. With `resume` it goes on
+    from that checkpoint, and gives what an unbroken run would have given.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = work_dir / f"{phase.name}.pth"
+    checkpoint = work_dir / f"checkpoint-{phase.name}.pth"
     run = Run(phase, schedule)
     if resume and checkpoint.is_file():
         run.load(checkpoint)

@@ -20,7 +20,7 @@ from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
-from vid3d.lifter.checkpoint import LifterConfig, build_networks, save_networks
+from vid3d.lifter.checkpoint import LifterConfig, Networks, write_model
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead, diffusion_loss
 from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
 from vid3d.skeleton import H36M17
@@ -96,6 +96,11 @@ def _frozen(encoder: Encoder, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return (targets.joints - encoded.joints).flatten(2), encoded.features, targets.valid
 
 
+def _generator(seed: int) -> torch.Generator:
+    """A seeded generator on the device that tensors are made on."""
+    return torch.Generator(torch.get_default_device()).manual_seed(seed)
+
+
 def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch]:
     """Fixed windows of the dev actors: own bodies, stride 10, nobody cut by the border."""
     fixed = replace(
@@ -109,7 +114,7 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
     )
     parts = [min(128, windows - start) for start in range(0, windows, 128)]
     return [
-        make_batch(dev, size, fixed, torch.Generator().manual_seed(_DEV_SEED + index))
+        make_batch(dev, size, fixed, _generator(_DEV_SEED + index))
         for index, size in enumerate(parts)
     ]
 
@@ -145,7 +150,7 @@ def diffusion_phase(
 
     def loss(batch: Batch, seed: int) -> dict[str, Tensor]:
         residual, features, valid = _frozen(encoder, batch)
-        generator = torch.Generator().manual_seed(seed)
+        generator = _generator(seed)
         return {"noise": diffusion_loss(head, residual, features, batch.times, valid, generator)}
 
     def losses(step: int) -> dict[str, Tensor]:
@@ -194,39 +199,46 @@ def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions
 
 
 def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> Path:
-    """Train a lifter as a config says.
+    """Train a lifter as a config says, on the GPU where there is one.
 
     Args:
         cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `encoder_schedule`,
             `diffusion_schedule`, `dev_windows` and `data`.
         data: folders that hold the motion files.
-        work_dir: receives metrics.jsonl, a checkpoint a phase, and model.safetensors.
+        work_dir: receives metrics.jsonl, a checkpoint a phase, and the folder `model`.
         resume: go on from the checkpoints in `work_dir`, if there are any.
 
     Returns:
-        The model's file.
+        The model's folder.
 
     Raises:
         Vid3dError: a motion file is missing, or the loss is not finite.
     """
+    # Tensors made without naming a device, in batches too, land on this one.
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        networks = _train(cfg, data, work_dir, resume)
+    write_model(work_dir / "model", networks)
+    return work_dir / "model"
+
+
+def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool) -> Networks:
     options = batch_options(cfg.batches)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     schedules = [Schedule(**cfg.encoder_schedule), Schedule(**cfg.diffusion_schedule)]
     torch.manual_seed(schedules[0].seed)
-    networks = build_networks(lifter_config(cfg))
-    assert networks.diffusion is not None
+    encoder = Encoder(EncoderConfig(**cfg.encoder))
+    head = DiffusionHead(DiffusionConfig(**cfg.diffusion), cfg.encoder["width"])
 
     def drawer(schedule: Schedule) -> Callable[[int], Batch]:
         def draw(step: int) -> Batch:
-            generator = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
+            generator = _generator(schedule.seed * 1_000_003 + step)
             return make_batch(motions, schedule.batch, options, generator)
 
         return draw
 
-    first = encoder_phase(networks.encoder, drawer(schedules[0]), dev)
+    first = encoder_phase(encoder, drawer(schedules[0]), dev)
     fit(first, schedules[0], work_dir, resume)
-    second = diffusion_phase(networks.encoder, networks.diffusion, drawer(schedules[1]), dev)
+    second = diffusion_phase(encoder, head, drawer(schedules[1]), dev)
     fit(second, schedules[1], work_dir, resume)
-    save_networks(work_dir / "model.safetensors", networks)
-    return work_dir / "model.safetensors"
+    return Networks(lifter_config(cfg), encoder, head)
