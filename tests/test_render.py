@@ -279,12 +279,12 @@ def test_overlay_video(tmp_path):
     assert done == [(i, 12) for i in range(1, 13)]
     np.testing.assert_allclose([time for time, _ in frames], stamps, atol=1e-3)
     image = frames[2][1]
-    assert image.shape == (480, 640 + 384, 3)
+    assert image.shape == (480, 640 + 432, 3)
     assert np.abs(image[5, 5].astype(int) - (200, 120, 40)).max() < 8  # far from everybody
     expected = np.full((480, 640, 3), (200, 120, 40), np.uint8)
     Overlay(motion, SIZE).draw(expected, 2)
     assert np.abs(image[:, :640].astype(int) - expected).mean() < 7  # two lossy copies
-    panel = View3D(motion, (384, 480)).draw(2)
+    panel = View3D(motion, (432, 480)).draw(2)
     assert np.abs(image[:, 640:].astype(int) - panel).mean() < 4
 
 
@@ -307,7 +307,7 @@ def test_overlay_of_a_part(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "picture"),
-    [((48, 64), (360 + 360, 480)), ((64, 48), (640 + 384, 480)), ((101, 77), (630 + 384, 480))],
+    [((48, 64), (360 + 360, 480)), ((64, 48), (640 + 432, 480)), ((101, 77), (630 + 432, 480))],
 )
 def test_small_odd_and_portrait_pictures(tmp_path, size, picture):
     motion = walk(2, size)

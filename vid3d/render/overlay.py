@@ -181,5 +181,5 @@ def _sizes(video: Size) -> tuple[Size, Size]:
     width, height = video
     scale = np.clip(height, *HEIGHTS) / height
     width, height = (max(2, round(side * scale / 2) * 2) for side in video)
-    panel = min(width, round(0.8 * height)) if width >= height else max(width, round(0.5 * height))
+    panel = min(width, round(0.9 * height)) if width >= height else max(width, round(0.5 * height))
     return (width, height), (max(2, round(panel / 2) * 2), height)
