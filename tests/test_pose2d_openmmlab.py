@@ -1,4 +1,5 @@
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -70,6 +71,26 @@ def test_other_operators_say_what_they_need():
         pytest.skip("a compiled mmcv is installed")
     with pytest.raises(NotImplementedError, match="compiled mmcv"):
         mmcv._ext.roi_align_forward()
+
+
+def test_pycocotools_stands_in_for_a_missing_xtcocotools():
+    program = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "xtcocotools":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == "xtcocotools" else find_spec(name, *a)
+from vid3d.pose2d.openmmlab import prepare
+prepare()
+from mmpose.datasets.datasets.base.base_coco_style_dataset import COCO
+print(COCO.__module__)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True)
+    assert done.stdout.decode().strip() == "pycocotools.coco", done.stderr.decode()
 
 
 def test_missing_package_names_the_install_line(monkeypatch):

@@ -145,12 +145,20 @@ class _ExtensionFinder(importlib.abc.MetaPathFinder):
 
 
 def _use_pycocotools() -> None:
-    """The wheels of xtcocotools are built for numpy 1; pycocotools has the same extension."""
+    """The wheels of xtcocotools are built for numpy 1, and there is none for Python 3.12.
+
+    pycocotools, which it was forked from, has the same extension and, for all but the evaluation
+    of keypoints, the same modules.
+    """
     try:
         importlib.import_module("xtcocotools._mask")
     except (ImportError, ValueError):  # ValueError: "numpy.dtype size changed"
         _forget("xtcocotools")
-        sys.modules["xtcocotools._mask"] = importlib.import_module("pycocotools._mask")
+        parts = ["._mask"]
+        if importlib.util.find_spec("xtcocotools") is None:
+            parts += ["", ".mask", ".coco", ".cocoeval"]
+        for part in parts:
+            sys.modules[f"xtcocotools{part}"] = importlib.import_module(f"pycocotools{part}")
 
 
 def _import_visualization() -> None:
