@@ -1,7 +1,11 @@
+import copy
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.estimator import load_estimator
@@ -63,6 +67,8 @@ def test_defaults(tmp_path):
         ({"joint_set": "smpl"}, "joint_set must be one of"),
         ({"thresholds": {"score": 2}}, "thresholds.score"),
         ({"thresholds": {"nms": 2}}, "unknown threshold"),
+        ({"thresholds": 3}, "thresholds"),
+        ({"outputs": "simcc_x"}, "outputs must be a list"),
     ],
 )
 def test_wrong_fields_are_named(tmp_path, change, words):
@@ -73,6 +79,31 @@ def test_wrong_fields_are_named(tmp_path, change, words):
     assert words in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+PLACES = [(field,) for field in ("schema", "name", *POSE, "outputs", "thresholds", "joint_set")]
+PLACES += [("input", field) for field in ("size", "mean", "std", "channels", "resize", "pad")]
+PLACES += [("decode", "split_ratio"), ("decode", "kind"), ("files", "onnx"), ("files", "pth")]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(PLACES), values)
+def test_any_wrong_value_is_understood_or_refused(place, value):
+    fields = copy.deepcopy(POSE)
+    inner = fields[place[0]] if len(place) > 1 else fields
+    inner[place[-1]] = value
+    try:
+        assert parse_manifest(fields, Path("manifest.json")).task in ("pose", "detection")
+    except Vid3dError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert "\n" not in said
 
 
 def test_files_that_are_no_manifest(tmp_path):

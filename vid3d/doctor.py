@@ -3,7 +3,6 @@
 import importlib
 import importlib.metadata
 import io
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from vid3d import __version__
 from vid3d.errors import Vid3dError
+from vid3d.machine import usable_cores
 
 _NEEDED = (
     "torch", "numpy", "scipy", "opencv-python-headless", "av", "onnxruntime", "safetensors",
@@ -108,8 +108,9 @@ def _openmmlab() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     section = "Devices"
-    cores = len(os.sched_getaffinity(0))
-    yield Finding(section, "cpu", f"{platform.processor() or platform.machine()}, {cores} cores")
+    yield Finding(
+        section, "cpu", f"{platform.processor() or platform.machine()}, {usable_cores()} cores"
+    )
     try:
         import onnxruntime
         import torch

@@ -196,6 +196,8 @@ def _manifest(fields: Any, path: Path) -> Manifest:
     if "onnx" in files and not {"input", "decode"} <= set(fields):
         raise ValueError("an onnx file needs the fields input and decode")
     thresholds = fields.get("thresholds", {})
+    if not isinstance(thresholds, dict):
+        raise ValueError("thresholds must be an object")
     if unknown := sorted(set(thresholds) - {"score", "iou"}):
         raise ValueError(f"unknown threshold {unknown[0]!r} (known: score, iou)")
     return Manifest(
@@ -204,7 +206,7 @@ def _manifest(fields: Any, path: Path) -> Manifest:
         files=files,
         input=_input(fields["input"], task) if "input" in fields else None,
         decode=_decode(fields["decode"], task) if "decode" in fields else {},
-        outputs=tuple(str(name) for name in fields.get("outputs", ())),
+        outputs=_outputs(fields.get("outputs", [])),
         joint_set=_one_of("joint_set", fields.get("joint_set", "coco17"), JOINT_SETS),
         score_threshold=_share("thresholds.score", thresholds.get("score", 0.35)),
         iou_threshold=_share("thresholds.iou", thresholds.get("iou", 0.5)),
@@ -255,6 +257,12 @@ def _decode(entry: Any, task: str) -> dict[str, Any]:
         if not right:
             raise ValueError(f"decode.{name} must be like {defaults[name]!r}, not {value!r}")
     return {"kind": kind, **defaults, **given}
+
+
+def _outputs(entry: Any) -> tuple[str, ...]:
+    if not isinstance(entry, list) or not all(isinstance(name, str) for name in entry):
+        raise ValueError("outputs must be a list of names")
+    return tuple(entry)
 
 
 def _one_of(what: str, value: Any, choices: tuple[str, ...]) -> str:

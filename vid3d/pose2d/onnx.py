@@ -1,6 +1,5 @@
 """The onnx backend: detectors and pose networks on onnxruntime."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.machine import usable_cores
 from vid3d.pose2d import decode
 from vid3d.pose2d.manifest import InputSpec, Manifest
 from vid3d.pose2d.people import JOINTS
@@ -160,7 +160,7 @@ def signature(path: Path) -> tuple[list[int] | None, list[str]]:
 
 def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = usable_cores()
     options.inter_op_num_threads = 1
     # threads that spin while they wait steal time from decoding and drawing
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
