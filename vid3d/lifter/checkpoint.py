@@ -89,13 +89,9 @@ def save_networks(path: str | Path, networks: Networks) -> None:
     state = {
         key: value.detach().cpu().half().contiguous() for key, value in _state(networks).items()
     }
-    metadata = {
-        "format": "vid3d-lifter",
-        "schema": str(SCHEMA),
-        "config": json.dumps(asdict(networks.config)),
-    }
-    with atomic_path(path) as temporary:
-        save_file(state, str(temporary), metadata)
+    header = {"format": "vid3d-lifter", "schema": SCHEMA, "config": asdict(networks.config)}
+    with atomic_path(path) as temporary:  # one key: several come in random order
+        save_file(state, str(temporary), {"vid3d": json.dumps(header)})
 
 
 def write_model(folder: str | Path, networks: Networks) -> None:
@@ -121,17 +117,17 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     path = _weights_file(find_model(str(model)))
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get("vid3d", "{}"))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise Vid3dError(f"cannot read lifter weights {path}: {error}") from error
-    if metadata.get("format") != "vid3d-lifter":
+    if header.get("format") != "vid3d-lifter":
         raise Vid3dError(f"{path} holds no vid3d lifter: choose another --model")
-    if int(metadata.get("schema", 0)) != SCHEMA:
+    if header["schema"] != SCHEMA:
         raise Vid3dError(
-            f"{path} has lifter schema {metadata.get('schema')}, this vid3d reads {SCHEMA}: update"
+            f"{path} has lifter schema {header['schema']}, this vid3d reads {SCHEMA}: update vid3d"
         )
-    networks = build_networks(LifterConfig.from_dict(json.loads(metadata["config"])))
+    networks = build_networks(LifterConfig.from_dict(header["config"]))
     expected = _state(networks)
     wrong = [k for k in expected if k not in state or state[k].shape != expected[k].shape]
     wrong += [key for key in state if key not in expected]

@@ -1,4 +1,4 @@
-"""One loop for every phase of training the lifter: AdamW, WSD, EMA, exact resume, JSON lines."""
+"""The loop that trains the lifter: AdamW, WSD, EMA, exact resume, metrics as JSON lines."""
 
 import json
 import math
@@ -52,28 +52,26 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Phase:
+class Task:
     """What is trained, and how its loss and its dev figures come about.
 
     Attributes:
-        name: of the phase; its checkpoint is `checkpoint-<name>.pth`.
         model: to train.
         losses: weighted parts of the loss of one step; depends on nothing but the step.
         dev: figures on the dev actors, of the averaged weights.
     """
 
-    name: str
     model: nn.Module
     losses: Callable[[int], dict[str, Tensor]]
     dev: Callable[[], dict[str, float]]
 
 
 class Run:
-    """The state of a phase: everything that a checkpoint holds."""
+    """The state of a training run: everything that a checkpoint holds."""
 
-    def __init__(self, phase: Phase, schedule: Schedule) -> None:
-        self.phase, self.schedule = phase, schedule
-        parameters = list(phase.model.parameters())
+    def __init__(self, task: Task, schedule: Schedule) -> None:
+        self.task, self.schedule = task, schedule
+        parameters = list(task.model.parameters())
         groups: list[dict[str, Any]] = [
             {
                 "params": [p for p in parameters if p.ndim > 1],
@@ -82,7 +80,7 @@ class Run:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98))
-        self.averaged = {k: v.detach().clone() for k, v in phase.model.state_dict().items()}
+        self.averaged = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
         self.step = 0
         self.seconds = 0.0
 
@@ -90,33 +88,33 @@ class Run:
         """One optimiser step; the parts of the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.learning_rate(self.step)
-        losses = self.phase.losses(self.step)
+        losses = self.task.losses(self.step)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
             raise Vid3dError(f"the loss is not finite at step {self.step}: lower lr and resume")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.phase.model.parameters(), self.schedule.clip)
+        nn.utils.clip_grad_norm_(self.task.model.parameters(), self.schedule.clip)
         self.optimiser.step()
         self.step += 1
         decay = min(self.schedule.ema, self.step / (self.step + 20))
-        for name, value in self.phase.model.state_dict().items():
+        for name, value in self.task.model.state_dict().items():
             self.averaged[name].lerp_(value, 1 - decay)
         return {name: float(part.detach()) for name, part in losses.items()}
 
     def dev(self) -> dict[str, float]:
         """Dev figures of the averaged weights."""
-        model = self.phase.model
+        model = self.task.model
         current = {key: value.detach().clone() for key, value in model.state_dict().items()}
         model.load_state_dict(self.averaged)
-        figures = self.phase.dev()
+        figures = self.task.dev()
         model.load_state_dict(current)
         return figures
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; it replaces the old one whole or not at all."""
         state = {
-            "model": self.phase.model.state_dict(),
+            "model": self.task.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "averaged": self.averaged,
             "step": self.step,
@@ -128,21 +126,21 @@ class Run:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
         state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
-        self.phase.model.load_state_dict(state["model"])
+        self.task.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.averaged, self.step = state["averaged"], state["step"]
         self.seconds = state["seconds"]
 
 
-def fit(phase: Phase, schedule: Schedule, work_dir: Path, resume: bool) -> None:
-    """Train a phase to its end and leave the averaged weights in its model.
+def fit(task: Task, schedule: Schedule, work_dir: Path, resume: bool) -> None:
+    """Train a task to its end and leave the averaged weights in its model.
 
-    Writes `metrics.jsonl` and `checkpoint-<phase>.pth` into `work_dir`. With `resume` it goes on
+    Writes `metrics.jsonl` and `checkpoint.pth` into `work_dir`. With `resume` it goes on
     from that checkpoint, and gives what an unbroken run would have given.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = work_dir / f"checkpoint-{phase.name}.pth"
-    run = Run(phase, schedule)
+    checkpoint = work_dir / "checkpoint.pth"
+    run = Run(task, schedule)
     if resume and checkpoint.is_file():
         run.load(checkpoint)
     began = time.monotonic() - run.seconds
@@ -157,14 +155,13 @@ def fit(phase: Phase, schedule: Schedule, work_dir: Path, resume: bool) -> None:
         if run.step % schedule.dev_every == 0 or run.step == schedule.steps:
             _append(work_dir, _progress(run) | run.dev())
             run.save(checkpoint)
-    phase.model.load_state_dict(run.averaged)
+    task.model.load_state_dict(run.averaged)
 
 
 def _progress(run: Run) -> dict[str, Any]:
     speed = run.step / max(run.seconds, 1e-9)
     left = (run.schedule.steps - run.step) / max(speed, 1e-9)
     return {
-        "phase": run.phase.name,
         "step": run.step,
         "minutes": round(run.seconds / 60, 2),
         "eta_minutes": math.ceil(left / 60),

@@ -1,7 +1,8 @@
-"""Training of the lifter: the encoder, then the diffusion head on the frozen encoder.
+"""Training of the lifter: the encoder, and the diffusion head on the encoder's residuals.
 
 Batches come from motion alone (`vid3d.data.batches`) and depend on nothing but the seed and the
 step, so a run that was killed at any moment and resumed gives the same weights as an unbroken one.
+The head learns from the encoder's features without changing them: one pass serves both.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vid3d.data.augment import BodyRanges
@@ -19,12 +20,13 @@ from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
 from vid3d.errors import Vid3dError
+from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
-from vid3d.lifter.checkpoint import LifterConfig, Networks, write_model
-from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead, diffusion_loss
+from vid3d.lifter.checkpoint import LifterConfig, build_networks
+from vid3d.lifter.diffusion import DiffusionConfig, diffusion_loss
 from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
 from vid3d.skeleton import H36M17
-from vid3d.training.fitting import Phase, Schedule, fit
+from vid3d.training.fitting import Schedule, Task, fit
 
 SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
 _DEV_SEED = 1000
@@ -89,13 +91,6 @@ def encode(encoder: Encoder, batch: Batch) -> tuple[Encoded, Targets]:
     return encoded, make_targets(batch, canonical)
 
 
-@torch.no_grad()
-def _frozen(encoder: Encoder, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Residual (B, G, 51) of the encoder on a batch, its features, and valid moments."""
-    encoded, targets = encode(encoder, batch)
-    return (targets.joints - encoded.joints).flatten(2), encoded.features, targets.valid
-
-
 def _generator(seed: int) -> torch.Generator:
     """A seeded generator on the device that tensors are made on."""
     return torch.Generator(torch.get_default_device()).manual_seed(seed)
@@ -119,49 +114,53 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
     ]
 
 
-def encoder_phase(encoder: Encoder, draw: Callable[[int], Batch], dev: list[Batch]) -> Phase:
-    """Train the encoder; the dev figure is root-relative MPJPE over 15 joints in millimetres."""
+class Networks(nn.Module):
+    """What is trained."""
 
-    def losses(step: int) -> dict[str, Tensor]:
-        return encoder_losses(*encode(encoder, draw(step)))
+    def __init__(self, config: LifterConfig) -> None:
+        super().__init__()
+        built = build_networks(config)
+        assert built.diffusion is not None
+        self.config = config
+        self.encoder = built.encoder
+        self.diffusion = built.diffusion
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parts of the loss on a batch; the head's does not reach the encoder."""
+        encoded, targets = encode(self.encoder, batch)
+        parts = encoder_losses(encoded, targets)
+        residual = (targets.joints - encoded.joints).detach().flatten(2)
+        if self.training:
+            self._follow(residual, targets.valid)
+        noise = diffusion_loss(
+            self.diffusion,
+            residual,
+            encoded.features.detach(),
+            batch.times,
+            targets.valid,
+            generator,
+        )
+        return parts | {"noise": 0.1 * noise}
+
+    def _follow(self, residual: Tensor, valid: Tensor) -> None:
+        """Let the head's unit follow the size of the encoder's residuals (B, G, 51)."""
+        size = 1.25 * (residual.abs() * valid[..., None]).sum((0, 1)) / valid.sum().clamp_min(1)
+        self.diffusion.deviation.lerp_(size.clamp_min(0.005), 0.01)
 
     @torch.no_grad()
-    def measure() -> dict[str, float]:
-        total, count = 0.0, 0.0
-        for batch in dev:
-            encoded, targets = encode(encoder, batch)
+    def measure(self, batches: list[Batch]) -> dict[str, float]:
+        """Dev figures: root-relative MPJPE over 15 joints in millimetres, and the head's loss."""
+        self.eval()
+        total, count, noise = 0.0, 0.0, 0.0
+        for index, batch in enumerate(batches):
+            encoded, targets = encode(self.encoder, batch)
             error = (encoded.joints - targets.joints).norm(dim=-1)[..., SCORED].mean(-1)
             total += float((error * targets.valid).sum())
             count += float(targets.valid.sum())
-        return {"dev_mpjpe_mm": round(1000 * total / count, 2)}
-
-    return Phase("encoder", encoder, losses, measure)
-
-
-def diffusion_phase(
-    encoder: Encoder, head: DiffusionHead, draw: Callable[[int], Batch], dev: list[Batch]
-) -> Phase:
-    """Train the head on the residuals of the frozen encoder, measured first for their size."""
-    encoder.eval().requires_grad_(False)
-    measured = [_frozen(encoder, draw(-1 - index)) for index in range(8)]
-    residuals = torch.cat([residual[valid] for residual, _, valid in measured])
-    # Outliers would set the size of everything: a quantile instead of the deviation.
-    head.deviation.copy_(residuals.abs().quantile(0.68, 0).clamp_min(0.005))
-
-    def loss(batch: Batch, seed: int) -> dict[str, Tensor]:
-        residual, features, valid = _frozen(encoder, batch)
-        generator = _generator(seed)
-        return {"noise": diffusion_loss(head, residual, features, batch.times, valid, generator)}
-
-    def losses(step: int) -> dict[str, Tensor]:
-        return loss(draw(step), step)
-
-    @torch.no_grad()
-    def measure() -> dict[str, float]:
-        parts = [float(loss(batch, index)["noise"]) for index, batch in enumerate(dev)]
-        return {"dev_noise": round(sum(parts) / len(parts), 4)}
-
-    return Phase("diffusion", head, losses, measure)
+            noise += float(self.losses(batch, _generator(index))["noise"])
+        self.train()
+        mpjpe = round(1000 * total / count, 2)
+        return {"dev_mpjpe_mm": mpjpe, "dev_noise": round(noise / len(batches), 4)}
 
 
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
@@ -202,11 +201,11 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     """Train a lifter as a config says, on the GPU where there is one.
 
     Args:
-        cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `encoder_schedule`,
-            `diffusion_schedule`, `dev_windows` and `data`.
+        cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `schedule`,
+            `dev_windows` and `data`.
         data: folders that hold the motion files.
-        work_dir: receives metrics.jsonl, a checkpoint a phase, and the folder `model`.
-        resume: go on from the checkpoints in `work_dir`, if there are any.
+        work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
+        resume: go on from the checkpoint in `work_dir`, if there is one.
 
     Returns:
         The model's folder.
@@ -217,28 +216,22 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     # Tensors made without naming a device, in batches too, land on this one.
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         networks = _train(cfg, data, work_dir, resume)
-    write_model(work_dir / "model", networks)
+    trained = checkpoint.Networks(networks.config, networks.encoder, networks.diffusion)
+    checkpoint.write_model(work_dir / "model", trained)
     return work_dir / "model"
 
 
 def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool) -> Networks:
-    options = batch_options(cfg.batches)
+    options, schedule = batch_options(cfg.batches), Schedule(**cfg.schedule)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
-    schedules = [Schedule(**cfg.encoder_schedule), Schedule(**cfg.diffusion_schedule)]
-    torch.manual_seed(schedules[0].seed)
-    encoder = Encoder(EncoderConfig(**cfg.encoder))
-    head = DiffusionHead(DiffusionConfig(**cfg.diffusion), cfg.encoder["width"])
+    torch.manual_seed(schedule.seed)
+    networks = Networks(lifter_config(cfg))
 
-    def drawer(schedule: Schedule) -> Callable[[int], Batch]:
-        def draw(step: int) -> Batch:
-            generator = _generator(schedule.seed * 1_000_003 + step)
-            return make_batch(motions, schedule.batch, options, generator)
+    def losses(step: int) -> dict[str, Tensor]:
+        generator = _generator(schedule.seed * 1_000_003 + step)
+        batch = make_batch(motions, schedule.batch, options, generator)
+        return networks.losses(batch, generator)
 
-        return draw
-
-    first = encoder_phase(encoder, drawer(schedules[0]), dev)
-    fit(first, schedules[0], work_dir, resume)
-    second = diffusion_phase(encoder, head, drawer(schedules[1]), dev)
-    fit(second, schedules[1], work_dir, resume)
-    return Networks(lifter_config(cfg), encoder, head)
+    fit(Task(networks, losses, lambda: networks.measure(dev)), schedule, work_dir, resume)
+    return networks
