@@ -53,14 +53,14 @@ class VideoWriter:
             self._container = stack.enter_context(
                 av.open(f"file:{temporary}", "w", format="mp4", options={"movflags": "+faststart"})
             )
-            self._stream = self._container.add_stream("libx264", options=QUALITY)
+            rate = Fraction(1 / (self._period * TIME_BASE))
+            self._stream = self._container.add_stream("libx264", rate=rate, options=QUALITY)
             self._stream.width = self.size[0] + self._odd[1]
             self._stream.height = self.size[1] + self._odd[0]
             self._stream.pix_fmt = "yuv420p"
             self._stream.time_base = TIME_BASE
             context = self._stream.codec_context
             context.time_base = TIME_BASE
-            context.framerate = Fraction(1 / (self._period * TIME_BASE))
             context.thread_type = "AUTO"
             context.color_range = ColorRange.MPEG
             context.colorspace = context.color_primaries = context.color_trc = BT709
