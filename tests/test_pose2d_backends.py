@@ -11,6 +11,8 @@ from vid3d.pose2d.openmmlab import is_installed
 from vid3d.pose2d.people import People
 from vid3d.skeleton import COCO17
 
+# OpenMMLab and the export warn about their own age
+pytestmark = pytest.mark.filterwarnings("ignore")
 needs_openmmlab = pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
 
 

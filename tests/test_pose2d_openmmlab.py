@@ -73,6 +73,7 @@ def test_other_operators_say_what_they_need():
         mmcv._ext.roi_align_forward()
 
 
+@pytest.mark.slow
 def test_pycocotools_stands_in_for_a_missing_xtcocotools():
     program = """
 import sys

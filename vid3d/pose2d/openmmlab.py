@@ -228,7 +228,7 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> Any:
     if not path.is_file():
         raise Vid3dError(f"no such checkpoint: {path}")
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with quiet(), torch.serialization.safe_globals(_allowed_globals()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged files
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "empty"
