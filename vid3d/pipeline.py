@@ -207,7 +207,7 @@ class Pipeline:
         with VideoReader(path, options.start, options.end) as reader:
             info, estimator = reader.info, self.estimator
             stride = options.stride or default_stride(info.fps)
-            with self.monitor.stage("2D on keyframes", info.frames) as advance:
+            with self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
 
                 def keyframes() -> Iterator[tuple[int, Frame]]:
                     for number, (frame, is_look) in enumerate(looks(prefetch(reader), stride)):

@@ -59,7 +59,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise Vid3dError(f"{folder} is a folder without manifest.json: not a model") from error
+        raise Vid3dError(
+            f"{folder} is a folder without manifest.json, so not a model; give a file"
+        ) from error
     except (OSError, ValueError) as error:
         raise Vid3dError(f"{path} is not a manifest ({error})") from error
     if not isinstance(manifest, dict):
