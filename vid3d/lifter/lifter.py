@@ -173,9 +173,8 @@ class _Hypotheses:
         seen, grid = self.seen, self.windows.times
         own = self.own_joints(offsets[None])[0]
         solved = placement.solve_roots(own, seen.rays, seen.confidence)
-        predicted = cubic(self.dense.root, grid, seen.times)
         trust = seen.confidence.sum(-1)
-        return placement.place_roots(self.dense.root, predicted, solved, trust, seen.times, grid)
+        return placement.place_roots(self.dense.root, solved, trust, seen.times, grid)
 
     def root_deviation(self) -> Array:
         """Deviation (G, 1) over hypotheses of the roots solved at the looks."""
