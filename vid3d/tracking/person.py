@@ -26,11 +26,11 @@ _ACCELERATION = np.array([0.8, 0.2])
 _MEASUREMENT = np.array([0.08, 0.35])
 
 # Box score times mean joint confidence of a clear sighting; variances grow as it falls.
-_CLEAR_QUALITY = 0.4
+_CLEAR_QUALITY = 0.5
 _MOST_NOISE = 10.0
 
 # Standard deviations beyond which a sighting is believed ever less (Huber's rule).
-_HUBER = 2.0
+_HUBER = 1.5
 
 # How far a joint swings against the body, in sizes, once a good part of a second has passed.
 _SWING = {
