@@ -1,6 +1,7 @@
 """The lifter as the pipeline calls it: 2D looks of one person in, dense placed 3D out."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -151,17 +152,29 @@ class _Hypotheses:
         own = self.dense.joints
         if self.seen.joints is not H36M17:
             own, offsets = self.dense.coco, offsets[:, :, ORIGINS]
-        at_looks = cubic(np.moveaxis(own + offsets, 0, 1), self.windows.times, self.seen.times)
-        return np.moveaxis(at_looks, 1, 0)
+        grid, times = self.windows.times, self.seen.times
+        between = linear(np.moveaxis(offsets, 0, 1), grid, times)
+        return cubic(own, grid, times) + np.moveaxis(between, 1, 0)
+
+    @cached_property
+    def joints_at_looks(self) -> Array:
+        """The input's own joints (H, K, 17, 3) of every hypothesis."""
+        return self.own_joints(self.offsets)
+
+    @cached_property
+    def roots_at_looks(self) -> Array:
+        """Least-squares roots (H, K, 3) of every hypothesis."""
+        seen = self.seen
+        return placement.solve_roots(self.joints_at_looks, seen.rays, seen.confidence)
 
     def weights(self, rule: str) -> Array:
         """Weights (H, G, 17) of an aggregation rule."""
         seen, grid, count = self.seen, self.windows.times, len(self.offsets)
         if rule == "mean" or count == 1:
             return aggregation.mean_weights(count, len(grid))
-        own = self.own_joints(self.offsets)
-        roots = placement.solve_roots(own, seen.rays, seen.confidence)
-        errors = placement.reprojection_errors(own, roots, seen.rays, seen.confidence)
+        errors = placement.reprojection_errors(
+            self.joints_at_looks, self.roots_at_looks, seen.rays, seen.confidence
+        )
         if rule == "best":
             return aggregation.best_weights(errors, len(grid))
         if rule == "jpma":
@@ -178,7 +191,5 @@ class _Hypotheses:
 
     def root_deviation(self) -> Array:
         """Deviation (G, 1) over hypotheses of the roots solved at the looks."""
-        seen = self.seen
-        roots = placement.solve_roots(self.own_joints(self.offsets), seen.rays, seen.confidence)
-        deviation = np.sqrt(np.nanvar(roots, 0).sum(-1, keepdims=True))
-        return linear(np.nan_to_num(deviation), seen.times, self.windows.times)
+        deviation = np.sqrt(self.roots_at_looks.var(0).sum(-1, keepdims=True))
+        return linear(deviation, self.seen.times, self.windows.times)

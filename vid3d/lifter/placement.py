@@ -14,6 +14,8 @@ from vid3d.lifter.resample import cubic
 
 Array = NDArray[np.floating]
 
+_CHUNK = 256  # moments at once
+
 # Measured on the dev actors.
 DEPTH_SMOOTHING = 0.2
 """Seconds; the network's depth is noisier from look to look than a person can move."""
@@ -69,11 +71,21 @@ def from_track(track: Array) -> Array:
 
 
 def kernel_smooth(values: Array, weights: Array, times: Array, at: Array, width: float) -> Array:
-    """Gaussian kernel regression of values (K, C), weighted (K,), from times (K,) at (G,)."""
-    distance = np.abs(at[:, None] - times) / width
-    distance -= distance.min(1, keepdims=True)  # far from every look the nearest one counts
-    kernel = np.exp(-0.5 * distance**2) * weights
-    return kernel @ values / np.maximum(kernel.sum(1, keepdims=True), 1e-9)
+    """Gaussian kernel regression of values (K, C), weighted (K,), from times (K,) at (G,).
+
+    Far from every look the nearest one counts. Both times rise.
+    """
+    smooth = np.empty((len(at), values.shape[1]))
+    for start in range(0, len(at), _CHUNK):  # a long clip has too many pairs of moments and looks
+        part = at[start : start + _CHUNK]
+        low = max(int(np.searchsorted(times, part[0] - 6 * width)) - 1, 0)
+        high = int(np.searchsorted(times, part[-1] + 6 * width)) + 1
+        distance = np.abs(part[:, None] - times[low:high]) / width
+        distance -= distance.min(1, keepdims=True)
+        kernel = np.exp(-0.5 * distance**2) * weights[low:high]
+        total = np.maximum(kernel.sum(1, keepdims=True), 1e-9)
+        smooth[start : start + _CHUNK] = kernel @ values[low:high] / total
+    return smooth
 
 
 def place_roots(
