@@ -64,6 +64,7 @@ def test_defaults(tmp_path):
         ({"decode": {"kind": "rtmdet"}}, "decode.kind must be one of simcc, heatmap"),
         ({"decode": {"kind": "simcc", "split_ratio": -1}}, "decode.split_ratio must be like"),
         ({"decode": {"kind": "simcc", "blur": 3}}, "an option of decode.kind simcc"),
+        ({"decode": {"kind": "heatmap", "blur": 4}}, "decode.blur must be odd"),
         ({"joint_set": "smpl"}, "joint_set must be one of"),
         ({"thresholds": {"score": 2}}, "thresholds.score"),
         ({"thresholds": {"nms": 2}}, "unknown threshold"),

@@ -256,6 +256,8 @@ def _decode(entry: Any, task: str) -> dict[str, Any]:
                  else _is_number(value) and value > 0)  # fmt: skip
         if not right:
             raise ValueError(f"decode.{name} must be like {defaults[name]!r}, not {value!r}")
+    if given.get("blur", 1) % 2 == 0:
+        raise ValueError(f"decode.blur must be odd, not {given['blur']}")
     return {"kind": kind, **defaults, **given}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
-from vid3d.pose2d.download import download
+from vid3d.pose2d.download import Progress, download
 from vid3d.pose2d.manifest import FILE_NAME
 from vid3d.pose2d.official import KINDS, LICENCE, MODELS, OfficialModel
 from vid3d.weights import shipped_models, weights_dir
@@ -66,13 +66,14 @@ def _shipped_state(name: str) -> ModelState:
     return ModelState(name, task, "ships", licence, about)
 
 
-def fetch(name: str, kind: str | None = None) -> Path:
+def fetch(name: str, kind: str | None = None, progress: Progress | None = None) -> Path:
     """Download what is not in the cache yet, checked, and return the model's folder.
 
     Args:
         name: an official name; a shipped one needs no download.
         kind: "onnx" or "pth" (checkpoint and config; needs OpenMMLab installed); None: "onnx"
             where the model has it, else "pth".
+        progress: told of bytes so far and in all.
 
     Raises:
         Vid3dError: unknown name, no such kind, host not reached, or a damaged download.
@@ -86,7 +87,8 @@ def fetch(name: str, kind: str | None = None) -> Path:
         raise Vid3dError(f"official model {name} has no {kind} file; use --backend {other}")
     folder = cache_dir() / name
     if kind not in _recorded(name):
-        files = _fetch_onnx(model, folder) if kind == "onnx" else _fetch_pth(model, folder)
+        fetch_kind = _fetch_onnx if kind == "onnx" else _fetch_pth
+        files = fetch_kind(model, folder, progress)
         _record(name, model, folder, files)
     return folder
 
@@ -134,11 +136,11 @@ def _recorded(name: str) -> list[str]:
     return [kind for kind in KINDS if kind in files and (folder / files[kind]["path"]).is_file()]
 
 
-def _fetch_onnx(model: OfficialModel, folder: Path) -> dict[str, str]:
+def _fetch_onnx(model: OfficialModel, folder: Path, progress: Progress | None) -> dict[str, str]:
     """The .onnx out of the archive; returns file names by kind."""
     assert model.archive is not None
     target = folder / "model.onnx"
-    with _downloaded(model.archive, folder) as archive:
+    with _downloaded(model.archive, folder, progress) as archive:
         try:
             with zipfile.ZipFile(archive) as files:
                 inside = next(n for n in files.namelist() if n.endswith("end2end.onnx"))
@@ -151,7 +153,7 @@ def _fetch_onnx(model: OfficialModel, folder: Path) -> dict[str, str]:
     return {"onnx": target.name}
 
 
-def _fetch_pth(model: OfficialModel, folder: Path) -> dict[str, str]:
+def _fetch_pth(model: OfficialModel, folder: Path, progress: Progress | None) -> dict[str, str]:
     """The checkpoint, and its config in one piece; returns file names by kind."""
     from vid3d.pose2d.openmmlab import prepare
 
@@ -160,7 +162,7 @@ def _fetch_pth(model: OfficialModel, folder: Path) -> dict[str, str]:
 
     package, relative = model.config.split(":")
     source = Path(str(importlib.import_module(package).__file__)).parent / relative
-    with _downloaded(model.checkpoint, folder) as checkpoint:
+    with _downloaded(model.checkpoint, folder, progress) as checkpoint:
         _check(checkpoint, model.pth_sha256, model.checkpoint)
         fields = Config.fromfile(source).to_dict()  # Config.dump takes seconds to format
         with atomic_path(folder / "config.py") as temporary:
@@ -171,11 +173,11 @@ def _fetch_pth(model: OfficialModel, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _downloaded(url: str, folder: Path) -> Iterator[Path]:
+def _downloaded(url: str, folder: Path, progress: Progress | None) -> Iterator[Path]:
     """A file from the net beside its place in the cache; gone afterwards."""
     path = folder / url.rsplit("/", 1)[-1]
     if not path.is_file():  # put there by hand on a machine without network
-        download(url, path)
+        download(url, path, progress)
     try:
         yield path
     finally:
