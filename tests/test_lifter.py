@@ -17,7 +17,7 @@ from vid3d.lifter.checkpoint import (
 from vid3d.lifter.diffusion import DiffusionConfig, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.windows import plan_windows
-from vid3d.skeleton import H36M17
+from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
@@ -86,6 +86,20 @@ def test_hypotheses(lifter, aggregate):
     assert np.isfinite(first.joints3d).all()
     assert (first.spread[:, 1:] > 0).all()
     assert np.isfinite(first.root_spread).all()
+
+
+@pytest.mark.parametrize("joints", [H36M17, COCO17], ids=lambda joints: joints.name)
+def test_a_mirrored_person_is_lifted_to_the_mirror_image(lifter, joints):
+    keypoints, confidence, times = looks()
+    confidence[2:4, 5] = 0
+    options = {"joint_set": joints.name, "hypotheses": 1}
+    lifted = lift(lifter, keypoints, confidence, times, **options)
+    mirrored = np.stack([1279 - keypoints[..., 0], keypoints[..., 1]], -1)
+    order = joints.flip
+    other = lift(lifter, mirrored[:, order], confidence[:, order], times, **options)
+    expected = lifted.joints3d[:, H36M17.flip] * [-1, 1, 1]
+    np.testing.assert_allclose(other.joints3d, expected, atol=1e-3)
+    np.testing.assert_allclose(other.contacts, lifted.contacts[:, ::-1], atol=1e-4)
 
 
 def test_one_look(lifter):

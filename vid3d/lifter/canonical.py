@@ -45,6 +45,15 @@ class Looks:
         parts = (self.rays, self.confidence, self.times, self.valid, self.joint_set)
         return Looks(*(part[index].to(device) for part in parts))
 
+    def mirrored(self) -> "Looks":
+        """The looks in a mirror: x negated, left and right exchanged."""
+        flips = torch.tensor([joints.flip for joints in (H36M17, COCO17)], device=self.rays.device)
+        order = flips[self.joint_set][:, None].expand(-1, self.rays.shape[1], -1)
+        rays = self.rays.gather(2, order[..., None].expand(-1, -1, -1, 2))
+        rays = rays * rays.new_tensor([-1.0, 1.0])
+        confidence = self.confidence.gather(2, order)
+        return Looks(rays, confidence, self.times, self.valid, self.joint_set)
+
 
 @dataclass(frozen=True)
 class Canonical:

@@ -13,6 +13,7 @@ from vid3d.lifter.checkpoint import Networks
 from vid3d.lifter.diffusion import POSE, ddim, hypothesis_noise
 from vid3d.lifter.observation import Observation
 from vid3d.lifter.windows import Windows, looks_of_windows
+from vid3d.skeleton import COCO17, H36M17
 
 Array = NDArray[np.floating]
 
@@ -47,14 +48,16 @@ class Dense:
 def encode_track(
     networks: Networks, seen: Observation, windows: Windows, device: torch.device
 ) -> Dense:
-    """Run the encoder on all windows and blend its answers."""
+    """Run the encoder on all windows and their mirror images, and blend its answers."""
     looks, moments = looks_of_windows(
         windows, seen.rays, seen.confidence, seen.times, seen.joints.name
     )
     answers, features = [], []
     for part in torch.arange(len(moments)).split(_BATCH):
-        answer, feature = _encode_batch(networks, looks.rows(part, device), moments[part], device)
-        answers.append(answer.cpu())
+        rows = looks.rows(part, device)
+        answer, feature = _encode_batch(networks, rows, moments[part], device)
+        mirrored, _ = _encode_batch(networks, rows.mirrored(), moments[part], device)
+        answers.append((0.5 * (answer + _unmirror(mirrored))).cpu())
         features.append(feature)
     blended = windows.blend(torch.cat(answers).double()).numpy()
     joints, coco, root, contacts, rotation = np.split(blended, [51, 102, 105, 107], -1)
@@ -91,6 +94,19 @@ def _encode_batch(
     contacts = encoded.contacts.sigmoid()
     answers = torch.cat([joints, coco, track, contacts, back.flatten(2)], -1)
     return answers, encoded.features
+
+
+def _unmirror(answers: Tensor) -> Tensor:
+    """Answers (..., 116) for mirrored looks, as answers for the looks themselves."""
+    joints, coco, track, contacts, rotation = answers.split([51, 51, 3, 2, 9], -1)
+    turned = [
+        (part.unflatten(-1, (17, 3))[..., order, :] * part.new_tensor([-1.0, 1.0, 1.0])).flatten(-2)
+        for part, order in ((joints, H36M17.flip), (coco, COCO17.flip))
+    ]
+    track = track * track.new_tensor([-1.0, 1.0, 1.0])
+    # M R M with M = diag(-1, 1, 1): signs of the entries that mix x with y and z.
+    signs = rotation.new_tensor([1.0, -1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
+    return torch.cat([*turned, track, contacts.flip(-1), rotation * signs], -1)
 
 
 @torch.inference_mode()
