@@ -83,7 +83,7 @@ class Camera:
         """
         try:
             fields: dict[str, Any] = json.loads(Path(path).read_text())
-            values = [float(fields[key]) for key in ("fx", "fy", "cx", "cy")]
+            fx, fy, cx, cy = (float(fields[key]) for key in ("fx", "fy", "cx", "cy"))
             size = (int(fields["width"]), int(fields["height"]))
             dist = tuple(float(value) for value in fields.get("dist") or ()) or None
         except OSError as error:
@@ -93,7 +93,7 @@ class Camera:
                 f"camera file {path} is not valid ({error}); "
                 "it is JSON with fx, fy, cx, cy, width, height and optionally dist"
             ) from error
-        camera = cls.from_focal(*values, frame_size=size, dist=dist)
+        camera = cls.from_focal(fx, fy, cx, cy, size, dist)
         return camera if frame_size is None else camera.resized(frame_size)
 
     def resized(self, frame_size: tuple[int, int]) -> "Camera":

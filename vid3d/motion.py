@@ -74,7 +74,7 @@ class Motion:
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         for name, (dtype, shape) in _SCHEMA.items():
-            array = np.asarray(getattr(self, name), dtype)
+            array: NDArray[Any] = np.asarray(getattr(self, name), dtype)
             expected = tuple(sizes.setdefault(n, size) if isinstance(n, str) else n
                              for n, size in zip(shape, array.shape, strict=False))  # fmt: skip
             if array.ndim != len(shape) or array.shape != expected:
@@ -194,4 +194,6 @@ class Motion:
 def _rounded(array: NDArray[Any], digits: int) -> list[Any]:
     """Nested lists for JSON: rounded, with null for what is not a number."""
     rounded = np.round(array.astype(np.float64), digits)
-    return np.where(np.isfinite(rounded), rounded.astype(object), None).tolist()
+    values = rounded.astype(object)
+    values[~np.isfinite(rounded)] = None
+    return values.tolist()
