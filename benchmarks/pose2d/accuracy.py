@@ -64,13 +64,16 @@ def main(
     rows = []
     for name in pose:
         network = OnnxPose(find_model(name, "pose", ["onnx"]))
-        rows += [_report(what, network.name, pose_accuracy(network, of())) for what, of in people.items()]
+        rows += [
+            _report(what, network.name, pose_accuracy(network, of())) for what, of in people.items()
+        ]
     for name in detector:
         manifest = find_model(name, "detection", ["onnx"])
         weak = OnnxDetector(replace(manifest, score_threshold=WEAKEST))
         threshold = manifest.score_threshold
         rows += [
-            _report(what, weak.name, box_accuracy(weak, of(), threshold)) for what, of in boxes.items()
+            _report(what, weak.name, box_accuracy(weak, of(), threshold))
+            for what, of in boxes.items()
         ]
     if out:
         out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

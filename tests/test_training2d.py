@@ -1,0 +1,143 @@
+"""The 2D trainings at toy size, resuming, exports, and that every recipe builds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("mmpose", reason="the 2D trainings need OpenMMLab")
+
+from mmengine.config import Config
+from test_people2d import _toy_set
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.manifest import load_manifest
+from vid3d.training import detect2d, export2d, loop, pose2d
+from vid3d.training.loop import Stage, average
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "pose2d"
+
+
+def _config(name: str, **stage: object) -> Config:
+    config = Config.fromfile(CONFIGS / f"{name}.py")
+    toy = {"name": "toy", "samples": 4, "batch": 2, "lr": 1e-4, **stage}
+    config.training.stages = [toy]
+    return config
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda p: p.stem)
+def test_every_recipe_builds(path: Path) -> None:
+    config = Config.fromfile(path)
+    stages = [Stage(**{**s, "size": tuple(s["size"])}) for s in config.training.stages]
+    assert stages
+    if config.training.task == "detect2d":
+        detect2d.build_detector(config.model)
+        return
+    for stage in stages:
+        model = pose2d.build_pose_model(pose2d.model_at(config.model, stage.size))
+        assert tuple(model.head.decoder.input_size) == stage.size
+
+
+def test_schedule() -> None:
+    stage = Stage("s", samples=1000, batch=1, lr=1.0, size=(96, 128), minutes=1)
+    assert stage.progress(500, 6) == 0.5
+    assert stage.progress(500, 54) == pytest.approx(0.9)
+    assert stage.learning_rate(0.015) == pytest.approx(0.501)
+    assert stage.learning_rate(1.0) == pytest.approx(0.02)
+
+
+def test_average_copies_counters() -> None:
+    target = {"w": torch.zeros(2), "n": torch.tensor(1)}
+    average(target, {"w": torch.ones(2), "n": torch.tensor(5)}, 0.75)
+    assert target["w"].tolist() == [0.25, 0.25]
+    assert int(target["n"]) == 5
+
+
+def test_carry_over_keeps_a_flat_map() -> None:
+    state = {pose2d.FLATTENED: torch.ones(2, 12), "other": torch.ones(1)}
+    grown = pose2d.carry_over(state, (96, 128), (192, 256))
+    assert grown[pose2d.FLATTENED].shape == (2, 48)
+    assert float(grown[pose2d.FLATTENED].sum()) == pytest.approx(24)  # the same answer
+    assert pose2d.carry_over({"other": torch.ones(1)}, (96, 128), (192, 256)).keys() == {"other"}
+
+
+def test_a_stage_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the fourth step and resumed: the same weights as in one go."""
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    stage = Stage("s", samples=24, batch=4, lr=0.1, size=(1, 1))
+
+    def train(folder: Path, killed_at: int | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 1)
+
+        def loss_of(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+            if step == killed_at:
+                raise KeyboardInterrupt
+            inputs = torch.from_numpy(np.random.default_rng(step).normal(size=(4, 3))).float()
+            return model(inputs).square().mean(), {}
+
+        return loop.run_stage(model, stage, loss_of, folder, resume=True)["weight"]
+
+    whole = train(tmp_path / "whole", None)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "halves", 3)
+    assert torch.equal(train(tmp_path / "halves", None), whole)
+    assert torch.equal(train(tmp_path / "halves", 0), whole)  # finished: read back
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 1)
+    stage = Stage("s", samples=4, batch=4, lr=0.1, size=(1, 1))
+    with pytest.raises(Vid3dError, match="not finite at step 0"):
+        loop.run_stage(model, stage, lambda *_: (model.weight.sum() / 0, {}), tmp_path, False)
+
+
+@pytest.mark.parametrize("name", ["vid3d-pose", "rtmpose-t"])
+def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
+    _toy_set(tmp_path / "data" / "toy")
+    config = _config(name, size=(96, 128))
+    config.model = pose2d.model_at(config.model, (96, 128))
+    pose2d.train(config, [tmp_path / "data"], tmp_path / "work")
+    if name == "rtmpose-t":
+        return  # the export is the same
+    folder = tmp_path / "model"
+    export2d.export(config, tmp_path / "work" / "toy.pth", folder, {"name": name, "licence": "toy"})
+    manifest = load_manifest(folder)
+    assert manifest.task == "pose"
+    assert manifest.input is not None
+    assert manifest.input.size == (96, 128)
+    _assert_parity(config, folder, (96, 128))
+
+
+def test_detector_training_and_export(tmp_path: Path) -> None:
+    _toy_set(tmp_path / "data" / "toy")
+    config = _config("vid3d-person", size=(96, 96))
+    config.training.backbone = ""
+    detect2d.train(config, [tmp_path / "data"], tmp_path / "work")
+    folder = tmp_path / "model"
+    export2d.export(config, tmp_path / "work" / "toy.pth", folder, {"name": "t", "licence": "toy"})
+    assert load_manifest(folder).task == "detection"
+    _assert_parity(config, folder, (96, 96))
+
+
+def _assert_parity(config: Config, folder: Path, size: tuple[int, int]) -> None:
+    """The .onnx answers as the .pth, for batches of any size."""
+    import onnxruntime
+
+    model = export2d.RawNetwork(export2d.load_network(config, folder / "model.pth"))
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, size[1], size[0])
+        with torch.no_grad():
+            expected = model(images)
+        got = session.run(None, {"images": images.numpy()})
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b.numpy(), atol=2e-3, rtol=2e-3)
+
+
+def test_no_data_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(Vid3dError, match="no image set"):
+        pose2d.open_sets([tmp_path])
+    with pytest.raises(Vid3dError, match="no checkpoint"):
+        detect2d.load_backbone(torch.nn.Identity(), tmp_path / "none.pth")

@@ -1,0 +1,91 @@
+"""Reader of the people2d pack: zip shards of WebP images and COCO-style teacher annotations."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
+from vid3d.errors import Vid3dError
+
+ANNOTATIONS = "annotations.json.gz"
+
+
+class People2d:
+    """A people2d pack: ``images`` and ``annotations`` as dictionaries of the pack's own JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the annotations of the pack in ``folder``; Vid3dError where there is none."""
+        self.folder = folder
+        try:
+            with gzip.open(folder / ANNOTATIONS) as file:
+                document = json.load(file)
+        except (OSError, ValueError) as error:
+            raise Vid3dError(
+                f"cannot read the people2d pack in {folder}: {error}; "
+                f"give the folder that holds {ANNOTATIONS} and images-*.zip"
+            ) from error
+        self.images: list[dict[str, Any]] = document["images"]
+        self.annotations: list[dict[str, Any]] = document["annotations"]
+        self._zips: dict[str, zipfile.ZipFile] = {}
+
+    @cached_property
+    def annotations_of(self) -> dict[int, list[dict[str, Any]]]:
+        """Annotations by image id."""
+        out: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for annotation in self.annotations:
+            out[annotation["image_id"]].append(annotation)
+        return out
+
+    def image(self, entry: dict[str, Any]) -> np.ndarray:
+        """Decode one entry of ``images`` to uint8 (H,W,3) BGR."""
+        shard = entry["shard"]
+        if shard not in self._zips:
+            self._zips[shard] = zipfile.ZipFile(self.folder / shard)
+        data = np.frombuffer(self._zips[shard].read(entry["file_name"]), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if image is None:
+            raise Vid3dError(f"{self.folder / shard}: {entry['file_name']} does not decode")
+        return image
+
+    def labels(self, entry: dict[str, Any]) -> ImageLabels:
+        """People and ignore regions of one entry of ``images``.
+
+        A keypoint's weight is its final teacher score, 0 where the pose must not be used.
+        """
+        rows = self.annotations_of[entry["id"]]
+        n = len(rows)
+        box = np.array([r["bbox"] for r in rows], np.float32).reshape(n, 4)
+        xyv, scores = np.zeros((n, 17, 3), np.float32), np.zeros((n, 17), np.float32)
+        for i, row in enumerate(rows):
+            if row.get("has_pose"):
+                xyv[i] = np.reshape(row["keypoints"], (17, 3))
+                scores[i] = row["keypoint_scores"]
+        return ImageLabels(
+            boxes=np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1),
+            ignored=np.array([r["iscrowd"] for r in rows], bool),
+            keypoints=xyv[..., :2],
+            weights=np.where(xyv[..., 2] > 0, scores, 0).astype(np.float32),
+        )
+
+    def samples(self, split: str) -> Iterator[tuple[np.ndarray, ImageLabels]]:
+        """Images of a split ("train" or "val") with their labels, in the pack's order."""
+        for entry in self.images:
+            if entry["split"] == split:
+                yield self.image(entry), self.labels(entry)
+
+
+def prepare_people2d(pack: Path, folder: Path, split: str = "train") -> LabelledImages:
+    """Decode a split of the pack once into ``folder`` (about 4 GB for "train")."""
+    if LabelledImages.exists(folder):
+        return LabelledImages.open(folder)
+    return write_labelled_images(folder, People2d(pack).samples(split))

@@ -1,0 +1,92 @@
+"""Train a one-class person detector (RTMDet) from labelled image sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from vid3d.data.scenes import Scenes, Tiling
+from vid3d.errors import Vid3dError
+from vid3d.pose2d import openmmlab
+from vid3d.training.loop import Stage, Step, freeze, initialised, placed, run_stage
+from vid3d.training.pose2d import open_sets
+
+
+def build_detector(model: dict[str, Any]) -> nn.Module:
+    """Build an MMDet model from its config dictionary, without downloading anything."""
+    openmmlab.prepare()
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    return initialised(MODELS.build(model))
+
+
+def load_backbone(model: nn.Module, checkpoint: Path) -> None:
+    """Start ``model.backbone`` from the backbone of another network, such as vid3d-pose.
+
+    Raises Vid3dError where the file is missing or its backbone has another shape.
+    """
+    if not checkpoint.is_file():
+        raise Vid3dError(f"no checkpoint {checkpoint} to start the backbone from")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    mark = "backbone."
+    part = {k.split(mark, 1)[1]: v.float() for k, v in state.items() if mark in k}
+    backbone: Any = model.backbone
+    try:
+        backbone.load_state_dict(part)
+    except RuntimeError as error:
+        raise Vid3dError(f"the backbone in {checkpoint} has another architecture") from error
+
+
+def _stage_loss(model: nn.Module, stage: Stage, folders: list[Path], training: Any) -> Step:
+    from mmengine.structures import InstanceData
+
+    scenes = Scenes(open_sets(folders))
+    tiling = Tiling(**training["tiling"])
+    network: Any = model
+    mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
+    side = stage.size[0]
+    meta = {"img_shape": (side, side), "pad_shape": (side, side)}
+
+    def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        rng = np.random.default_rng((int(training["seed"]), side, step))
+        images, boxes = scenes.batch(stage.batch, side, tiling, rng)
+        images, boxes = images.to(mean.device), [b.to(mean.device) for b in boxes]
+        inputs = ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(mean.device.type, torch.bfloat16):
+            logits, distances = network.bbox_head(network.extract_feat(inputs))
+        people = [InstanceData(bboxes=b, labels=b.new_zeros(len(b)).long()) for b in boxes]
+        losses = network.bbox_head.loss_by_feat(
+            [v.float() for v in logits], [v.float() for v in distances], people,
+            [meta] * len(people),
+        )  # fmt: skip
+        parts = {name: torch.stack(list(values)).sum() for name, values in losses.items()}
+        loss = torch.stack(list(parts.values())).sum()
+        return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+    return loss_of
+
+
+def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False) -> None:
+    """Run the stages of ``config.training`` on the image sets in ``data``.
+
+    ``work_dir`` receives metrics.jsonl, checkpoint.pth and a ``<stage>.pth`` a stage (averaged
+    weights, an MMDet checkpoint).
+    """
+    training = config.training
+    torch.manual_seed(int(training["seed"]))
+    model = build_detector(config.model)
+    if training.get("backbone"):
+        load_backbone(model, Path(training["backbone"]))
+    model = placed(model)
+    for options in training["stages"]:
+        stage = Stage(**{**options, "size": tuple(options["size"])})
+        freeze(model, stage.frozen)
+        loss_of = _stage_loss(model, stage, data, training)
+        model.load_state_dict(run_stage(model, stage, loss_of, work_dir, resume))
