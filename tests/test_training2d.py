@@ -31,7 +31,7 @@ def test_every_recipe_builds(path: Path) -> None:
     config = Config.fromfile(path)
     stages = [Stage(**{**s, "size": tuple(s["size"])}) for s in config.training.stages]
     assert stages
-    if config.training.task == "detect2d":
+    if config.task == "detect2d":
         detect2d.build_detector(config.model)
         return
     for stage in stages:

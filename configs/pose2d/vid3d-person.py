@@ -4,6 +4,7 @@ The neck and the depthwise heads are RTMDet-nano's; the backbone is RTMDet-tiny'
 also RTMPose-t's and can start from the trained pose network.
 """
 
+task = "detect2d"
 default_scope = "mmdet"
 
 model = dict(
@@ -82,7 +83,6 @@ test_dataloader = dict(
 )
 
 training = dict(
-    task="detect2d",
     seed=0,
     thresholds=dict(score=0.35, iou=0.5),
     backbone="weights/vid3d-pose/model.pth",

@@ -5,6 +5,7 @@ minute as 256x192 does, and heat maps that read three strides learn sooner than 
 weights/vid3d-pose/README.md). With a GPU: rtmpose-t.py.
 """
 
+task = "pose2d"
 default_scope = "mmpose"
 
 codec = dict(
@@ -58,7 +59,6 @@ test_pipeline = [
 test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
 
 training = dict(
-    task="pose2d",
     seed=0,
     rescan=200,
     augmentation=dict(

@@ -39,7 +39,7 @@ class RawNetwork(nn.Module):
 
 
 def _outputs(config: Config) -> list[str]:
-    if config.training.task == "detect2d":
+    if config.task == "detect2d":
         return [f"{kind}_{stride}" for kind in ("scores", "sides") for stride in STRIDES]
     return ["heatmap"] if config.model.head.type == "HeatmapHead" else ["simcc_x", "simcc_y"]
 
@@ -55,7 +55,7 @@ def load_network(config: Config, checkpoint: Path) -> nn.Module:
 
     Takes a stage's result, or a running training's checkpoint (its averaged state).
     """
-    build = build_detector if config.training.task == "detect2d" else build_pose_model
+    build = build_detector if config.task == "detect2d" else build_pose_model
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = saved["averaged"] if "averaged" in saved else saved["state_dict"]
     model = build(config.model)
@@ -75,7 +75,7 @@ def export(config: Config, checkpoint: Path, folder: Path, about: dict[str, str]
     folder.mkdir(parents=True, exist_ok=True)
     model = load_network(config, checkpoint)
     _write_pth(model, config, folder / "model.pth")
-    plain = Config({k: v for k, v in config.to_dict().items() if k != "training"})
+    plain = Config({k: v for k, v in config.to_dict().items() if k not in ("task", "training")})
     with atomic_path(folder / "config.py") as path:
         plain.dump(path)
     write_onnx(model, input_size(config), _outputs(config), folder / "model.onnx")
@@ -95,7 +95,7 @@ def _write_pth(model: nn.Module, config: Config, path: Path) -> None:
 
 def _dataset_meta(config: Config) -> dict[str, Any]:
     """What MMPose and MMDet want to know of the data, without numpy."""
-    if config.training.task == "detect2d":
+    if config.task == "detect2d":
         return {"classes": ("person",), "palette": [(220, 20, 60)]}
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -141,7 +141,7 @@ def _halve(model: Any) -> None:
 def _manifest(config: Config, folder: Path, about: dict[str, str]) -> dict[str, Any]:
     """The manifest of the exported files; see ``vid3d.pose2d.manifest``."""
     preprocessor = config.model.data_preprocessor
-    pose = config.training.task == "pose2d"
+    pose = config.task == "pose2d"
     files = {"onnx": "model.onnx", "pth": "model.pth", "config": "config.py"}
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -166,7 +166,7 @@ def _manifest(config: Config, folder: Path, about: dict[str, str]) -> dict[str, 
 
 
 def _decode(config: Config) -> dict[str, Any]:
-    if config.training.task == "detect2d":
+    if config.task == "detect2d":
         return {"kind": "rtmdet", "strides": list(STRIDES), "person_class": 0}
     codec = config.model.head.decoder
     if config.model.head.type == "HeatmapHead":

@@ -1,0 +1,68 @@
+"""Make the image sets that configs/pose2d trains on and accuracy.py measures on.
+
+python benchmarks/pose2d/prepare.py people2d PACK SETS/people2d
+python benchmarks/pose2d/prepare.py rendered BODIES MOCAP SETS/rendered --photos SETS/people2d
+python benchmarks/pose2d/prepare.py rendered BODIES MOCAP EVAL --reserved --shards 1 --pictures 250
+
+MOCAP is the folder of train_*.npz and heldout_*.npz; reserved bodies move by heldout ones. Without
+--photos backdrops are made up: such sets depend on no photograph.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from vid3d.data.bodies import RESERVED
+from vid3d.data.labelled_images import LabelledImages
+from vid3d.data.people2d import prepare_people2d
+from vid3d.data.synthetic import render_sets
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+TARGET = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def main() -> None:
+    """Prepare image sets; what is finished already is kept."""
+
+
+@main.command()
+@click.argument("pack", type=FOLDER)
+@click.argument("out", type=TARGET)
+@click.option("--split", default="train", type=click.Choice(["train", "val"]))
+def people2d(pack: Path, out: Path, split: str) -> None:
+    """Decode a split of the people2d pack once."""
+    images = prepare_people2d(pack, out, split)
+    click.echo(f"{out}: {len(images)} images, {len(images.image_of)} boxes")
+
+
+@main.command()
+@click.argument("bodies", type=FOLDER)
+@click.argument("mocap", type=FOLDER)
+@click.argument("out", type=TARGET)
+@click.option(
+    "--reserved", is_flag=True, help="Reserved bodies and held-out motion: to measure on."
+)
+@click.option("--photos", type=FOLDER, help="An image set whose people-free parts are backdrops.")
+@click.option("--shards", default=9, show_default=True)
+@click.option("--pictures", default=500, show_default=True, help="In each shard.")
+@click.option("--seed", default=1, show_default=True)
+def rendered(
+    bodies: Path, mocap: Path, out: Path, reserved: bool, photos: Path | None,
+    shards: int, pictures: int, seed: int,
+) -> None:  # fmt: skip
+    """Render the bodies in random scenes."""
+    clips = sorted(mocap.glob("heldout_*.npz" if reserved else "train_*.npz"))
+    backdrops = LabelledImages.open(photos) if photos else None
+    names = RESERVED if reserved else None
+    render_sets(bodies, clips, out, shards, pictures, names, backdrops, seed)
+    click.echo(f"{out}: {shards} sets of {pictures} pictures")
+
+
+if __name__ == "__main__":
+    main()
