@@ -128,7 +128,7 @@ class Lifter:
         spread = np.full((len(grid), 17), np.nan)
         root_spread = np.full((len(grid), 1), np.nan)
         if len(offsets) > 1:
-            spread = self.config.spread * np.sqrt(offsets.var(0).sum(-1))
+            spread = self.config.spread * np.sqrt(offsets.var(0, ddof=1).sum(-1))
             root_spread = self.config.root_spread * drawn.root_deviation()
         return Lifted(
             joints3d=cubic(joints + roots[:, None], grid, wanted).astype(np.float32),
@@ -191,5 +191,5 @@ class _Hypotheses:
 
     def root_deviation(self) -> Array:
         """Deviation (G, 1) over hypotheses of the roots solved at the looks."""
-        deviation = np.sqrt(self.roots_at_looks.var(0).sum(-1, keepdims=True))
+        deviation = np.sqrt(self.roots_at_looks.var(0, ddof=1).sum(-1, keepdims=True))
         return linear(deviation, self.seen.times, self.windows.times)
