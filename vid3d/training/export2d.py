@@ -76,8 +76,9 @@ def export(config: Config, checkpoint: Path, folder: Path, about: dict[str, str]
     model = load_network(config, checkpoint)
     _write_pth(model, config, folder / "model.pth")
     plain = Config({k: v for k, v in config.to_dict().items() if k not in ("task", "training")})
+    header = f'"""Inference config of {about["name"]}, for MMPose or MMDet."""\n\n# fmt: off\n'
     with atomic_path(folder / "config.py") as path:
-        plain.dump(path)
+        path.write_text(header + plain.pretty_text, encoding="utf-8")
     write_onnx(model, input_size(config), _outputs(config), folder / "model.onnx")
     with atomic_path(folder / "manifest.json") as path:
         path.write_text(json.dumps(_manifest(config, folder, about), indent=2) + "\n", "utf-8")
