@@ -7,6 +7,7 @@ h36m17 joints themselves define and in units of the trunk, make a small table
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vid3d.data.bodies import RESERVED, coco_keypoints, load_library, rig_joints
+from vid3d.data.mocap import DEV_ACTORS, read_mocap
 from vid3d.files import atomic_path
 from vid3d.skeleton import COCO17, H36M17
 
@@ -96,41 +99,46 @@ def load_offsets(path: str | Path = TABLE) -> tuple[Tensor, Tensor]:
     return torch.tensor(list(table["bodies"].values())), torch.tensor(table["deviation"])
 
 
-def build_table(
-    library: Any, clips: list[np.ndarray], skipped: tuple[str, ...], path: str | Path = TABLE
-) -> None:
-    """Measure every body of a library on motion clips (F, 17, 3), z up, and write the table.
-
-    Args:
-        library: of `vid3d.data.bodies.load_library`.
-        clips: motions to pose the bodies with.
-        skipped: names of bodies to leave out.
-        path: the table's file.
-    """
-    from vid3d.data.bodies import coco_keypoints, rig_joints
-
+def build_table(library: Any, clips: list[np.ndarray], path: str | Path = TABLE) -> None:
+    """Measure every body that is not reserved on motion clips (F, 17, 3), z up; write the table."""
     means, deviations = {}, []
     for name in library.names:
-        if name in skipped:
+        if name in RESERVED:
             continue
-        measured = []
+        body, measured = library[name], []
         for clip in clips:
-            R, root = library[name].pose_from_h36m17(clip)
-            pair = [
-                torch.from_numpy(make(library[name], R, root))
-                for make in (rig_joints, coco_keypoints)
-            ]
-            measured.append(measure_offsets(*pair))
+            R, root = body.pose_from_h36m17(clip)
+            joints, keypoints = rig_joints(body, R, root), coco_keypoints(body, R, root)
+            measured.append(measure_offsets(torch.from_numpy(joints), torch.from_numpy(keypoints)))
         offsets = torch.cat(measured)
-        means[name] = [[round(v, 4) for v in row] for row in offsets.median(0).values.tolist()]
+        means[name] = _rounded(offsets.median(0).values)
         deviations.append(offsets.std(0))
     table = {
         "about": "COCO-17 offsets from h36m17 joints in trunks; axes left, up, forward",
         "joints": list(COCO17.joints),
         "bodies": means,
-        "deviation": [
-            [round(v, 4) for v in row] for row in torch.stack(deviations).mean(0).tolist()
-        ],
+        "deviation": _rounded(torch.stack(deviations).mean(0)),
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def _rounded(rows: Tensor) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in rows.tolist()]
+
+
+def main() -> None:
+    """Rebuild the table: python -m vid3d.data.coco BODIES_FOLDER MOCAP_FOLDER."""
+    bodies, motions = sys.argv[1:]
+    rng = np.random.default_rng(0)
+    clips = []
+    for path in sorted(Path(motions).glob("train_*.npz")):
+        long = [c for c in read_mocap(path) if len(c.joints) > 60 and c.actor not in DEV_ACTORS]
+        for index in rng.choice(len(long), 4):
+            start = rng.integers(0, len(long[index].joints) - 60)
+            clips.append(long[index].joints[start : start + 60])
+    build_table(load_library(bodies), clips)
+
+
+if __name__ == "__main__":
+    main()

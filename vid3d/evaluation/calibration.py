@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.data.pairs import PairSequence
-from vid3d.evaluation.lifting import SCORED, lift_sequence
-from vid3d.evaluation.metrics import joint_errors, root_relative
+from vid3d.evaluation.lifting import lift_sequence
+from vid3d.evaluation.metrics import SCORED, joint_errors, root_relative
 from vid3d.lifter import Lifter
 from vid3d.lifter.checkpoint import LifterConfig
 

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
 from vid3d.evaluation import metrics
+from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import Lifted, Lifter
 from vid3d.lifter.resample import linear
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
-
-SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
-"""The 15 joints that are scored: data sets disagree about nose and head."""
 
 
 @dataclass(frozen=True)

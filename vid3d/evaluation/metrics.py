@@ -8,9 +8,12 @@ must be left out by the caller.
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.skeleton import JointSet
+from vid3d.skeleton import H36M17, JointSet
 
 Array = NDArray[np.floating]
+
+SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
+"""The 15 joints that are scored: data sets disagree about nose and head."""
 
 
 def root_relative(joints: Array, root: int = 0) -> Array:

@@ -20,6 +20,7 @@ from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
 from vid3d.errors import Vid3dError
+from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
@@ -28,7 +29,6 @@ from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
 from vid3d.skeleton import H36M17
 from vid3d.training.fitting import Schedule, Task, fit
 
-SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
 _DEV_SEED = 1000
 
 
