@@ -43,8 +43,8 @@ class LifterConfig:
     grid: float = 0.08
     spread: float = 1.0
     root_spread: float = 1.0
-    hypotheses: int = 1
-    steps: int = 2
+    hypotheses: int = 8
+    steps: int = 3
     aggregate: str = "mean"
 
     @classmethod
