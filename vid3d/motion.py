@@ -5,6 +5,7 @@ Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ class Motion:
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])
         except FileNotFoundError as error:
             raise Vid3dError(f"no such file: {path}") from error
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise Vid3dError(
                 f"{path} is not a vid3d motion file ({error}); make one with `vid3d lift`"
             ) from error

@@ -79,8 +79,11 @@ def check_model(folder: Path) -> list[Path]:
     for entry in read_manifest(folder).get("files", {}).values():
         path = folder / entry["path"]
         if not path.is_file():
-            raise Vid3dError(f"{path} is missing, though its manifest names it; reinstall vid3d")
+            raise Vid3dError(f"{path} is missing, though its manifest names it; get it again")
         if entry.get("sha256") not in (None, sha256_of(path)):
-            raise Vid3dError(f"{path} is damaged: not the manifest's SHA-256; reinstall vid3d")
+            raise Vid3dError(
+                f"{path} is damaged or another version: its SHA-256 is not the manifest's; "
+                "get it again"
+            )
         paths.append(path)
     return paths

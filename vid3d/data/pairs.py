@@ -7,6 +7,7 @@ y down, z forward), absolute, always h36m17 (absent in pure 2D files), `i/intrin
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,15 @@ def read_pairs(path: str | Path) -> list[PairSequence]:
             sequences = [_read_sequence(arrays, prefix) for prefix in prefixes]
     except OSError as error:
         raise Vid3dError(f"cannot read pair file {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise Vid3dError(f"{path} is not a pair file ({error}); see docs/formats.md") from error
     if not sequences:
         raise Vid3dError(f"pair file {path} holds no sequence; see docs/formats.md")

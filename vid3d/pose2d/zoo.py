@@ -19,7 +19,7 @@ from vid3d.files import atomic_path, sha256_of
 from vid3d.pose2d.download import Progress, download
 from vid3d.pose2d.manifest import FILE_NAME
 from vid3d.pose2d.official import KINDS, LICENCE, MODELS, OfficialModel
-from vid3d.weights import shipped_models, weights_dir
+from vid3d.weights import check_model, shipped_models, weights_dir
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,10 @@ def verify(name: str) -> str | None:
         folder = cache_dir() / name
         if not _recorded(name):
             return f"not in the cache; run: vid3d models fetch {name}"
-    for entry in _fields(folder).get("files", {}).values():
-        path = folder / entry["path"]
-        if not path.is_file():
-            return f"{path} is missing"
-        if entry.get("sha256") not in (None, sha256_of(path)):
-            return f"{path} is damaged or another version: its SHA-256 is not the manifest's"
+    try:
+        check_model(folder)
+    except Vid3dError as error:
+        return str(error)
     return None
 
 

@@ -1,0 +1,182 @@
+"""The whole chain on small clips: both backends, keypoint files, options and what they change."""
+
+import numpy as np
+import pytest
+
+import vid3d
+from vid3d.camera import Camera
+from vid3d.data.pairs import read_pairs, write_pairs
+from vid3d.errors import Vid3dError
+from vid3d.evaluation.result import evaluate_result
+from vid3d.motion import Motion
+from vid3d.pipeline import LiftOptions, Pipeline, stature
+from vid3d.pose2d.keypoint_files import read_keypoints
+from vid3d.skeleton import H36M17
+
+# Joints of a person with thighs of 0.4, shins of 0.4, and 0.25 + 0.25 + 0.1 + 0.15 from pelvis to
+# head top: (0.8 + 0.75) / 0.961 = 1.613 m tall.
+STANDING = {
+    "right_hip": (-0.1, 0), "right_knee": (-0.1, 0.4), "right_ankle": (-0.1, 0.8),
+    "left_hip": (0.1, 0), "left_knee": (0.1, 0.4), "left_ankle": (0.1, 0.8),
+    "pelvis": (0, 0), "spine": (0, -0.25), "thorax": (0, -0.5), "nose": (0, -0.6),
+    "head": (0, -0.75), "left_shoulder": (0.2, -0.45), "left_elbow": (0.2, -0.2),
+    "left_wrist": (0.2, 0), "right_shoulder": (-0.2, -0.45), "right_elbow": (-0.2, -0.2),
+    "right_wrist": (-0.2, 0),
+}  # fmt: skip
+
+
+def standing(frames=1):
+    joints = np.array([[*STANDING[name], 0.0] for name in H36M17.joints])
+    return np.repeat(joints[None], frames, 0)
+
+
+def reprojection(motion):
+    """Median pixels between the projected 3D and the 2D of limbs, which both sets have."""
+    pairs = {"left_knee": 13, "right_knee": 14, "left_elbow": 7, "right_elbow": 8}
+    points = motion.camera.project(motion.joints3d[:, motion.keyframes])
+    found = [
+        np.linalg.norm(
+            points[:, :, H36M17.index(name)] - motion.keypoints2d[:, :, coco, :2], axis=-1
+        )
+        for name, coco in pairs.items()
+    ]
+    return float(np.nanmedian(found))
+
+
+@pytest.fixture(scope="module")
+def tiny(repo):
+    return repo / "tests/data/tiny.mp4"
+
+
+@pytest.fixture(scope="module")
+def truth(repo):
+    return read_pairs(repo / "tests/data/tiny.pairs.npz")
+
+
+@pytest.fixture(scope="module")
+def keypoints(repo):
+    return repo / "tests/data/tiny.pairs.npz"
+
+
+@pytest.mark.parametrize("backend", ["onnx", "mmpose"])
+def test_both_backends_find_both_people_of_the_tiny_clip(tiny, truth, backend):
+    if backend == "mmpose":
+        pytest.importorskip("mmpose", reason="OpenMMLab is not installed")
+    motion = vid3d.lift(tiny, backend=backend, max_people=2)
+    report = evaluate_result(motion, truth)
+    assert report.switches == 0
+    assert report.found_share > 0.9
+    assert reprojection(motion) < 15  # of 270 pixels
+    assert motion.keyframes[[0, -1]].tolist() == [0, 44]
+
+
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(tiny, tmp_path):
+    files = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        motion = vid3d.lift(tiny, seed=seed, hypotheses=3, steps=1)
+        files.append(motion.save(tmp_path / f"{name}.npz").read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_keypoint_file_lifts_each_sequence_as_a_clip(keypoints, truth):
+    pipeline = Pipeline(LiftOptions(keypoints=keypoints))
+    clips = list(pipeline.observe())
+    assert [clip.name for clip in clips] == [sequence.name for sequence in truth]
+    for clip, sequence in zip(clips, truth, strict=True):
+        motion = pipeline.lift(clip)
+        assert motion.people == 1
+        assert motion.present.all()
+        np.testing.assert_allclose(motion.intrinsics, sequence.camera.intrinsics, rtol=1e-6)
+        errors = evaluate_result(motion, [sequence]).overall
+        assert errors.mpjpe < 150
+
+
+def test_lift_refuses_a_file_of_several_sequences(keypoints):
+    with pytest.raises(Vid3dError, match="several sequences"):
+        vid3d.lift(keypoints=keypoints)
+
+
+def test_nothing_to_lift():
+    with pytest.raises(Vid3dError, match="give a video or a file of keypoints"):
+        vid3d.lift()
+
+
+def test_detect_writes_what_lift_reads(tiny, tmp_path):
+    pipeline = Pipeline(LiftOptions(stride=15, max_people=2))
+    people = pipeline.detect(tiny, tmp_path / "seen.json")
+    (clip,) = read_keypoints(tmp_path / "seen.json")
+    assert [look.frame for look in clip.looks] == [0, 15, 30, 44]
+    direct = vid3d.lift(tiny, stride=15, max_people=2)
+    again = vid3d.lift(tiny, keypoints=tmp_path / "seen.json", stride=15)
+    assert people == again.people == direct.people
+    np.testing.assert_array_equal(again.keyframes, direct.keyframes)
+    np.testing.assert_allclose(again.joints3d, direct.joints3d, atol=0.02)
+
+
+def test_stature_by_hand():
+    assert stature(standing(3)) == pytest.approx(1.55 / 0.961)
+
+
+def test_height_scales_about_the_camera(keypoints, tmp_path, truth):
+    write_pairs(tmp_path / "one.pairs.npz", truth[:1])
+    plain = vid3d.lift(keypoints=tmp_path / "one.pairs.npz")
+    tall = vid3d.lift(keypoints=tmp_path / "one.pairs.npz", height={None: 2.0})
+    assert stature(tall.joints3d[0]) == pytest.approx(2.0, rel=1e-5)
+    np.testing.assert_allclose(
+        tall.camera.project(tall.joints3d), plain.camera.project(plain.joints3d), atol=0.01
+    )
+    with pytest.raises(Vid3dError, match="person 7"):
+        vid3d.lift(keypoints=tmp_path / "one.pairs.npz", height={7: 2.0})
+
+
+def test_start_and_end_keep_the_videos_own_times(tiny):
+    motion = vid3d.lift(tiny, start=0.5, end=1.0, max_people=1)
+    assert motion.timestamps[0] == pytest.approx(0.5, abs=0.02)
+    assert motion.timestamps[-1] == pytest.approx(1.0, abs=0.02)
+    assert motion.keyframes[[0, -1]].tolist() == [0, motion.frames - 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"fov": 70.0}, 70),
+        ({"intrinsics": (240.0, 240.0, 239.5, 134.5)}, 90),
+        ({"camera": Camera.from_fov(40, (960, 540))}, 40),
+        ({}, 55),
+    ],
+)
+def test_camera_options(tiny, options, expected):
+    motion = vid3d.lift(tiny, end=0.0, **options)
+    assert motion.camera.fov == pytest.approx(expected, abs=0.01)
+    assert motion.frames == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride": 0}, "stride is 0"),
+        ({"hypotheses": 2.5}, "hypotheses is 2.5"),
+        ({"fov": 50.0, "intrinsics": (1.0, 1.0, 1.0, 1.0)}, "exclude each other"),
+        ({"height": {None: 17.0}}, "between 0.3 and 3"),
+        ({"model": "nonsense"}, "unknown model 'nonsense'"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(Vid3dError, match=message):
+        Pipeline(LiftOptions(**options))
+
+
+def test_person_and_max_people(tiny):
+    assert vid3d.lift(tiny, stride=20, person="largest").people == 1
+    assert vid3d.lift(tiny, stride=20, max_people=1).people == 1
+    with pytest.raises(Vid3dError, match="99"):
+        vid3d.lift(tiny, stride=20, person="99")
+
+
+def test_saved_motion_is_what_was_lifted(tiny, tmp_path):
+    motion = vid3d.lift(tiny, stride=20)
+    loaded = Motion.load(motion.save(tmp_path / "a.vid3d.npz"))
+    assert loaded.meta["options"]["stride"] == 20
+    assert loaded.meta["source"]["name"] == "tiny.mp4"
+    assert "/" not in loaded.meta["source"]["name"]
