@@ -9,9 +9,10 @@ from vid3d.data.pairs import read_pairs, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.motion import Motion
-from vid3d.pipeline import LiftOptions, Pipeline, stature
+from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import read_keypoints
 from vid3d.skeleton import H36M17
+from vid3d.stature import stature
 
 # Joints of a person with thighs of 0.4, shins of 0.4, and 0.25 + 0.25 + 0.1 + 0.15 from pelvis to
 # head top: (0.8 + 0.75) / 0.961 = 1.613 m tall.

@@ -25,9 +25,9 @@ from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pose2d.estimator import PoseEstimator, load_estimator
 from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints_json
-from vid3d.pose2d.people import KeypointClip, Look, People
-from vid3d.skeleton import H36M17
-from vid3d.tracking import Segment, Track, clean, segments, select_people, track_people
+from vid3d.pose2d.people import KeypointClip, Look
+from vid3d.stature import scaled_to_height
+from vid3d.tracking import Segment, Track, clean, people_at, segments, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride, looks
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
@@ -183,13 +183,13 @@ class Pipeline:
             for person, run in runs:
                 self._lift_run(motion, clip, camera, person, tracks[person], run)
                 advance(run.frames.stop - run.frames.start)
-        return _scaled(motion, self.options.height)
+        return scaled_to_height(motion, self.options.height)
 
     def detect(self, video: str | Path, output: str | Path) -> int:
         """Write the 2D people of a video as COCO-style JSON with identities; returns how many."""
         (clip,) = self.observe(video)
         tracks = self._track(clip)
-        looks = [replace(look, people=_people_at(tracks, i)) for i, look in enumerate(clip.looks)]
+        looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(clip.looks)]
         seen = KeypointClip(
             name=clip.name,
             looks=looks,
@@ -358,60 +358,6 @@ def _empty_motion(clip: Clip, tracks: list[Track], camera: Camera, meta: dict[st
         keypoint_set=clip.keypoint_set,
         meta=meta,
     )
-
-
-def _people_at(tracks: list[Track], look: int) -> People:
-    """The tracked people of one look, with their identities."""
-    here = [(track, int(np.searchsorted(track.looks, look))) for track in tracks]
-    here = [(track, row) for track, row in here if row < len(track) and track.looks[row] == look]
-    if not here:
-        return People.none()
-    return People(
-        boxes=np.stack([track.boxes[row] for track, row in here]),
-        scores=np.array([track.confidence[row].mean() for track, row in here], np.float32),
-        keypoints=np.stack([track.keypoints[row] for track, row in here]),
-        confidence=np.stack([track.confidence[row] for track, row in here]),
-        ids=np.array([track.id for track, _ in here], np.int64),
-    )
-
-
-def stature(joints3d: NDArray[np.floating]) -> float:
-    """Standing height in metres, from the median bone lengths of h36m17 joints (F, 17, 3).
-
-    Legs, trunk, neck and head added up, plus the ankle's height above the sole (3.9 % of stature,
-    Winter, Biomechanics and Motor Control of Human Movement, 2009).
-    """
-    lengths = {
-        child: float(np.median(np.linalg.norm(joints3d[:, child] - joints3d[:, parent], axis=-1)))
-        for parent, child in H36M17.bones
-    }
-    legs = sum(lengths[H36M17.index(f"{side}_{joint}")]
-               for side in ("left", "right") for joint in ("knee", "ankle")) / 2  # fmt: skip
-    upper = sum(lengths[H36M17.index(joint)] for joint in ("spine", "thorax", "nose", "head"))
-    return (legs + upper) / (1 - 0.039)
-
-
-def _scaled(motion: Motion, height: Mapping[int | None, float]) -> Motion:
-    """The motion with people of known height scaled about the camera, which keeps their picture.
-
-    Raises:
-        Vid3dError: a height is given for a track that is not there.
-    """
-    unknown = set(height) - {None} - set(motion.track_ids.tolist())
-    if unknown:
-        raise Vid3dError(
-            f"height is given for person {min(key for key in unknown if key is not None)}, "
-            f"but the people found are {motion.track_ids.tolist()}"
-        )
-    for person, track_id in enumerate(motion.track_ids.tolist()):
-        metres = height.get(track_id, height.get(None))
-        here = motion.present[person]
-        if metres is None or not here.any():
-            continue
-        factor = metres / stature(motion.joints3d[person, here])
-        for array in (motion.joints3d, motion.spread, motion.root_spread):
-            array[person] *= factor
-    return replace(motion)  # validates the filled arrays
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

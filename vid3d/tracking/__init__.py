@@ -3,13 +3,14 @@
 from vid3d.tracking.cleaning import clean
 from vid3d.tracking.presence import Segment, presence, segments
 from vid3d.tracking.tracker import Tracker, track_people
-from vid3d.tracking.tracks import Track, select, select_people, strongest
+from vid3d.tracking.tracks import Track, people_at, select, select_people, strongest
 
 __all__ = [
     "Segment",
     "Track",
     "Tracker",
     "clean",
+    "people_at",
     "presence",
     "segments",
     "select",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.pose2d.people import People
 
 Array = NDArray[np.floating]
 
@@ -95,3 +96,18 @@ def select_people(
     if person is not None and tracks:
         return [select(tracks, person)]
     return strongest(tracks, max_people)
+
+
+def people_at(tracks: Sequence[Track], look: int) -> People:
+    """The tracked people of one look, with their identities."""
+    here = [(track, int(np.searchsorted(track.looks, look))) for track in tracks]
+    here = [(track, row) for track, row in here if row < len(track) and track.looks[row] == look]
+    if not here:
+        return People.none()
+    return People(
+        boxes=np.stack([track.boxes[row] for track, row in here]),
+        scores=np.array([track.confidence[row].mean() for track, row in here], np.float32),
+        keypoints=np.stack([track.keypoints[row] for track, row in here]),
+        confidence=np.stack([track.confidence[row] for track, row in here]),
+        ids=np.array([track.id for track, _ in here], np.int64),
+    )
