@@ -1,5 +1,7 @@
 """The networks over a whole track: windows encoded once, hypotheses denoised, all blended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,20 @@ Array = NDArray[np.floating]
 
 _BATCH = 64  # windows at once
 _SEQUENCES = 256  # windows times hypotheses at once
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: these networks are so small that threads wait for each other.
+
+    On two busy cores two threads took forty times as long as one.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

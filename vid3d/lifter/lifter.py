@@ -13,7 +13,7 @@ from vid3d.data.coco import ORIGINS
 from vid3d.errors import Vid3dError
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
-from vid3d.lifter.inference import Dense, encode_track, sample_offsets
+from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe
 from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.windows import Windows, plan_windows
@@ -108,10 +108,12 @@ class Lifter:
         if wanted.ndim != 1 or not len(wanted) or not (np.diff(wanted) >= 0).all():
             raise Vid3dError(f"out_times is {wanted.shape}, expected rising seconds (F,)")
         windows = self._plan(seen, wanted)
-        dense = encode_track(self.networks, seen, windows, self.device)
         offsets: Array = np.zeros((1, windows.count, 17, 3))
-        if count > 1:
-            offsets = sample_offsets(self.networks, dense, windows, count, sampling, (seed, track))
+        with one_thread():
+            dense = encode_track(self.networks, seen, windows, self.device)
+            if count > 1:
+                key = (seed, track)
+                offsets = sample_offsets(self.networks, dense, windows, count, sampling, key)
         return self._finish(_Hypotheses(seen, windows, dense, offsets), wanted, rule)
 
     def _plan(self, seen: Observation, wanted: Array) -> Windows:
