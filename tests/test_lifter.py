@@ -119,6 +119,10 @@ def test_missing_joints_limbs_and_looks(lifter):
     assert np.isfinite(lifted.joints3d).all()
     assert np.isfinite(lifted.spread).all()
     assert np.abs(lifted.joints3d).max() < 30
+    left, right = (H36M17.index(f"{side}_wrist") for side in ("left", "right"))
+    assert lifted.spread[:, left].mean() > lifted.spread[:, right].mean() + 0.05
+    inside, before = slice(27, 36), slice(0, 15)  # frames without and with evidence
+    assert lifted.spread[inside, right].mean() > lifted.spread[before, right].mean()
     keypoints[confidence == 0] = 1e7
     again = lift(lifter, keypoints, confidence, times, hypotheses=3)
     np.testing.assert_array_equal(lifted.joints3d, again.joints3d)

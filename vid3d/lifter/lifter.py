@@ -14,7 +14,7 @@ from vid3d.errors import Vid3dError
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
-from vid3d.lifter.observation import Observation, observe
+from vid3d.lifter.observation import Observation, observe, unseen_time
 from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.windows import Windows, plan_windows
 from vid3d.skeleton import H36M17
@@ -22,6 +22,12 @@ from vid3d.skeleton import H36M17
 Array = NDArray[np.floating]
 
 AGGREGATES = ("soft", "jpma", "mean", "best")
+
+# Hypotheses alone spread too little where a joint is not seen; measured on the dev actors.
+UNSEEN_SPEED = 0.2
+"""Metres a second that the spread of a joint grows while it is not seen."""
+UNSEEN_LIMIT = 0.8
+"""Seconds after which it grows no more."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,9 @@ class Lifter:
         spread = np.full((len(grid), 17), np.nan)
         root_spread = np.full((len(grid), 1), np.nan)
         if len(offsets) > 1:
-            spread = self.config.spread * np.sqrt(offsets.var(0, ddof=1).sum(-1))
+            drawn_spread = self.config.spread * np.sqrt(offsets.var(0, ddof=1).sum(-1))
+            unseen = UNSEEN_SPEED * np.minimum(unseen_time(drawn.seen, grid), UNSEEN_LIMIT)
+            spread = np.hypot(drawn_spread, unseen)
             root_spread = self.config.root_spread * drawn.root_deviation()
         return Lifted(
             joints3d=cubic(joints + roots[:, None], grid, wanted).astype(np.float32),
