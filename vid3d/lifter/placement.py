@@ -19,7 +19,7 @@ _CHUNK = 256  # moments at once
 # Measured on the dev actors.
 DEPTH_SMOOTHING = 0.2
 """Seconds; the network's depth is noisier from look to look than a person can move."""
-DEPTH_TRUST = 0.5
+DEPTH_TRUST = 0.25
 """Share of the difference in depth that is corrected: the network sees the whole window, the
 least squares one look and bones of uncertain length."""
 
