@@ -75,5 +75,6 @@ training = dict(
     stages=[
         dict(name="main", size=(96, 128), samples=96_000, batch=24, lr=1e-3),
         dict(name="late", size=(96, 128), samples=200_000, minutes=42, batch=32, lr=8e-4, frozen=1),
+        dict(name="last", size=(96, 128), samples=60_000, minutes=9, batch=32, lr=4e-4, frozen=1),
     ],
 )

@@ -45,9 +45,13 @@ def _outputs(config: Config) -> list[str]:
 
 
 def input_size(config: Config) -> tuple[int, int]:
-    """Width and height of the network's input."""
-    width, height = config.training.stages[-1]["size"]
-    return int(width), int(height)
+    """Width and height of the network's input, as the config's own test pipeline makes it."""
+    names = {"Resize": "scale", "TopdownAffine": "input_size"}
+    for step in config.test_pipeline:
+        if step["type"] in names:
+            width, height = step[names[step["type"]]]
+            return int(width), int(height)
+    raise Vid3dError(f"the test_pipeline has none of {', '.join(names)}: the input size is unknown")
 
 
 def load_network(config: Config, checkpoint: Path) -> nn.Module:
