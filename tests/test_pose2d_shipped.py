@@ -62,5 +62,5 @@ def test_both_backends_agree(by_onnx, frames):
         # one pixel of the crop: a bin more or less where two maxima are equal
         pixel = 1.25 * (a.boxes[:, 3] - a.boxes[:, 1]) / 256
         apart = np.linalg.norm(a.keypoints - b.keypoints, axis=-1) / pixel[:, None]
-        assert (apart < 1).mean() > 0.95
+        assert (apart >= 1).sum() <= 0.05 * apart.size
         np.testing.assert_allclose(a.confidence, b.confidence, atol=0.05)

@@ -1,0 +1,58 @@
+"""Recipes: every one loads and names a task that exists; changes and mistakes."""
+
+from importlib import import_module
+
+import pytest
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.openmmlab import is_installed
+from vid3d.training.recipes import TASKS, load_recipe, recipes, train
+
+pytestmark = pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
+
+
+def test_there_is_a_recipe_of_every_task():
+    tasks = {load_recipe(name).task for name in recipes()}
+    assert tasks == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_train_function(task):
+    assert callable(import_module(f"vid3d.training.{task}").train)
+
+
+def test_changes_are_read_as_yaml():
+    changes = ["schedule.steps=7", "data.skipped=[train_hdm05]", "schedule.lr=2.0e-3"]
+    recipe = load_recipe("lifter/base", changes)
+    assert recipe.schedule.steps == 7
+    assert recipe.data.skipped == ["train_hdm05"]
+    assert recipe.schedule.lr == 0.002
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("lifter/none", [], "no recipe lifter/none; give a path or one of lifter/base"),
+        ("lifter/base", ["steps"], "not key=value"),
+        ("lifter/base", ["task=fly"], "task is 'fly'"),
+    ],
+)
+def test_mistakes(name, changes, message):
+    with pytest.raises(Vid3dError, match=message):
+        load_recipe(name, changes)
+
+
+def test_a_recipe_that_is_no_python(tmp_path):
+    (tmp_path / "bad.py").write_text("model = (")
+    with pytest.raises(Vid3dError, match="cannot be read"):
+        load_recipe(str(tmp_path / "bad.py"))
+
+
+def test_missing_data_and_another_run_are_refused(tmp_path):
+    recipe = load_recipe("lifter/base")
+    with pytest.raises(Vid3dError, match="no such data"):
+        train(recipe, [tmp_path / "none"], tmp_path / "run", resume=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pth").write_bytes(b"")
+    with pytest.raises(Vid3dError, match="--resume"):
+        train(recipe, [tmp_path], tmp_path / "run", resume=False)
