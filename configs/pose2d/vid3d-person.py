@@ -85,7 +85,7 @@ test_dataloader = dict(
 
 training = dict(
     seed=0,
-    thresholds=dict(score=0.4, iou=0.5),
+    thresholds=dict(score=0.35, iou=0.6),
     backbone="weights/vid3d-pose/model.pth",
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[
@@ -93,5 +93,6 @@ training = dict(
             name="small", size=(160, 160), samples=120_000, minutes=36, batch=16, lr=1e-3, frozen=1
         ),
         dict(name="full", size=(224, 224), samples=60_000, minutes=24, batch=12, lr=6e-4, frozen=1),
+        dict(name="more", size=(224, 224), samples=60_000, minutes=21, batch=12, lr=5e-4, frozen=1),
     ],
 )
