@@ -19,9 +19,13 @@ def prepare_folder(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise Vid3dError(f"cannot write to {folder}: it is a file; choose a folder with -o")
     probe = folder / ".vid3d-probe"
-    with atomic_path(probe):
-        pass
-    probe.unlink()
+    try:
+        with atomic_path(probe):
+            pass
+        probe.unlink()
+    except (Vid3dError, OSError) as error:
+        reason = error.__cause__ or error
+        raise Vid3dError(f"cannot write to {folder} ({reason}); choose a folder with -o") from error
     return folder
 
 

@@ -246,7 +246,7 @@ def _open(path: Path) -> tuple[Any, Any]:
     if not path.exists():
         raise Vid3dError(f"no such file: {path}; check the spelling")
     if path.is_dir():
-        raise Vid3dError(f"{path} is a folder; give a video file (folders: vid3d batch)")
+        raise Vid3dError(f"{path} is a folder; give a video file")
     if path.stat().st_size == 0:
         raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
     try:
