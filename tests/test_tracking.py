@@ -12,7 +12,6 @@ from vid3d.skeleton import COCO17
 from vid3d.tracking import (
     Track,
     clean,
-    presence,
     segments,
     select,
     select_people,
@@ -291,6 +290,14 @@ def track_at(looks_seen, keypoints=None, confidence=None):
         keypoints.astype(np.float32),
         np.full((count, 17), 0.9, np.float32) if confidence is None else confidence,
     )
+
+
+def presence(track, looks, times):
+    """(F,) whether the segments hold each frame."""
+    present = np.zeros(len(times), bool)
+    for segment in segments(track, looks):
+        present[segment.frames] = True
+    return present
 
 
 def test_presence_fills_gaps_of_half_a_second():

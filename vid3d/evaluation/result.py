@@ -16,14 +16,10 @@ from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.identity import count_switches
 from vid3d.evaluation.matching import match_people
-from vid3d.evaluation.metrics import joint_errors, procrustes, root_relative
+from vid3d.evaluation.metrics import SCORED, joint_errors, procrustes, root_relative
 from vid3d.motion import Motion
-from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
-
-SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
-"""h36m17 without nose and head."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Identity over keyframes: who is who, when each person is present, and 2D joints not to trust."""
 
 from vid3d.tracking.cleaning import clean
-from vid3d.tracking.presence import Segment, presence, segments
+from vid3d.tracking.presence import Segment, segments
 from vid3d.tracking.tracker import Tracker, track_people
 from vid3d.tracking.tracks import Track, people_at, select, select_people, strongest
 
@@ -11,7 +11,6 @@ __all__ = [
     "Tracker",
     "clean",
     "people_at",
-    "presence",
     "segments",
     "select",
     "select_people",

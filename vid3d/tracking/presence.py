@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from vid3d.pose2d.people import Look
 from vid3d.tracking.tracks import Track
@@ -44,20 +43,6 @@ def segments(track: Track, looks: Sequence[Look]) -> list[Segment]:
         Segment(slice(a, b), slice(_frame(track, looks, a), _frame(track, looks, b - 1) + 1))
         for a, b in pairwise(bounds)
     ]
-
-
-def presence(track: Track, looks: Sequence[Look], timestamps: ArrayLike) -> NDArray[np.bool_]:
-    """(F,) whether the person is in the clip at each of its frames.
-
-    Args:
-        track: of the person.
-        looks: all looks of the clip, also those without the person.
-        timestamps: (F,) seconds of the clip's frames; only their number counts.
-    """
-    present = np.zeros(len(np.asarray(timestamps)), bool)
-    for segment in segments(track, looks):
-        present[segment.frames] = True
-    return present
 
 
 def _frame(track: Track, looks: Sequence[Look], sighting: int) -> int:
