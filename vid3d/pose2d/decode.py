@@ -51,45 +51,50 @@ def heatmap(
     flat = maps.reshape(count, joints, -1)
     best = flat.argmax(-1)
     points = np.stack([best % columns, best // columns], -1).astype(np.float64)
-    if dark:
-        for i in range(count):
-            points[i] += _dark_offsets(maps[i], points[i].astype(int), blur)
+    if dark and count:
+        points += _dark_offsets(maps, points.astype(int), blur)
     return points * (np.array(size) / np.array([columns, rows])), flat.max(-1)
 
 
 def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
-    """Newton step (K, 2) of each log map (K, h, w) from its peak, at most 1.5 cells.
+    """Newton step (N, K, 2) of each log map (N, K, h, w) from its peak, at most 1.5 cells.
 
     Zero for peaks nearer than two cells to the border, where there is no curvature to measure.
     """
-    joints, rows, columns = maps.shape
-    if rows < 5 or columns < 5:
-        return np.zeros((joints, 2))
-    highest = maps.reshape(joints, -1).max(-1)
-    smooth = _blurred(maps, blur)
-    smooth *= (highest / np.maximum(smooth.reshape(joints, -1).max(-1), 1e-10))[:, None, None]
-    log = np.log(np.maximum(smooth, 1e-10))
-    x, y = peaks.T
+    rows, columns = maps.shape[2:]
+    x, y = peaks[..., 0], peaks[..., 1]
     inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
-    x, y, k = np.where(inside, x, 2), np.where(inside, y, 2), np.arange(joints)
-    dx = (log[k, y, x + 1] - log[k, y, x - 1]) / 2
-    dy = (log[k, y + 1, x] - log[k, y - 1, x]) / 2
-    dxx = (log[k, y, x + 2] - 2 * log[k, y, x] + log[k, y, x - 2]) / 4
-    dyy = (log[k, y + 2, x] - 2 * log[k, y, x] + log[k, y - 2, x]) / 4
-    dxy = (
-        log[k, y + 1, x + 1] - log[k, y - 1, x + 1] - log[k, y + 1, x - 1] + log[k, y - 1, x - 1]
-    ) / 4
+    log = np.log(np.maximum(_smooth_patches(maps, x, y, blur), 1e-10))
+
+    def at(right: int, down: int) -> Array:
+        return log[..., 2 + down, 2 + right]
+
+    dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+    dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
+    dyy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
+    dxy = (at(1, 1) - at(-1, 1) - at(1, -1) + at(-1, -1)) / 4
     determinant = dxx * dyy - dxy**2
     usable = inside & (np.abs(determinant) > 1e-12)
-    safe = np.where(usable, determinant, 1.0)
-    step = -np.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], -1) / safe[:, None]
-    return np.asarray(np.where(usable[:, None], step.clip(-1.5, 1.5), 0.0))
+    step = -np.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], -1)
+    step = (step / np.where(usable, determinant, 1.0)[..., None]).clip(-1.5, 1.5)
+    return np.where(usable[..., None], step, 0.0)
 
 
-def _blurred(maps: Array, blur: int) -> Array:
-    channels = np.ascontiguousarray(maps.transpose(1, 2, 0), dtype=np.float32)
-    smooth = cv2.GaussianBlur(channels, (blur, blur), 0, borderType=cv2.BORDER_CONSTANT)
-    return np.ascontiguousarray(smooth.reshape(channels.shape).transpose(2, 0, 1))
+def _smooth_patches(maps: Array, x: Array, y: Array, blur: int) -> Array:
+    """The 5 x 5 cells (N, K, 5, 5) about each peak of the Gaussian-smoothed maps.
+
+    Only what these cells need is smoothed. DARK also scales a smoothed map to its old maximum;
+    the derivatives of its logarithm do not see that.
+    """
+    reach = blur // 2 + 2
+    sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(maps, sides), (2 * reach + 1, 2 * reach + 1), axis=(2, 3)
+    )
+    person, joint = np.ogrid[: maps.shape[0], : maps.shape[1]]
+    kernel = cv2.getGaussianKernel(blur, 0)[:, 0]
+    band = np.stack([np.pad(kernel, (i, 4 - i)) for i in range(5)])
+    return np.asarray(band @ windows[person, joint, y, x] @ band.T)
 
 
 # ---------------------------------------------------------------- people in an image

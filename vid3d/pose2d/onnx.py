@@ -18,6 +18,9 @@ from vid3d.pose2d.preprocess import Image, clipped, crops, to_image, whole_image
 BATCH = 32
 """Most pictures in one run of a network whose batch is free: bounds memory."""
 
+MOST_THREADS = 8
+"""Networks this small have too little work in a layer for more; the cores serve decoding."""
+
 
 class Network:
     """One ONNX file in a session, run in batches of a size that it takes."""
@@ -160,7 +163,7 @@ def signature(path: Path) -> tuple[list[int] | None, list[str]]:
 
 def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    options.intra_op_num_threads = min(usable_cores(), MOST_THREADS)
     options.inter_op_num_threads = 1
     # threads that spin while they wait steal time from decoding and drawing
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
