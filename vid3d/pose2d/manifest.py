@@ -18,6 +18,8 @@ A model is a folder with `manifest.json`. Its fields:
     joint_set   pose only: "coco17", "h36m17", or "halpe26" or "wholebody133", of which
                 the first 17 joints, COCO's, are used
     thresholds  {"score": boxes below are dropped, "iou": overlap above is one person}
+    calibration pose only: {"score": [...], "probability": [...]}, what the network's scores are
+                worth (`confidence.Calibration`); without it scores are taken as they are
     licence, about   free; what a reader should know
 
 `files`, `task` and, for ONNX, `input` and `decode` are needed; the rest has defaults.
@@ -31,6 +33,7 @@ from typing import Any
 
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
+from vid3d.pose2d.confidence import Calibration
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -57,7 +60,7 @@ JOINT_SETS = ("coco17", "h36m17", "halpe26", "wholebody133")
 _FILES = ("onnx", "pth", "config")
 _FIELDS = (
     "schema", "name", "task", "files", "input", "decode", "outputs", "joint_set", "thresholds",
-    "licence", "about",
+    "calibration", "licence", "about",
 )  # fmt: skip
 
 
@@ -138,6 +141,7 @@ class Manifest:
     joint_set: str = "coco17"
     score_threshold: float = 0.35
     iou_threshold: float = 0.5
+    calibration: Calibration | None = None
     licence: str = ""
 
     def file(self, kind: str) -> Path:
@@ -210,6 +214,7 @@ def _manifest(fields: Any, path: Path) -> Manifest:
         joint_set=_one_of("joint_set", fields.get("joint_set", "coco17"), JOINT_SETS),
         score_threshold=_share("thresholds.score", thresholds.get("score", 0.35)),
         iou_threshold=_share("thresholds.iou", thresholds.get("iou", 0.5)),
+        calibration=_calibration(fields["calibration"], task) if "calibration" in fields else None,
         licence=str(fields.get("licence", "")),
     )
 
@@ -259,6 +264,14 @@ def _decode(entry: Any, task: str) -> dict[str, Any]:
     if given.get("blur", 1) % 2 == 0:
         raise ValueError(f"decode.blur must be odd, not {given['blur']}")
     return {"kind": kind, **defaults, **given}
+
+
+def _calibration(entry: Any, task: str) -> Calibration:
+    if task != "pose":
+        raise ValueError("calibration belongs to pose models")
+    if not isinstance(entry, dict) or set(entry) != {"score", "probability"}:
+        raise ValueError('calibration must be {"score": [...], "probability": [...]}')
+    return Calibration(**entry)
 
 
 def _outputs(entry: Any) -> tuple[str, ...]:
