@@ -22,11 +22,11 @@ def test_every_task_has_a_train_function(task):
 
 
 def test_changes_are_read_as_yaml():
-    changes = ["schedule.steps=7", "data.skipped=[train_hdm05]", "schedule.lr=2.0e-3"]
+    changes = ["stage.samples=7", "data.skipped=[train_hdm05]", "stage.lr=2.0e-3"]
     recipe = load_recipe("lifter/base", changes)
-    assert recipe.schedule.steps == 7
+    assert recipe.stage.samples == 7
     assert recipe.data.skipped == ["train_hdm05"]
-    assert recipe.schedule.lr == 0.002
+    assert recipe.stage.lr == 0.002
 
 
 @pytest.mark.parametrize(

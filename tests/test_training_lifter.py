@@ -15,7 +15,7 @@ from vid3d.errors import Vid3dError
 from vid3d.lifter.checkpoint import build_networks
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.training import lifter as training
-from vid3d.training.fitting import Schedule
+from vid3d.training.fitting import Stage
 from vid3d.weights import configs_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
@@ -42,14 +42,14 @@ def test_every_recipe_builds(recipe):
     networks = build_networks(training.lifter_config(cfg))
     assert sum(p.numel() for p in networks.encoder.parameters()) > 1e5
     training.batch_options(cfg.batches)
-    schedule = Schedule(**cfg.schedule)
-    assert schedule.learning_rate(schedule.steps) == 0
-    assert max(map(schedule.learning_rate, range(schedule.steps))) == schedule.lr
+    stage = Stage(**cfg.stage)
+    assert stage.learning_rate(1.0) == 0
+    assert max(map(stage.learning_rate, np.linspace(0, 1, 101))) == stage.lr
 
 
 @pytest.fixture
 def cfg():
-    schedule = {"steps": 4, "batch": 4, "warmup": 2, "log_every": 1, "dev_every": 2}
+    stage = {"name": "main", "samples": 16, "batch": 4, "lr": 1e-3, "dev_every": 8}
     return Config(
         {
             "name": "toy",
@@ -57,7 +57,8 @@ def cfg():
                         "heads": 2},
             "diffusion": {"width": 16, "blocks": 1, "heads": 2},
             "batches": {"seconds": 0.64, "grid": 0.08, "strides": [5, 10]},
-            "schedule": schedule,
+            "seed": 0,
+            "stage": stage,
             "dev_windows": 4,
             "data": {"files": ["toy"], "skipped": []},
         }

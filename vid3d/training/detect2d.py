@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.errors import Vid3dError
 from vid3d.pose2d import openmmlab
-from vid3d.training.loop import Stage, Step, freeze, initialised, placed, run_stage
+from vid3d.training.fitting import Loss, fit
+from vid3d.training.networks2d import ImageStage, freeze, initialised, placed
 from vid3d.training.pose2d import open_sets
 
 
@@ -44,7 +45,7 @@ def load_backbone(model: nn.Module, checkpoint: Path) -> None:
         raise Vid3dError(f"the backbone in {checkpoint} has another architecture") from error
 
 
-def _stage_loss(model: nn.Module, stage: Stage, folders: list[Path], training: Any) -> Step:
+def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
     from mmengine.structures import InstanceData
 
     scenes = Scenes(open_sets(folders))
@@ -86,7 +87,6 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
         load_backbone(model, Path(training["backbone"]))
     model = placed(model)
     for options in training["stages"]:
-        stage = Stage(**{**options, "size": tuple(options["size"])})
+        stage = ImageStage.of(options)
         freeze(model, stage.frozen)
-        loss_of = _stage_loss(model, stage, data, training)
-        model.load_state_dict(run_stage(model, stage, loss_of, work_dir, resume))
+        fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)

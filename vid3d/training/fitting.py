@@ -1,4 +1,10 @@
-"""The loop that trains the lifter: AdamW, WSD, EMA, exact resume, metrics as JSON lines."""
+"""The loop that every training shares: optimizer, schedule, averaged weights, exact resume.
+
+A training is one or more stages. A stage's loss depends on nothing but the number of its step, so a
+run that was killed at any moment and resumed gives the same weights as an unbroken one.
+"""
+
+from __future__ import annotations
 
 import json
 import math
@@ -6,168 +12,220 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
+from vid3d.training.muon import optimizers
+
+LOG_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train.
+class Stage:
+    """One stretch of training.
 
     Attributes:
-        steps: optimiser steps.
-        batch: windows a step.
-        lr: peak learning rate, after `warmup` steps; the last `decay` share falls linearly to 0.
-        warmup: steps.
-        decay: share of the steps.
-        weight_decay: of matrices.
+        name: of the stage; its averaged weights are written to `<name>.pth`.
+        samples: to see in all.
+        batch: samples a step.
+        lr: peak learning rate.
+        minutes: wall-clock limit (0 = none); the schedule follows whichever is nearer its end.
+        warm_up: share of the stage.
+        decay: share of the stage, at its end, over which the learning rate falls to 0.
+        optimizer: "muon" (with AdamW for what is no matrix) or "adamw".
+        weight_decay: of matrices and filters.
         clip: largest gradient norm.
         ema: decay of the averaged weights.
-        seed: of everything.
-        log_every: steps between lines of metrics.
-        dev_every: steps between dev evaluations and checkpoints.
+        dev_every: samples between looks at the dev set (0 = none).
     """
 
-    steps: int
-    batch: int = 32
-    lr: float = 1e-3
-    warmup: int = 150
-    decay: float = 0.35
-    weight_decay: float = 0.03
-    clip: float = 1.0
+    name: str
+    samples: int
+    batch: int
+    lr: float
+    minutes: float = 0.0
+    warm_up: float = 0.03
+    decay: float = 0.97
+    optimizer: str = "muon"
+    weight_decay: float = 0.05
+    clip: float = 35.0
     ema: float = 0.998
-    seed: int = 0
-    log_every: int = 50
-    dev_every: int = 250
+    dev_every: int = 0
 
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, a plateau, a linear fall (WSD, Hu et al. 2024)."""
-        left = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return self.lr * min(1.0, (step + 1) / self.warmup, max(0.0, left))
+    def progress(self, seen: int, seconds: float) -> float:
+        """Share of the stage that is done, 0..1."""
+        timed = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max(seen / self.samples, timed))
 
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained, and how its loss and its dev figures come about.
-
-    Attributes:
-        model: to train.
-        losses: weighted parts of the loss of one step; depends on nothing but the step.
-        dev: figures on the dev actors, of the averaged weights.
-    """
-
-    model: nn.Module
-    losses: Callable[[int], dict[str, Tensor]]
-    dev: Callable[[], dict[str, float]]
+    def learning_rate(self, progress: float) -> float:
+        """Linear warm-up, a plateau, a linear fall to 0 (WSD, Hu et al. 2024)."""
+        rise = progress / self.warm_up + 1e-3 if self.warm_up else 1.0
+        return self.lr * min(1.0, rise, (1 - progress) / self.decay)
 
 
-class Run:
-    """The state of a training run: everything that a checkpoint holds."""
+class Loss(Protocol):
+    """The loss of one step: its mean over the batch, and figures to log."""
 
-    def __init__(self, task: Task, schedule: Schedule) -> None:
-        self.task, self.schedule = task, schedule
-        parameters = list(task.model.parameters())
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for p in parameters if p.ndim > 1],
-                "weight_decay": schedule.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98))
-        self.averaged = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
-        self.step = 0
-        self.seconds = 0.0
+    def __call__(self, step: int, progress: float, /) -> tuple[Tensor, dict[str, float]]:
+        """Draw the batch of ``step`` (from that number alone) and judge the model on it."""
+
+
+Dev = Callable[[], dict[str, float]]
+"""Figures of the model, with its averaged weights, on the dev set."""
+
+
+def average(target: dict[str, Tensor], source: dict[str, Tensor], decay: float) -> None:
+    """Move the averaged state ``target`` towards ``source``; integers are copied."""
+    for name, value in source.items():
+        if value.is_floating_point():
+            target[name].lerp_(value, 1 - decay)
+        else:
+            target[name].copy_(value)
+
+
+class _Run:
+    """The state of a stage: everything that a checkpoint holds."""
+
+    def __init__(self, model: nn.Module, stage: Stage, loss: Loss) -> None:
+        self.model, self.stage, self.loss = model, stage, loss
+        self.optimizers = optimizers(model, stage.optimizer, stage.lr, stage.weight_decay)
+        self.averaged = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self.seen, self.steps, self.seconds = 0, 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        return self.stage.progress(self.seen, self.seconds)
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; the parts of the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.learning_rate(self.step)
-        losses = self.task.losses(self.step)
-        loss = torch.stack(list(losses.values())).sum()
+        """One step; the figures to log."""
+        stage, progress = self.stage, self.progress
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = stage.learning_rate(progress)
+        loss, figures = self.loss(self.steps, progress)
         if not torch.isfinite(loss):
-            raise Vid3dError(f"the loss is not finite at step {self.step}: lower lr and resume")
-        self.optimiser.zero_grad(set_to_none=True)
+            raise Vid3dError(
+                f"the loss of stage {stage.name} is not finite at step {self.steps}; "
+                "lower its learning rate and resume"
+            )
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.task.model.parameters(), self.schedule.clip)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(self.schedule.ema, self.step / (self.step + 20))
-        for name, value in self.task.model.state_dict().items():
-            self.averaged[name].lerp_(value, 1 - decay)
-        return {name: float(part.detach()) for name, part in losses.items()}
+        nn.utils.clip_grad_norm_(self.model.parameters(), stage.clip, foreach=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.steps += 1
+        self.seen += stage.batch
+        young = (1 + self.steps) / (10 + self.steps)
+        average(self.averaged, self.model.state_dict(), min(stage.ema, young))
+        return {"loss": float(loss.detach()), **figures}
 
-    def dev(self) -> dict[str, float]:
+    def measure(self, dev: Dev) -> dict[str, float]:
         """Dev figures of the averaged weights."""
-        model = self.task.model
-        current = {key: value.detach().clone() for key, value in model.state_dict().items()}
-        model.load_state_dict(self.averaged)
-        figures = self.task.dev()
-        model.load_state_dict(current)
+        current = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.averaged)
+        figures = dev()
+        self.model.load_state_dict(current)
         return figures
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; it replaces the old one whole or not at all."""
         state = {
-            "model": self.task.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "stage": self.stage.name,
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "averaged": self.averaged,
-            "step": self.step,
-            "seconds": self.seconds,
+            "counters": [self.seen, self.steps, self.seconds],
         }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        with atomic_path(path) as aside:
+            torch.save(state, aside)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
-        self.task.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.averaged, self.step = state["averaged"], state["step"]
-        self.seconds = state["seconds"]
+        """Go on from a checkpoint of this stage; one of another stage is left alone."""
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if saved["stage"] != self.stage.name:
+            return
+        self.model.load_state_dict(saved["model"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        for name, value in saved["averaged"].items():
+            self.averaged[name].copy_(value)
+        self.seen, self.steps, self.seconds = saved["counters"]
 
 
-def fit(task: Task, schedule: Schedule, work_dir: Path, resume: bool) -> None:
-    """Train a task to its end and leave the averaged weights in its model.
+def fit(
+    model: nn.Module,
+    stage: Stage,
+    loss: Loss,
+    work_dir: Path,
+    resume: bool = False,
+    dev: Dev | None = None,
+) -> None:
+    """Train ``model`` for one stage and leave the averaged weights in it.
 
-    Writes `metrics.jsonl` and `checkpoint.pth` into `work_dir`. With `resume` it goes on
-    from that checkpoint, and gives what an unbroken run would have given.
+    ``work_dir`` receives metrics.jsonl, checkpoint.pth (every minute, and after a look at the dev
+    set) and ``<stage>.pth`` at the end. With ``resume`` a finished stage is read back and an
+    unfinished one goes on from its checkpoint.
+
+    Raises:
+        Vid3dError: the loss is not finite.
     """
+    done, checkpoint = work_dir / f"{stage.name}.pth", work_dir / "checkpoint.pth"
+    if resume and done.is_file():
+        model.load_state_dict(torch.load(done, map_location="cpu", weights_only=True)["state_dict"])
+        return
     work_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = work_dir / "checkpoint.pth"
-    run = Run(task, schedule)
+    run = _Run(model, stage, loss)
     if resume and checkpoint.is_file():
         run.load(checkpoint)
+    model.train()
+    _loop(run, work_dir, dev)
+    model.load_state_dict(run.averaged)
+    with atomic_path(done) as aside:
+        torch.save({"state_dict": run.averaged, "meta": {"stage": stage.name}}, aside)
+
+
+def _loop(run: _Run, work_dir: Path, dev: Dev | None) -> None:
     began = time.monotonic() - run.seconds
-    totals: dict[str, float] = {}
-    while run.step < schedule.steps:
-        for name, value in run.advance().items():
-            totals[name] = totals.get(name, 0.0) + value / schedule.log_every
-        run.seconds = time.monotonic() - began
-        if run.step % schedule.log_every == 0:
-            _append(work_dir, _progress(run) | {k: round(v, 5) for k, v in totals.items()})
-            totals = {}
-        if run.step % schedule.dev_every == 0 or run.step == schedule.steps:
-            _append(work_dir, _progress(run) | run.dev())
-            run.save(checkpoint)
-    task.model.load_state_dict(run.averaged)
+    logged = saved = time.monotonic()
+    figures: list[dict[str, float]] = []
+    while run.progress < 1:
+        figures.append(run.advance())
+        now = time.monotonic()
+        run.seconds = now - began
+        looking = dev is not None and _crossed(run)
+        if now - logged > LOG_EVERY or looking or run.progress >= 1:
+            _log(work_dir, run, figures, now - logged)
+            logged, figures = now, []
+        if dev is not None and looking:
+            _append(work_dir, {"stage": run.stage.name, "samples": run.seen, **run.measure(dev)})
+        if now - saved > SAVE_EVERY or looking:
+            run.save(work_dir / "checkpoint.pth")
+            saved = now
 
 
-def _progress(run: Run) -> dict[str, Any]:
-    speed = run.step / max(run.seconds, 1e-9)
-    left = (run.schedule.steps - run.step) / max(speed, 1e-9)
-    return {
-        "step": run.step,
+def _crossed(run: _Run) -> bool:
+    """Whether the last step led over a multiple of ``dev_every``, or to the end."""
+    every = run.stage.dev_every
+    return bool(every) and (run.seen % every < run.stage.batch or run.progress >= 1)
+
+
+def _log(work_dir: Path, run: _Run, figures: list[dict[str, float]], seconds: float) -> None:
+    progress = run.progress
+    left = run.seconds * (1 - progress) / max(progress, 1e-9)
+    row = {
+        "stage": run.stage.name,
+        "samples": run.seen,
         "minutes": round(run.seconds / 60, 2),
         "eta_minutes": math.ceil(left / 60),
-        "windows_per_second": round(speed * run.schedule.batch, 1),
-        "lr": round(run.schedule.learning_rate(run.step), 7),
+        "samples_per_second": round(len(figures) * run.stage.batch / max(seconds, 1e-9), 1),
+        "lr": round(run.stage.learning_rate(progress), 7),
+        **{k: round(sum(f[k] for f in figures) / len(figures), 5) for k in figures[0]},
     }
+    _append(work_dir, row)
 
 
 def _append(work_dir: Path, row: dict[str, Any]) -> None:

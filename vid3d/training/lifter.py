@@ -27,7 +27,7 @@ from vid3d.lifter.checkpoint import LifterConfig, build_networks
 from vid3d.lifter.diffusion import DiffusionConfig, diffusion_loss
 from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
 from vid3d.skeleton import H36M17
-from vid3d.training.fitting import Schedule, Task, fit
+from vid3d.training.fitting import Stage, fit
 
 _DEV_SEED = 1000
 
@@ -201,7 +201,7 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     """Train a lifter as a config says, on the GPU where there is one.
 
     Args:
-        cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `schedule`,
+        cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `stage`, `seed`,
             `dev_windows` and `data`.
         data: folders that hold the motion files.
         work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
@@ -222,16 +222,18 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
 
 
 def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool) -> Networks:
-    options, schedule = batch_options(cfg.batches), Schedule(**cfg.schedule)
+    options, stage = batch_options(cfg.batches), Stage(**cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
-    torch.manual_seed(schedule.seed)
+    torch.manual_seed(cfg.seed)
     networks = Networks(lifter_config(cfg))
 
-    def losses(step: int) -> dict[str, Tensor]:
-        generator = _generator(schedule.seed * 1_000_003 + step)
-        batch = make_batch(motions, schedule.batch, options, generator)
-        return networks.losses(batch, generator)
+    def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        generator = _generator(cfg.seed * 1_000_003 + step)
+        batch = make_batch(motions, stage.batch, options, generator)
+        parts = networks.losses(batch, generator)
+        figures = {name: float(part.detach()) for name, part in parts.items()}
+        return torch.stack(list(parts.values())).sum(), figures
 
-    fit(Task(networks, losses, lambda: networks.measure(dev)), schedule, work_dir, resume)
+    fit(networks, stage, loss, work_dir, resume, lambda: networks.measure(dev))
     return networks

@@ -25,7 +25,8 @@ from vid3d.data.crops import (
 from vid3d.data.labelled_images import LABELS, LabelledImages
 from vid3d.errors import Vid3dError
 from vid3d.pose2d import openmmlab
-from vid3d.training.loop import Stage, Step, freeze, initialised, placed, run_stage
+from vid3d.training.fitting import Loss, fit
+from vid3d.training.networks2d import ImageStage, freeze, initialised, placed
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
 SHARPNESS = 10.0  # of the soft-max over cells, as RTMPose has it over bins
@@ -119,8 +120,8 @@ def _heatmap_loss(
     return ((entropy + 0.5 * squared) * weights).sum() / weights.sum(), places
 
 
-def _stage_loss(model: nn.Module, stage: Stage, folders: list[Path], training: Any) -> Step:
-    """The function of the step that ``run_stage`` wants."""
+def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
+    """The loss that ``fit`` wants."""
     crops = PoseCrops(open_sets(folders))
     aug = Augmentation(**training["augmentation"])
     network: Any = model
@@ -163,11 +164,11 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
     state: dict[str, Tensor] | None = None
     previous: tuple[int, int] | None = None
     for options in training["stages"]:
-        stage = Stage(**{**options, "size": tuple(options["size"])})
+        stage = ImageStage.of(options)
         model = build_pose_model(model_at(config.model, stage.size))
         model = placed(model)
         if state is not None and previous is not None:
             model.load_state_dict(carry_over(state, previous, stage.size))
         freeze(model, stage.frozen)
-        loss_of = _stage_loss(model, stage, data, training)
-        state, previous = run_stage(model, stage, loss_of, work_dir, resume), stage.size
+        fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
+        state, previous = model.state_dict(), stage.size

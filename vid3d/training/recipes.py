@@ -45,7 +45,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
     for change in changes:
         key, equals, value = change.partition("=")
         if not (key and equals):
-            raise Vid3dError(f"{change!r} is not key=value, like schedule.steps=100")
+            raise Vid3dError(f"{change!r} is not key=value, like stage.lr=1.0e-3")
         options[key] = yaml.safe_load(value)
     try:
         config = Config.fromfile(path)

@@ -1,0 +1,55 @@
+"""What the trainings of the 2D networks share: stages at one image size, freezing, placing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from vid3d.training.fitting import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStage(Stage):
+    """A stage at one input size.
+
+    Attributes:
+        size: input width, height in pixels.
+        widen: factor on the width of the labels at the start; it falls to 1 over half the stage.
+        frozen: last stage of the backbone that no longer learns (0 = stem, -1 = none): early
+            layers settle first, and their gradients cost the most (FreezeOut, arXiv 1706.04983).
+    """
+
+    size: tuple[int, int]
+    widen: float = 1.0
+    frozen: int = -1
+
+    @staticmethod
+    def of(options: dict[str, Any]) -> ImageStage:
+        """The stage that a recipe's entry describes."""
+        return ImageStage(**{**options, "size": tuple(options["size"])})
+
+
+def freeze(model: Any, last: int) -> None:
+    """Freeze the backbone's stem and stages up to ``last``, as MMDetection's option does."""
+    model.requires_grad_(True)
+    model.backbone.frozen_stages = last
+    model.train()
+
+
+def initialised(model: Any) -> nn.Module:
+    """A model from an OpenMMLab registry with its initial weights drawn."""
+    model.init_weights()
+    built: nn.Module = model
+    return built
+
+
+def placed(model: nn.Module) -> nn.Module:
+    """The model on the first GPU, else the CPU, with channels last (faster in bfloat16)."""
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return model
