@@ -13,7 +13,7 @@ from test_people2d import _toy_set
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import load_manifest
-from vid3d.training import detect2d, export2d, fitting, pose2d
+from vid3d.training import detect2d, export2d, fitting, networks2d, pose2d
 from vid3d.training.fitting import Stage, average, fit
 from vid3d.training.networks2d import ImageStage
 
@@ -33,10 +33,10 @@ def test_every_recipe_builds(path: Path) -> None:
     stages = [ImageStage.of(s) for s in config.training.stages]
     assert stages
     if config.task == "detect2d":
-        detect2d.build_detector(config.model)
+        networks2d.build_detector(config.model)
         return
     for stage in stages:
-        model = pose2d.build_pose_model(pose2d.model_at(config.model, stage.size))
+        model = networks2d.build_pose_model(pose2d.model_at(config.model, stage.size))
         assert tuple(model.head.decoder.input_size) == stage.size
 
 
@@ -105,8 +105,7 @@ def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
     pose2d.train(config, [tmp_path / "data"], tmp_path / "work")
     if name == "rtmpose-t":
         return  # the export is the same
-    folder = tmp_path / "model"
-    export2d.export(config, tmp_path / "work" / "toy.pth", folder, {"name": name, "licence": "toy"})
+    folder = tmp_path / "work" / "model"
     manifest = load_manifest(folder)
     assert manifest.task == "pose"
     assert manifest.input is not None
@@ -119,8 +118,7 @@ def test_detector_training_and_export(tmp_path: Path) -> None:
     config = _config("vid3d-person", size=(96, 96))
     config.training.backbone = ""
     detect2d.train(config, [tmp_path / "data"], tmp_path / "work")
-    folder = tmp_path / "model"
-    export2d.export(config, tmp_path / "work" / "toy.pth", folder, {"name": "t", "licence": "toy"})
+    folder = tmp_path / "work" / "model"
     assert load_manifest(folder).task == "detection"
     _assert_parity(config, folder, (320, 320))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -75,15 +74,9 @@ def check_model(folder: Path) -> list[Path]:
     Raises:
         Vid3dError: a file is missing or damaged.
     """
+    from vid3d.pose2d.manifest import ModelFile
+
     paths = []
     for entry in read_manifest(folder).get("files", {}).values():
-        path = folder / entry["path"]
-        if not path.is_file():
-            raise Vid3dError(f"{path} is missing, though its manifest names it; get it again")
-        if entry.get("sha256") not in (None, sha256_of(path)):
-            raise Vid3dError(
-                f"{path} is damaged or another version: its SHA-256 is not the manifest's; "
-                "get it again"
-            )
-        paths.append(path)
+        paths.append(ModelFile(folder / entry["path"], entry.get("sha256")).check())
     return paths

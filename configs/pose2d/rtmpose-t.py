@@ -1,6 +1,7 @@
 """RTMPose-t (CSPNeXt, SimCC, COCO-17, 256x192) distilled from scratch: the recipe for a GPU."""
 
 _base_ = "./vid3d-pose.py"
+name = "rtmpose-t"
 
 simcc = dict(
     type="SimCCLabel",

@@ -5,7 +5,12 @@ also RTMPose-t's and can start from the trained pose network. Trained on small i
 can afford, and run at 320x320, which finds more of the people who are not the whole picture.
 """
 
+name = "vid3d-person"
 task = "detect2d"
+licence = (
+    "weights Apache-2.0 as far as they are ours; "
+    "trained on photographs without a clear licence, see README.md"
+)
 default_scope = "mmdet"
 
 model = dict(

@@ -5,7 +5,12 @@ minute as 256x192 does, and heat maps that read three strides learn sooner than 
 weights/vid3d-pose/README.md). With a GPU: rtmpose-t.py.
 """
 
+name = "vid3d-pose"
 task = "pose2d"
+licence = (
+    "weights Apache-2.0 as far as they are ours; "
+    "trained on photographs without a clear licence, see README.md"
+)
 default_scope = "mmpose"
 
 codec = dict(

@@ -12,20 +12,10 @@ from torch import Tensor, nn
 
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.errors import Vid3dError
-from vid3d.pose2d import openmmlab
+from vid3d.training.export2d import export
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, freeze, initialised, placed
+from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed
 from vid3d.training.pose2d import open_sets
-
-
-def build_detector(model: dict[str, Any]) -> nn.Module:
-    """Build an MMDet model from its config dictionary, without downloading anything."""
-    openmmlab.prepare()
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
-    register_all_modules(init_default_scope=True)
-    return initialised(MODELS.build(model))
 
 
 def load_backbone(model: nn.Module, checkpoint: Path) -> None:
@@ -77,8 +67,8 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
 def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False) -> None:
     """Run the stages of ``config.training`` on the image sets in ``data``.
 
-    ``work_dir`` receives metrics.jsonl, checkpoint.pth and a ``<stage>.pth`` a stage (averaged
-    weights, an MMDet checkpoint).
+    ``work_dir`` receives metrics.jsonl, checkpoint.pth, a ``<stage>.pth`` a stage (averaged
+    weights, an MMDet checkpoint), and the folder ``model`` that ``--detector`` takes.
     """
     training = config.training
     torch.manual_seed(int(training["seed"]))
@@ -90,3 +80,4 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
         stage = ImageStage.of(options)
         freeze(model, stage.frozen)
         fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
+    export(config, work_dir / f"{stage.name}.pth", work_dir / "model")

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.pose2d.manifest import SCHEMA
-from vid3d.training.detect2d import build_detector
-from vid3d.training.pose2d import build_pose_model
+from vid3d.training.networks2d import build_detector, build_pose_model
 
 STRIDES = (8, 16, 32)
+OURS = ("name", "licence", "task", "training")  # what MMPose and MMDet do not read
 SMALL = 256  # tensors with fewer values stay float32 in ONNX
 
 
@@ -71,21 +71,21 @@ def load_network(config: Config, checkpoint: Path) -> nn.Module:
     return model.eval()
 
 
-def export(config: Config, checkpoint: Path, folder: Path, about: dict[str, str]) -> None:
+def export(config: Config, checkpoint: Path, folder: Path) -> None:
     """Write model.pth, config.py, model.onnx and manifest.json into ``folder``.
 
-    about  "name" and "licence" for the manifest
+    The recipe's `name` and `licence` go into the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = load_network(config, checkpoint)
     _write_pth(model, config, folder / "model.pth")
-    plain = Config({k: v for k, v in config.to_dict().items() if k not in ("task", "training")})
-    header = f'"""Inference config of {about["name"]}, for MMPose or MMDet."""\n\n# fmt: off\n'
+    plain = Config({k: v for k, v in config.to_dict().items() if k not in OURS})
+    header = f'"""Inference config of {config.name}, for MMPose or MMDet."""\n\n# fmt: off\n'
     with atomic_path(folder / "config.py") as path:
         path.write_text(header + plain.pretty_text, encoding="utf-8")
     write_onnx(model, input_size(config), _outputs(config), folder / "model.onnx")
     with atomic_path(folder / "manifest.json") as path:
-        path.write_text(json.dumps(_manifest(config, folder, about), indent=2) + "\n", "utf-8")
+        path.write_text(json.dumps(_manifest(config, folder), indent=2) + "\n", "utf-8")
 
 
 def _write_pth(model: nn.Module, config: Config, path: Path) -> None:
@@ -143,14 +143,14 @@ def _halve(model: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _manifest(config: Config, folder: Path, about: dict[str, str]) -> dict[str, Any]:
+def _manifest(config: Config, folder: Path) -> dict[str, Any]:
     """The manifest of the exported files; see ``vid3d.pose2d.manifest``."""
     preprocessor = config.model.data_preprocessor
     pose = config.task == "pose2d"
     files = {"onnx": "model.onnx", "pth": "model.pth", "config": "config.py"}
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
-        "name": about["name"],
+        "name": config.name,
         "task": "pose" if pose else "detection",
         "files": {
             kind: {"path": path, "sha256": sha256_of(folder / path)} for kind, path in files.items()
@@ -163,7 +163,7 @@ def _manifest(config: Config, folder: Path, about: dict[str, str]) -> dict[str, 
         },
         "decode": _decode(config),
         "outputs": _outputs(config),
-        "licence": about["licence"],
+        "licence": config.licence,
     }
     if pose:
         return {**manifest, "joint_set": "coco17"}

@@ -1,4 +1,4 @@
-"""What the trainings of the 2D networks share: stages at one image size, freezing, placing."""
+"""What the trainings of the 2D networks share: building, stages at one image size, freezing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vid3d.pose2d import openmmlab
 from vid3d.training.fitting import Stage
 
 
@@ -39,8 +40,27 @@ def freeze(model: Any, last: int) -> None:
     model.train()
 
 
-def initialised(model: Any) -> nn.Module:
-    """A model from an OpenMMLab registry with its initial weights drawn."""
+def build_pose_model(model: dict[str, Any]) -> nn.Module:
+    """Build an MMPose model from its config dictionary, without downloading anything."""
+    openmmlab.prepare()
+    from mmpose.registry import MODELS
+    from mmpose.utils import register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    return _initialised(MODELS.build(model))
+
+
+def build_detector(model: dict[str, Any]) -> nn.Module:
+    """Build an MMDet model from its config dictionary, without downloading anything."""
+    openmmlab.prepare()
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    return _initialised(MODELS.build(model))
+
+
+def _initialised(model: Any) -> nn.Module:
     model.init_weights()
     built: nn.Module = model
     return built

@@ -24,22 +24,12 @@ from vid3d.data.crops import (
 )
 from vid3d.data.labelled_images import LABELS, LabelledImages
 from vid3d.errors import Vid3dError
-from vid3d.pose2d import openmmlab
+from vid3d.training.export2d import export
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, freeze, initialised, placed
+from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
 SHARPNESS = 10.0  # of the soft-max over cells, as RTMPose has it over bins
-
-
-def build_pose_model(model: dict[str, Any]) -> nn.Module:
-    """Build an MMPose model from its config dictionary, without downloading anything."""
-    openmmlab.prepare()
-    from mmpose.registry import MODELS
-    from mmpose.utils import register_all_modules
-
-    register_all_modules(init_default_scope=True)
-    return initialised(MODELS.build(model))
 
 
 def model_at(model: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
@@ -156,8 +146,9 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
 def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False) -> None:
     """Run the stages of ``config.training`` on the image sets in ``data``.
 
-    ``work_dir`` receives metrics.jsonl, checkpoint.pth and a ``<stage>.pth`` a stage (averaged
-    weights of the model at that stage's size, an MMPose checkpoint).
+    ``work_dir`` receives metrics.jsonl, checkpoint.pth, a ``<stage>.pth`` a stage (averaged weights
+    of the model at that stage's size, an MMPose checkpoint), and the folder ``model`` that
+    ``--pose`` takes.
     """
     training = config.training
     torch.manual_seed(int(training["seed"]))
@@ -172,3 +163,4 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
         freeze(model, stage.frozen)
         fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
         state, previous = model.state_dict(), stage.size
+    export(config, work_dir / f"{stage.name}.pth", work_dir / "model")
