@@ -1,110 +1,22 @@
-"""The room a motion happens in: its floor, and a fixed virtual camera that sees all of it."""
+"""The room a motion happens in: a virtual camera that sees all of it, the floor's grid."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vid3d.motion import Motion
-from vid3d.skeleton import H36M17
+from vid3d.floor import Floor
 
 Array = NDArray[np.float64]
 
-ANKLE_HEIGHT = 0.08
-"""Metres from the sole to the ankle joint of a grown person."""
 AZIMUTHS, ELEVATION = (35.0, -35.0, 22.0, -22.0), 18.0
 """Degrees by which the virtual camera is moved round the people and raised above them."""
 FIELD_OF_VIEW = 28.0
-MARGIN, ROOM = 0.35, 0.8
-"""Metres of floor around the outermost people that are in view, and that are drawn."""
+MARGIN = 0.35
+"""Metres of floor around the outermost people that are in view."""
 SMALLEST_SCENE = 2.5
 """Metres across the picture at least: one person does not fill it."""
 MAX_LINES = 14
-MAX_SAMPLES = 600
-
-_CAMERA_UP = np.array([0.0, -1.0, 0.0])
-_ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
-_THORAX, _PELVIS = H36M17.index("thorax"), H36M17.index("pelvis")
-
-
-@dataclass(frozen=True)
-class Floor:
-    """A plane: points p with up . p = level, in the camera frame.
-
-    Attributes:
-        up: (3,) unit vector.
-        level: metres.
-    """
-
-    up: Array
-    level: float
-
-    @property
-    def axes(self) -> Array:
-        """Rows (2, 3): the real camera's right and forward, level with the floor."""
-        forward = _unit(np.array([0.0, 0.0, 1.0]) - self.up[2] * self.up)
-        return np.stack([np.cross(-self.up, forward), forward])
-
-    def below(self, points: ArrayLike) -> Array:
-        """Points (..., 3) dropped onto the floor."""
-        points = np.asarray(points, np.float64)
-        return points - (points @ self.up - self.level)[..., None] * self.up
-
-    def at(self, spots: ArrayLike) -> Array:
-        """Points (..., 3) of spots (..., 2) on the floor, metres along `axes`."""
-        return np.asarray(spots, np.float64) @ self.axes + self.level * self.up
-
-    def extent(self, bodies: Array) -> Array:
-        """Least and greatest spot (2, 2) of bodies (N, 17, 3), with room to stand around them."""
-        spots = bodies[:, 0] @ self.axes.T
-        return np.stack([spots.min(0) - ROOM, spots.max(0) + ROOM])
-
-
-def _nobody() -> Array:
-    """A stick (1, 17, 3) four metres away that makes a view of an empty room."""
-    stick = np.full((1, 17, 3), [0.0, -0.6, 4.0])
-    stick[:, _ANKLES, 1] = 1.0
-    return stick
-
-
-def sampled_bodies(motion: Motion) -> Array:
-    """Up to `MAX_SAMPLES` bodies (N, 17, 3) spread evenly over people and frames; at least one.
-
-    Those whose place is far off the others' (1st to 99th percentile and a metre) are left out.
-    """
-    bodies = motion.joints3d[motion.present].astype(np.float64)
-    if len(bodies) == 0:
-        return _nobody()
-    bodies = bodies[:: -(-len(bodies) // MAX_SAMPLES)]
-    low, high = np.quantile(bodies[:, 0], [0.01, 0.99], axis=0)
-    kept: Array = bodies[((bodies[:, 0] >= low - 1) & (bodies[:, 0] <= high + 1)).all(1)]
-    return kept
-
-
-def find_floor(bodies: Array) -> Floor:
-    """Floor under bodies (N, 17, 3): up as people stand, level and slope as their feet tell.
-
-    The mean direction from ankles to thorax of those who stand is up, unless it is more than 60
-    degrees off the camera's; a plane through the lower ankle of each body then corrects the slope,
-    as far as people move about enough (ridge of half a metre) and by at most 15 degrees.
-    """
-    up = _standing_direction(bodies)
-    axes = Floor(up, 0.0).axes
-    heights = bodies[:, _ANKLES] @ up
-    feet = bodies[np.arange(len(bodies)), np.take(_ANKLES, heights.argmin(1))]
-    spots = feet - np.median(feet, 0)
-    flat = spots @ axes.T
-    kept = np.ones(len(feet), bool)
-    for _ in range(2):  # the second time without the fifth that fits worst: jumps and misplaced
-        rows, values = flat[kept] - flat[kept].mean(0), spots[kept] @ up
-        slope = np.linalg.solve(
-            rows.T @ rows + 0.25 * len(rows) * np.eye(2), rows.T @ (values - values.mean())
-        )
-        misfit = np.abs(spots @ up - flat @ slope - np.median(spots @ up - flat @ slope))
-        kept = misfit <= np.quantile(misfit, 0.8)
-    slope *= min(1.0, np.tan(np.radians(15)) / max(np.linalg.norm(slope), 1e-9))
-    up = _unit(up - slope @ axes)
-    return Floor(up, float(np.quantile(feet @ up, 0.1)) - ANKLE_HEIGHT)
 
 
 @dataclass(frozen=True)
@@ -192,18 +104,6 @@ def grid(floor: Floor, bodies: Array) -> tuple[Array, Array]:
     along = [[[x, near], [x, far]] for x in np.arange(np.ceil(left / step) * step, right, step)]
     ends = floor.at(np.array(across + along, np.float64).reshape(-1, 2, 2))
     return ends[:, 0], ends[:, 1]
-
-
-def _standing_direction(bodies: Array) -> Array:
-    spine = bodies[:, _THORAX] - bodies[:, _ANKLES].mean(1)
-    length = np.linalg.norm(spine, axis=1)
-    standing = spine[length >= 0.8 * np.quantile(length, 0.9)]
-    up = _unit((standing / np.linalg.norm(standing, axis=1, keepdims=True)).mean(0))
-    return up if up @ _CAMERA_UP > np.cos(np.radians(60)) else _CAMERA_UP
-
-
-def _unit(vector: Array) -> Array:
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def _yaw(degrees: float) -> Array:

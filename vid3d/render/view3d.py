@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.motion import Motion
 from vid3d.render import draw, style
 from vid3d.render.hud import Hud, Layout
-from vid3d.render.scene import Floor, View, corners, find_floor, fit_view, grid, sampled_bodies
+from vid3d.render.scene import View, corners, fit_view, grid
 from vid3d.skeleton import H36M17
 from vid3d.video.frame import Image, Size
 
@@ -42,7 +43,7 @@ class View3D:
         self.motion = motion
         layout = Layout(size)
         bodies = sampled_bodies(motion)
-        self.floor = find_floor(bodies)
+        self.floor = floor_of(motion)
         self.view = fit_view(bodies, self.floor, size, (layout.top, layout.bottom, layout.pad))
         self._hud = Hud(motion, layout)
         self._backdrop = _backdrop(size, self.view, self.floor, bodies)
