@@ -240,7 +240,7 @@ def test_max_people_and_selection():
     assert select(tracks, "largest").id == 1
     assert select(tracks, "longest").id == 2
     assert select(tracks, "1").id == select(tracks, 1).id == 1
-    assert [t.id for t in track_people(looks_of(rows), FRAME_SIZE, max_people=1)] == [2]
+    assert [t.id for t in select_people(tracks, max_people=1)] == [2]
     assert [t.id for t in select_people(tracks, person="2")] == [2]
     assert [t.id for t in select_people(tracks, max_people=5)] == [1, 2]
     assert select_people([], person="largest") == []

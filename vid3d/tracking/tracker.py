@@ -12,21 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vid3d.pose2d.people import Look, People
 from vid3d.tracking.association import assign, pairing_costs
+from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
 from vid3d.tracking.similarity import centres, duplicates, pose_weights
-from vid3d.tracking.tracks import Track, strongest
+from vid3d.tracking.tracks import Track
 
 STRONG, WEAK = 0.35, 0.1
 """Box scores: a strong sighting may begin a track, a weak one may only continue one."""
 
 SURE = 0.6
 """A track seen only once needs this box score to be believed, unless the clip has only one look."""
-
-CLEAR = 0.42
-"""A longer track needs this much on average of box score or mean joint confidence, if higher."""
 
 MIN_JOINTS = 4
 """A pose with fewer joints is no evidence of a person."""
@@ -44,12 +43,11 @@ _LIMITS = (12.0, 8.0, 6.0)
 
 @dataclass
 class _Trail:
-    """A person being tracked, and the places (look, row) where they were seen."""
+    """A person being tracked, the places (look, row) where they were seen, and what that says."""
 
     person: Person
     places: list[tuple[int, int]] = field(default_factory=list)
-    best_score: float = 0.0
-    clarity: float = 0.0
+    evidence: list[float] = field(default_factory=list)
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
@@ -66,6 +64,7 @@ class Tracker:
     def __init__(self, joint_set: str = "coco17") -> None:
         self._joint_set = joint_set
         self._looks: list[Look] = []
+        self._evidence: list[NDArray[np.floating]] = []
         self._active: list[_Trail] = []
         self._finished: list[_Trail] = []
 
@@ -73,6 +72,10 @@ class Tracker:
         """Take in the next look."""
         index, time = len(self._looks), look.time
         self._looks.append(look)
+        them = look.people
+        self._evidence.append(
+            evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
+        )
         strong, weak = self._split(look.people)
         lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
         faded = [trail for trail in self._active if trail.unseen(time) >= FORGET]
@@ -127,18 +130,19 @@ class Tracker:
         return [trail for i, trail in enumerate(trails) if i not in taken], seen.only(rest)
 
     def _see(self, trail: _Trail, seen: Sightings, row: int, index: int) -> None:
-        trail.places.append((index, int(seen.rows[row])))
-        score, pose = float(seen.scores[row]), float(seen.weights[row].mean())
-        trail.best_score = max(trail.best_score, score)
-        trail.clarity += max(score, pose)
+        place = (index, int(seen.rows[row]))
+        trail.places.append(place)
+        trail.evidence.append(float(self._evidence[index][place[1]]))
 
     def _believed(self, trail: _Trail) -> bool:
-        """Whether it is a person; things taken for people are seen weakly throughout."""
+        """Whether it is a person; one look alone gives nothing to compare with."""
         if len(self._looks) == 1:
             return True
         if len(trail.places) == 1:
-            return trail.best_score >= SURE
-        return trail.clarity >= CLEAR * len(trail.places)
+            index, row = trail.places[0]
+            if self._looks[index].people.scores[row] < SURE:
+                return False
+        return is_person(trail.evidence)
 
     def _first_place(self, trail: _Trail) -> tuple[int, float, float]:
         index, row = trail.places[0]
@@ -162,7 +166,6 @@ def track_people(
     looks: Sequence[Look],
     frame_size: tuple[int, int],
     joint_set: str = "coco17",
-    max_people: int | None = None,
 ) -> list[Track]:
     """Identities over the looks of one clip.
 
@@ -172,18 +175,17 @@ def track_people(
         looks: in the order of time, with whatever spacing.
         frame_size: width and height in pixels.
         joint_set: name of the set that the looks' keypoints are in.
-        max_people: keep only so many tracks, those with the most evidence.
 
     Returns:
         Tracks ordered by id.
     """
     tracks = _given(looks)
-    if tracks is None:
-        tracker = Tracker(joint_set)
-        for look in looks:
-            tracker.update(look)
-        tracks = tracker.tracks()
-    return strongest(tracks, max_people)
+    if tracks is not None:
+        return tracks
+    tracker = Tracker(joint_set)
+    for look in looks:
+        tracker.update(look)
+    return tracker.tracks()
 
 
 def _given(looks: Sequence[Look]) -> list[Track] | None:
