@@ -1,6 +1,7 @@
 """Identity over keyframes: who is who, when each person is present, and 2D joints not to trust."""
 
 from vid3d.tracking.cleaning import clean
+from vid3d.tracking.continuation import continuations, joined
 from vid3d.tracking.presence import Segment, segments
 from vid3d.tracking.tracker import Tracker, track_people
 from vid3d.tracking.tracks import Track, people_at, select, select_people, strongest
@@ -10,6 +11,8 @@ __all__ = [
     "Track",
     "Tracker",
     "clean",
+    "continuations",
+    "joined",
     "people_at",
     "segments",
     "select",
