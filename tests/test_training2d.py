@@ -14,6 +14,7 @@ from test_people2d import _toy_set
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import load_manifest
 from vid3d.training import detect2d, export2d, fitting, networks2d, pose2d
+from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Stage, average, fit
 from vid3d.training.networks2d import ImageStage
 
@@ -88,6 +89,12 @@ def test_a_stage_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
         train(tmp_path / "halves", 3)
     assert torch.equal(train(tmp_path / "halves", None), whole)
     assert torch.equal(train(tmp_path / "halves", 0), whole)  # finished: read back
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_feed_gives_the_batch_of_the_step(workers: int) -> None:
+    feed = Feed(lambda step: torch.full((2,), float(step)), workers)
+    assert [int(feed(step)[0]) for step in (0, 1, 2, 7, 8)] == [0, 1, 2, 7, 8]
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:

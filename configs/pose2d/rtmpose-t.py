@@ -48,6 +48,7 @@ test_pipeline = [
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 training = dict(
+    workers=14,
     augmentation=dict(
         scale=(0.7, 1.35),
         shift=0.06,

@@ -90,6 +90,7 @@ test_dataloader = dict(
 
 training = dict(
     seed=0,
+    workers=0,
     thresholds=dict(score=0.35, iou=0.6),
     backbone="weights/vid3d-pose/model.pth",
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),

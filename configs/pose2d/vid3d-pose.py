@@ -65,7 +65,7 @@ test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
 
 training = dict(
     seed=0,
-    rescan=200,
+    workers=0,
     augmentation=dict(
         scale=(0.8, 1.25),
         shift=0.05,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.errors import Vid3dError
 from vid3d.training.export2d import export
+from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed
 from vid3d.training.pose2d import open_sets
@@ -45,9 +46,14 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     side = stage.size[0]
     meta = {"img_shape": (side, side), "pad_shape": (side, side)}
 
-    def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+    def draw(step: int) -> tuple[Tensor, list[Tensor]]:
         rng = np.random.default_rng((int(training["seed"]), side, step))
-        images, boxes = scenes.batch(stage.batch, side, tiling, rng)
+        return scenes.batch(stage.batch, side, tiling, rng)
+
+    feed = Feed(draw, training["workers"])
+
+    def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        images, boxes = feed(step)
         images, boxes = images.to(mean.device), [b.to(mean.device) for b in boxes]
         inputs = ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(mean.device.type, torch.bfloat16):

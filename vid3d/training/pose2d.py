@@ -25,6 +25,7 @@ from vid3d.data.crops import (
 from vid3d.data.labelled_images import LABELS, LabelledImages
 from vid3d.errors import Vid3dError
 from vid3d.training.export2d import export
+from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed
 
@@ -118,13 +119,14 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
     loss_and_places = _simcc_loss if hasattr(network.head, "cls_x") else _heatmap_loss
 
-    def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
-        nonlocal crops
-        if step % training["rescan"] == training["rescan"] - 1:
-            crops = PoseCrops(open_sets(folders))  # sets may still be growing
+    def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((int(training["seed"]), stage.size[0], step))
-        batch = crops.batch(stage.batch, stage.size, aug, rng)
-        images, points, trust = (tensor.to(mean.device) for tensor in batch)
+        return crops.batch(stage.batch, stage.size, aug, rng)
+
+    feed = Feed(draw, training["workers"])
+
+    def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+        images, points, trust = (tensor.to(mean.device) for tensor in feed(step))
         inputs = ((images.float().flip(1) - mean) / std).contiguous(
             memory_format=torch.channels_last
         )
