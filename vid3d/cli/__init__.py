@@ -17,6 +17,7 @@ COMMANDS = {
     "lift": "3D people from videos: the main job.",
     "detect": "2D people on keyframes, written to a file.",
     "render": "Overlay video of a motion file.",
+    "view": "A web page of a motion file, to turn in 3D.",
     "eval": "Measure a lifter on pair files, or a result against truth.",
     "train": "Train a network by a recipe of configs/.",
     "models": "List, fetch and verify weights.",

@@ -1,0 +1,162 @@
+/** What `vid3d view` wrote into the page (vid3d/render/page/data.py), unpacked. */
+
+/** Numbers as vid3d/render/page/codec.py packs them. */
+interface Block {
+  rows: number;
+  columns: number;
+  unit: number;
+  order: number;
+  data: string;
+}
+
+interface PackedPerson {
+  id: number;
+  color: string;
+  runs: [number, number][];
+  joints: Block;
+  spread: Block;
+  contacts: Block;
+  curves: Block;
+}
+
+export interface FilmCamera {
+  /** Rows: the world's axes in the camera's frame (x right, y down, z forward). */
+  rotation: number[][];
+  position: number[];
+  intrinsics: number[][];
+  dist: number[];
+  size: [number, number];
+}
+
+interface Shared {
+  title: string;
+  facts: [string, string][];
+  keyframes: number[];
+  bones: [number, number][];
+  joints: string[];
+  camera: FilmCamera;
+  room: { low: [number, number]; high: [number, number] };
+  /** Speeds in m/s and angles in degrees; `text` defines an angle. */
+  curves: { name: string; step: number; text: string }[];
+  video?: { url: string; type: string; offset: number };
+}
+
+interface Packed extends Shared {
+  times: Block;
+  people: PackedPerson[];
+}
+
+/** Per-frame numbers, frame by frame; NaN where a person is absent or nothing is known. */
+export interface Person {
+  name: string;
+  color: string;
+  /** First and past-the-last frame of each stretch in sight. */
+  runs: [number, number][];
+  /** Metres, x, y, z of each joint. */
+  joints: Float32Array;
+  /** Metres, one a joint. */
+  spread: Float32Array;
+  /** 0..1, left and right foot. */
+  contacts: Float32Array;
+  /** Steps, one a curve, in the order of `Clip.curves`. */
+  curves: Float32Array;
+}
+
+export interface Clip extends Shared {
+  times: Float64Array;
+  people: Person[];
+}
+
+/** Bytes of the base64 text of an element. */
+export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+export async function readClip(): Promise<Clip> {
+  const packed: Packed = JSON.parse(document.getElementById("data")!.textContent!);
+  const times = Float64Array.from(await unpack(packed.times));
+  const people: Person[] = [];
+  for (const person of packed.people) {
+    people.push(await readPerson(person, times.length));
+    await new Promise((resolve) => setTimeout(resolve)); // keep the page answering meanwhile
+  }
+  return { ...packed, times, people };
+}
+
+async function readPerson(packed: PackedPerson, frames: number): Promise<Person> {
+  const places = await unpack(packed.joints);
+  const width = packed.joints.columns;
+  for (let i = 0; i < places.length; i++) {
+    if (i % width > 2) places[i] += places[i - (i % width) + (i % 3)]; // relative to the pelvis
+  }
+  /** Rows of the frames in sight at their places among all frames. */
+  const overAllFrames = (rows: Float32Array, columns: number) => {
+    const all = new Float32Array(frames * columns).fill(NaN);
+    let from = 0;
+    for (const [start, end] of packed.runs) {
+      const count = (end - start) * columns;
+      all.set(rows.subarray(from, from + count), start * columns);
+      from += count;
+    }
+    return all;
+  };
+  return {
+    name: `Person ${packed.id}`,
+    color: packed.color,
+    runs: packed.runs,
+    joints: overAllFrames(places, width),
+    spread: overAllFrames(await unpack(packed.spread), packed.spread.columns),
+    contacts: overAllFrames(await unpack(packed.contacts), packed.contacts.columns),
+    curves: overAllFrames(await unpack(packed.curves), packed.curves.columns),
+  };
+}
+
+/** The values of a block, row by row. */
+async function unpack({ rows, columns, unit, order, data }: Block): Promise<Float32Array> {
+  const stream = new Blob([bytesOf(data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = rows * columns;
+  const values = new Float32Array(count);
+  for (let column = 0, i = 0; column < columns; column++) {
+    let step = 0;
+    let value = 0;
+    for (let row = 0; row < rows; row++, i++) {
+      const zigzag =
+        bytes[i] | (bytes[i + count] << 8) | (bytes[i + 2 * count] << 16) | (bytes[i + 3 * count] << 24);
+      const change = (zigzag >>> 1) ^ -(zigzag & 1);
+      step = order === 2 ? (step + change) | 0 : change;
+      value = (value + step) | 0;
+      values[row * columns + column] = value === UNKNOWN ? NaN : value * unit;
+    }
+  }
+  return values;
+}
+
+const UNKNOWN = -(2 ** 31);
+
+/** The last frame that has begun at a time in seconds. */
+export function frameAt(times: Float64Array, seconds: number): number {
+  let low = 0;
+  let high = times.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (times[middle] <= seconds + HALF_A_MILLISECOND) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+const HALF_A_MILLISECOND = 5e-4;
+
+export function inSight(person: Person, frame: number): boolean {
+  return person.runs.some(([start, end]) => frame >= start && frame < end);
+}
+
+export function clock(seconds: number, digits = 2): string {
+  const minutes = Math.floor(seconds / 60);
+  const rest = (seconds - 60 * minutes).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return `${minutes}:${rest}`;
+}
