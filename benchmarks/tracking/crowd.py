@@ -1,4 +1,4 @@
-"""Crowds without pictures: motion capture of 2-6 people seen by one camera and a fallible detector.
+"""Crowds without pictures: motion capture seen by one camera and a fallible detector.
 
 Every detection knows whose it is, so identities can be scored without matching boxes. World frame
 of the motion: z up, metres; the camera stands at the origin's side and looks along world +y.
@@ -81,8 +81,7 @@ def make_crowd(clips: Sequence[Array], people: int, rng: np.random.Generator) ->
         joints[person, start : start + len(motion)] = motion[:frames]
     joints = _to_camera(joints, rng.uniform(1.2, 2.6), rng.uniform(-2, 10))
     # Nobody walks through the camera.
-    near = np.nanmin(joints[..., 2], axis=-1) < 1.2
-    joints[near] = np.nan
+    joints[(joints[..., 2] < 1.2).any(-1)] = np.nan
     keypoints = camera.project(joints)
     return Crowd(joints, keypoints, _hidden(joints, keypoints, camera.intrinsics[0, 0]))
 
@@ -151,6 +150,12 @@ def _hidden(joints: Array, keypoints: Array, focal: float) -> NDArray[np.bool_]:
     return hidden
 
 
+def visible(crowd: Crowd, frame: int) -> NDArray[np.bool_]:
+    """(P,) whose joints can be seen, three or more of them."""
+    there = np.isfinite(crowd.keypoints[:, frame]).all((-2, -1))
+    return there & ((~crowd.hidden[:, frame]).sum(-1) >= 3)
+
+
 def observe(crowd: Crowd, stride: int, rng: np.random.Generator) -> list[Sighting]:
     """What a detector and a pose network tell at every `stride`-th frame (and the last)."""
     frames = crowd.joints.shape[1]
@@ -163,9 +168,7 @@ def _observe_frame(crowd: Crowd, frame: int, drift: Array, rng: np.random.Genera
     found: list[tuple[Array, float, Array, Array, int]] = []
     for person in range(len(crowd.joints)):
         exact, hidden = crowd.keypoints[person, frame], crowd.hidden[person, frame]
-        if not np.isfinite(exact).all():
-            continue
-        if (~hidden).sum() < 3:
+        if not visible(crowd, frame)[person]:
             continue
         share = float(hidden.mean())
         size = _size(exact)

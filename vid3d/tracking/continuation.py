@@ -21,7 +21,7 @@ Array = NDArray[np.floating]
 LONGEST = 3.0
 """Seconds unseen after which nobody is taken for a continuation."""
 
-LIMIT = 5.0
+LIMIT = 3.5
 """Cost above which two tracklets are two people."""
 
 MARGIN = 2.0
