@@ -2,24 +2,31 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from motion_toys import FPS, SIZE, make_motion, make_video, standing, walk
+from motion_toys import SIZE, make_motion, standing, walk
 
-from vid3d.errors import Vid3dError
-from vid3d.floor import find_floor, sampled_bodies
-from vid3d.render import draw, render_motion, render_overlay, style
+from vid3d.floor import Floor, find_floor, sampled_bodies
+from vid3d.render import RenderOptions, draw, style
 from vid3d.render.hud import clock
-from vid3d.render.overlay import Overlay, nearest
-from vid3d.render.scene import fit_view
+from vid3d.render.overlay import Overlay
+from vid3d.render.scene import fit_view, orbit
 from vid3d.render.view3d import View3D
 from vid3d.skeleton import H36M17
-from vid3d.video import VideoReader
 
 
-def frames_of(path):
-    with VideoReader(path) as reader:
-        return [(frame.time, frame.image) for frame in reader]
+def shown(motion, size, index, words=True, **options):
+    """The 3D view of a frame."""
+    image = np.zeros((*size[::-1], 3), np.uint8)
+    View3D(motion, size, RenderOptions(**options), words).draw(image, index)
+    return image
+
+
+def drawn(motion, index, size=SIZE, shade=0, **options):
+    """The overlay of a frame on a plain picture."""
+    image = np.full((*size[::-1], 3), shade, np.uint8)
+    Overlay(motion, size, RenderOptions(**options)).draw(image, index)
+    return image
 
 
 @pytest.mark.parametrize("tilt", [-10, 0, 25, 40])
@@ -78,8 +85,7 @@ def test_one_misplaced_person_does_not_shrink_everybody():
 
 def test_skeleton_is_drawn_where_it_projects_to():
     motion = walk()
-    image = np.zeros((480, 640, 3), np.uint8)
-    Overlay(motion, SIZE).draw(image, 2)  # no look
+    image = drawn(motion, 2)  # no look
     pixels = motion.camera.project(motion.joints3d[0, 2])
     color = np.array(style.PALETTE[0], int)
     middle = {}
@@ -97,8 +103,7 @@ def test_skeleton_is_drawn_where_it_projects_to():
 
 def test_overlay_scales_with_the_picture():
     motion = walk()
-    image = np.zeros((960, 1280, 3), np.uint8)
-    Overlay(motion, (1280, 960)).draw(image, 2)
+    image = drawn(motion, 2, (1280, 960))
     x, y = motion.camera.project(motion.joints3d[0, 2, [7, 8]]).mean(0) * 2 + 0.5
     np.testing.assert_allclose(image[round(y), round(x)], style.PALETTE[0], atol=3)
 
@@ -110,11 +115,9 @@ def test_looks_show_what_was_detected():
     keypoints[0, 1, 5:, 2] = 0.1
     keypoints[1, 1] = np.nan
     motion = replace(motion, keypoints2d=keypoints)
-    image = np.zeros((480, 640, 3), np.uint8)
-    Overlay(motion, SIZE).draw(image, 4)
-    assert image[400, 600].max() == 0
-    Overlay(motion, SIZE).draw(image, 5)
-    assert image[400, 600].min() == 255
+    assert drawn(motion, 4)[400, 600].max() == 0
+    assert drawn(motion, 5)[400, 600].min() == 255
+    assert drawn(motion, 5, keypoints=False)[400, 600].max() == 0
 
 
 def test_absent_people_are_not_drawn():
@@ -122,12 +125,9 @@ def test_absent_people_are_not_drawn():
     joints = motion.joints3d.copy()
     joints[:, 6:] = np.nan
     motion = replace(motion, joints3d=joints, present=np.isfinite(joints[..., 0, 0]))
-    image = np.zeros((480, 640, 3), np.uint8)
-    Overlay(motion, SIZE).draw(image, 8)
-    assert image.max() == 0
-    view = View3D(motion, (300, 400))
-    assert not has_color(view.draw(8), style.PALETTE[0])
-    assert has_color(view.draw(2), style.PALETTE[0])
+    assert drawn(motion, 8).max() == 0
+    assert not has_color(shown(motion, (300, 400), 8), style.PALETTE[0])
+    assert has_color(shown(motion, (300, 400), 2), style.PALETTE[0])
 
 
 def has_color(image, color):
@@ -138,22 +138,18 @@ def test_people_half_out_of_sight_and_behind_the_camera_are_drawn_without_error(
     joints = standing(np.array([[[0.0, 0.3]] * 3, [[60.0, 0.2]] * 3, [[0.0, -2.0]] * 3]))
     joints[0, :, 3, 2] = -0.5
     motion = make_motion(joints)
-    overlay, view = Overlay(motion, SIZE), View3D(motion, (320, 240))
     for index in range(3):
-        overlay.draw(np.zeros((480, 640, 3), np.uint8), index)
-        view.draw(index)
+        drawn(motion, index, uncertainty=True, dashed=True)
+        shown(motion, (320, 240), index, uncertainty=True)
 
 
 def test_nearer_people_cover_farther_ones():
     for first, second in ((3.0, 4.0), (4.0, 3.0)):
         motion = make_motion(standing(np.array([[[0.0, first]] * 2, [[0.0, second]] * 2])))
-        view = View3D(motion, (600, 600))
-        image = np.zeros((480, 640, 3), np.uint8)
-        Overlay(motion, SIZE).draw(image, 1)
+        image = drawn(motion, 1)
         nearer = int(second < first)
         x, y = np.round(motion.camera.project(motion.joints3d[nearer, 1, [7, 8]]).mean(0))
         np.testing.assert_allclose(image[int(y), int(x)], style.PALETTE[nearer], atol=3)
-        assert view.draw(1).shape == (600, 600, 3)
 
 
 def test_uncertain_limbs_turn_grey():
@@ -172,16 +168,6 @@ def test_palette_is_distinct():
     assert apart[~np.eye(len(colors), dtype=bool)].min() > 60
 
 
-@given(st.lists(st.integers(1, 300), max_size=30), st.floats(-1, 12))
-def test_nearest_frame(steps, time):
-    motion = make_motion(
-        np.full((0, len(steps) + 1, 17, 3), np.nan),
-        timestamps=np.cumsum([0, *steps]) / 1000,
-    )
-    away = np.abs(motion.timestamps - time)
-    assert away[nearest(motion, time)] == away.min()
-
-
 def test_clock_words():
     assert [clock(s) for s in (0, 2.4, 62.5, 59.999, 3725.01)] == [
         "0:00.00", "0:02.40", "1:02.50", "1:00.00", "1:02:05.01",
@@ -197,106 +183,163 @@ def test_text_width_and_alignment():
     assert len(columns) > width / 2
 
 
-def test_overlay_video(tmp_path):
-    motion = walk()
-    stamps = np.cumsum([0, *np.tile([0.04, 0.02, 0.1], 4)[:11]])
-    motion = replace(motion, timestamps=stamps)
-    source = make_video(tmp_path / "a.mp4", motion)
-    done = []
-    render_overlay(motion, source, tmp_path / "b.mp4", lambda *counts: done.append(counts))
-    frames = frames_of(tmp_path / "b.mp4")
-    assert done == [(i, 12) for i in range(1, 13)]
-    np.testing.assert_allclose([time for time, _ in frames], stamps, atol=1e-3)
-    image = frames[2][1]
-    assert image.shape == (480, 640 + 432, 3)
-    assert np.abs(image[5, 5].astype(int) - (200, 120, 40)).max() < 8  # far from everybody
-    expected = np.full((480, 640, 3), (200, 120, 40), np.uint8)
-    Overlay(motion, SIZE).draw(expected, 2)
-    assert np.abs(image[:, :640].astype(int) - expected).mean() < 7  # two lossy copies
-    panel = View3D(motion, (432, 480)).draw(2)
-    assert np.abs(image[:, 640:].astype(int) - panel).mean() < 4
-
-
-def test_overlay_of_a_part(tmp_path):
-    whole = walk(20)
-    source = make_video(tmp_path / "a.mp4", whole)
-    fields = {name: getattr(whole, name)[:, 8:14]
-              for name in ("joints3d", "present", "spread", "root_spread", "contacts")}  # fmt: skip
-    part = replace(
-        whole,
-        **fields,
-        timestamps=whole.timestamps[8:14],
-        keyframes=np.array([0, 5]),
-        keypoints2d=whole.keypoints2d[:, :2],
-    )
-    render_overlay(part, source, tmp_path / "b.mp4")
-    times = [time for time, _ in frames_of(tmp_path / "b.mp4")]
-    np.testing.assert_allclose(times, np.arange(6) / FPS, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("size", "picture"),
-    [((48, 64), (360 + 360, 480)), ((64, 48), (640 + 432, 480)), ((101, 77), (630 + 432, 480))],
-)
-def test_small_odd_and_portrait_pictures(tmp_path, size, picture):
-    motion = walk(2, size)
-    source = tmp_path / "a.mkv"
-    import av
-
-    with av.open(str(source), "w") as container:
-        stream = container.add_stream("ffv1", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = *size, "bgr0"
-        for index in range(2):
-            frame = av.VideoFrame.from_ndarray(np.zeros((*size[::-1], 3), np.uint8), "bgr24")
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    render_overlay(motion, source, tmp_path / "b.mp4")
-    frames = frames_of(tmp_path / "b.mp4")
-    assert [image.shape[1::-1] for _, image in frames] == [picture] * 2
-
-
-@pytest.mark.parametrize(("people", "frames"), [(0, 3), (1, 1), (0, 1)])
-def test_nobody_and_one_frame(tmp_path, people, frames):
-    motion = make_motion(standing(np.tile([0.0, 4.0], (people, frames, 1))))
-    source = make_video(tmp_path / "a.mp4", motion)
-    render_overlay(motion, source, tmp_path / "b.mp4")
-    render_motion(motion, tmp_path / "c.mp4", size=(320, 240))
-    assert len(frames_of(tmp_path / "b.mp4")) == len(frames_of(tmp_path / "c.mp4")) == frames
-
-
-def test_view_alone_keeps_times(tmp_path):
-    motion = replace(walk(4), timestamps=np.array([1.0, 1.1, 1.5, 1.6]))
-    done = []
-    render_motion(motion, tmp_path / "a.mp4", lambda *counts: done.append(counts), (320, 240))
-    times = [time for time, _ in frames_of(tmp_path / "a.mp4")]
-    np.testing.assert_allclose(times, [0, 0.1, 0.5, 0.6], atol=1e-3)
-    assert done[-1] == (4, 4)
-
-
 def test_unknown_spread_is_drawn_plain():
     motion = walk()
     unknown = replace(motion, spread=np.full_like(motion.spread, np.nan))
     sure = replace(motion, spread=np.zeros_like(motion.spread))
-    np.testing.assert_array_equal(
-        View3D(unknown, (300, 400)).draw(3), View3D(sure, (300, 400)).draw(3)
+    np.testing.assert_array_equal(shown(unknown, (300, 400), 3), shown(sure, (300, 400), 3))
+
+
+def test_a_known_ground_is_the_floor():
+    ground = {"normal": [0.0, -0.8, -0.6], "height": 2.0, "confidence": 0.9}
+    motion = walk(people=1)
+    motion = replace(motion, meta={**motion.meta, "ground": ground})
+    floor = View3D(motion, (320, 240)).floor
+    np.testing.assert_allclose(floor.up, [0, -0.8, -0.6])
+    assert floor.height([0, 0, 0]) == pytest.approx(2)
+    assert floor.height([0, 1.6, 1.2]) == pytest.approx(0)
+
+
+def test_the_ground_of_a_camera_that_looks_straight_down():
+    floor = Floor(np.array([0.0, 0.0, -1.0]), -4.0)
+    np.testing.assert_allclose(floor.axes, [[1, 0, 0], [0, -1, 0]], atol=1e-12)
+    np.testing.assert_allclose(floor.below([1, 2, 3]), [1, 2, 4])
+
+
+def test_azimuth_moves_the_view_to_the_right_and_elevation_up():
+    bodies = sampled_bodies(walk(10))
+    floor = find_floor(bodies)
+    right, ahead = floor.axes
+    view = fit_view(bodies, floor, (400, 400), (10, 10, 10), 90.0, 0.0)
+    eye = -view.rotation.T @ view.offset - bodies[:, 0].mean(0)
+    assert eye @ right > 3
+    assert abs(eye @ ahead) < 0.5
+    above = fit_view(bodies, floor, (400, 400), (10, 10, 10), 0.0, 90.0)
+    np.testing.assert_allclose(above.rotation[2], -floor.up, atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-720, 720), st.floats(0, 90))
+def test_a_turning_view_holds_everybody_from_everywhere(azimuth, elevation):
+    bodies = sampled_bodies(walk(10, people=3))
+    floor = find_floor(bodies)
+    view = orbit(bodies, floor, (400, 300), (20, 40, 10), elevation)
+    pixels, depth = view(azimuth).project(bodies)
+    assert (depth > 0).all()
+    assert (pixels >= [9, 18]).all()
+    assert (pixels <= [391, 262]).all()
+    np.testing.assert_allclose(view(azimuth).rotation, view(azimuth + 360).rotation, atol=1e-9)
+
+
+def test_a_turning_view_turns_once_in_its_seconds():
+    motion = walk(26, people=1)  # one second and a frame
+    joints = np.repeat(motion.joints3d[:, :1], 26, 1)
+    motion = replace(motion, joints3d=joints)
+    view = View3D(motion, (300, 400), RenderOptions(turn=1.0, trails=0), words=False)
+    first, half, last = (np.zeros((400, 300, 3), np.uint8) for _ in range(3))
+    for image, index in ((first, 0), (half, 12), (last, 25)):
+        view.draw(image, index)
+    np.testing.assert_array_equal(first, last)
+    assert (first != half).any()
+    fixed = View3D(motion, (300, 400), RenderOptions(trails=0), words=False)
+    images = [np.zeros((400, 300, 3), np.uint8) for _ in range(2)]
+    for image, index in zip(images, (0, 12), strict=True):
+        fixed.draw(image, index)
+    np.testing.assert_array_equal(*images)
+
+
+def test_trails_show_where_people_went():
+    motion = walk(30, people=1)
+    long, short, none = (
+        shown(motion, (600, 400), 29, trails=seconds) for seconds in (2.0, 0.8, 0.0)
     )
+    more, less = ((image != none).any(-1).sum() for image in (long, short))
+    assert more > 1.2 * less > 0
 
 
-def test_another_video_is_refused_and_failures_leave_nothing(tmp_path):
-    motion = walk(3)
-    other = make_video(tmp_path / "other.mp4", walk(3, (320, 240)))
-    with pytest.raises(Vid3dError, match="320 x 240 pixels, the motion is of a video of 640 x 480"):
-        render_overlay(motion, other, tmp_path / "b.mp4")
-    with pytest.raises(Vid3dError, match="no such file"):
-        render_overlay(motion, tmp_path / "missing.mp4", tmp_path / "b.mp4")
+def test_labels_and_names():
+    motion = walk()
+    plain, named = drawn(motion, 2, labels=False), drawn(motion, 2, names={1: "Ann of the hills"})
+    numbered = drawn(motion, 2)
+    tag, wide = ((image != plain).any(-1).any(0) for image in (numbered, named))
+    assert 0 < tag.sum() < wide.sum()
+    assert (shown(motion, (600, 400), 2) != shown(motion, (600, 400), 2, names={1: "Ann"})).any()
 
-    def interrupt(done, total):
-        raise KeyboardInterrupt
 
-    source = make_video(tmp_path / "a.mp4", motion)
-    with pytest.raises(KeyboardInterrupt):
-        render_overlay(motion, source, tmp_path / "b.mp4", interrupt)
-    with pytest.raises(Vid3dError, match="cannot write"):
-        render_overlay(motion, source, source / "b.mp4")
-    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "other.mp4"}
+def test_sides_have_their_colors():
+    motion = walk(people=1)
+    image = drawn(motion, 2, colors="side")
+    pixels = motion.camera.project(motion.joints3d[0, 2])
+    for joints, color in ((["left_hip", "left_knee"], style.LEFT),
+                          (["right_hip", "right_knee"], style.RIGHT)):  # fmt: skip
+        x, y = np.round(pixels[H36M17.indices(joints)].mean(0)).astype(int)
+        np.testing.assert_allclose(image[y, x], color, atol=3)
+    assert has_color(shown(motion, (600, 400), 2, colors="side"), style.LEFT)
+
+
+def test_unsure_limbs_fade_unless_told_not_to():
+    motion = walk(people=1)
+    unsure = replace(motion, spread=np.full_like(motion.spread, 1.0))
+    pixels = motion.camera.project(motion.joints3d[0, 2, [7, 8]]).mean(0)
+    x, y = np.round(pixels).astype(int)
+    dark, light = (drawn(unsure, 2, shade=shade)[y, x].astype(int) for shade in (0, 255))
+    assert (light - dark > 80).all()  # the picture shows through
+    kept = drawn(unsure, 2, fade=False)[y, x]
+    np.testing.assert_allclose(kept, style.PALETTE[0], atol=3)
+    assert (shown(unsure, SIZE, 2) != shown(unsure, SIZE, 2, fade=False)).any()
+
+
+def test_dashes_between_looks_only():
+    motion = walk(people=1)
+    for index, differs in ((2, True), (5, False)):
+        plain, dashed = drawn(motion, index), drawn(motion, index, dashed=True)
+        assert (plain != dashed).any() == differs
+
+
+@given(st.floats(0.5, 300), st.floats(1, 9))
+def test_dashes_begin_and_end_at_the_ends_of_their_stroke(length, width):
+    ends = np.array([[[3.0, 4.0], [3.0 + length, 4.0]]])
+    parts, of = draw.dashes(ends, np.array([width]))
+    assert (of == 0).all()
+    np.testing.assert_allclose(parts[0, 0], ends[0, 0])
+    np.testing.assert_allclose(parts[-1, 1], ends[0, 1])
+    dash = parts[:, 1, 0] - parts[:, 0, 0]
+    np.testing.assert_allclose(dash, dash[0])
+    gap = parts[1:, 0, 0] - parts[:-1, 1, 0]
+    np.testing.assert_allclose(gap, dash[0], rtol=1e-6)
+    assert (gap > width).all()  # round ends leave something of it
+
+
+def test_dashes_keep_strokes_that_are_nowhere():
+    ends = np.array([[[0, 0], [100, 0]], [[np.nan, 0], [5, 5]]], float)
+    parts, of = draw.dashes(ends, np.array([2.0, 2.0]))
+    assert (of == 1).sum() == 1
+    assert np.isnan(parts[of == 1]).any()
+
+
+def test_uncertainty_is_a_translucent_disc_of_its_radius():
+    motion = walk(people=1)
+    spread = np.full_like(motion.spread, np.nan)
+    wrist = H36M17.index("left_wrist")
+    spread[..., wrist] = 0.2
+    motion = replace(motion, spread=spread)
+    with_blob, without = (drawn(motion, 2, uncertainty=on, labels=False) for on in (True, False))
+    rows, columns = np.nonzero((with_blob != without).any(-1))
+    radius = 0.2 * motion.intrinsics[0, 0] / motion.joints3d[0, 2, wrist, 2]
+    middle = motion.camera.project(motion.joints3d[0, 2, wrist])
+    assert (np.ptp(columns) + 1) / 2 == pytest.approx(radius, abs=1.5)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(middle[0], abs=1)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(middle[1], abs=1)
+    assert with_blob[rows, columns].max() < max(style.PALETTE[0])
+    assert (shown(motion, SIZE, 2, uncertainty=True) != shown(motion, SIZE, 2)).any()
+
+
+def test_strokes_are_blended_only_where_they_are():
+    image = np.full((60, 80, 3), 100, np.uint8)
+    draw.strokes(image, np.array([[[20, 30], [40, 30]]]), (200, 200, 200), 6, rims=0, opacity=0.5)
+    assert image[30, 30].tolist() == [150] * 3
+    assert (image == 100).all(-1).mean() > 0.9
+    before = image.copy()
+    for nowhere in ([[-500, -500], [-400, -500]], [[np.nan, 0], [1, 1]]):
+        draw.strokes(image, np.array([nowhere], float), (0, 0, 0), 6, opacity=0.5)
+    np.testing.assert_array_equal(image, before)

@@ -109,7 +109,7 @@ def find_floor(bodies: Array) -> Floor:
         kept = misfit <= np.quantile(misfit, 0.8)
     slope *= min(1.0, np.tan(np.radians(15)) / max(np.linalg.norm(slope), 1e-9))
     up = unit(up - slope @ axes)
-    return Floor(up, float(np.quantile(feet @ up, 0.1)) - ANKLE_HEIGHT)
+    return Floor(up, float(np.median(feet @ up)) - ANKLE_HEIGHT)
 
 
 def unit(vector: Array) -> Array:

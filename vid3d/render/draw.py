@@ -1,7 +1,5 @@
 """Antialiased drawing at sub-pixel positions with OpenCV. Images are BGR and drawn on in place."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +11,12 @@ SHIFT = 4
 """Fractional bits of coordinates: whole pixels would make slow motion shiver."""
 FAR = 20_000
 """Pixels beyond which nothing is drawn: OpenCV's fixed-point coordinates overflow."""
+WIDEST = 4000
+"""Pixels across a stroke at most."""
 CAPITALS = 21
 """Height of OpenCV's capital letters at scale 1."""
+DASH = 2.6
+"""Length of a dash, and of the gap after it without the round ends, in widths of the stroke."""
 
 
 def fixed(points: ArrayLike) -> NDArray[np.int32]:
@@ -28,36 +30,54 @@ def drawable(points: NDArray[np.floating]) -> NDArray[np.bool_]:
         return (np.abs(points) < FAR).all(-1)
 
 
-def line(
+def strokes(
     image: Image,
-    start: NDArray[np.floating],
-    end: NDArray[np.floating],
-    color: Sequence[float] | NDArray[np.floating],
-    width: float,
-    rim: int = 1,
+    ends: NDArray[np.floating],
+    colors: ArrayLike,
+    widths: ArrayLike,
+    rims: ArrayLike = 1,
+    opacity: float = 1.0,
 ) -> None:
-    """Draw a segment with a dark rim that parts it from others; nothing if an end is nowhere."""
-    if not (drawable(start) and drawable(end)):
+    """Draw strokes with round ends in order; those with an end that is nowhere are left out.
+
+    Args:
+        image: drawn on.
+        ends: (N, 2, 2) pixels; a stroke whose ends are one point is a dot.
+        colors: (N, 3), or one for all.
+        widths: (N,) pixels, or one for all.
+        rims: (N,) pixels of a dark edge that parts a stroke from those below, or one for all.
+        opacity: of all of them together: below 1 they are painted on a layer of their own.
+    """
+    shown = drawable(ends).all(-1)
+    if not shown.any():
         return
-    a, b, thick = fixed(start).tolist(), fixed(end).tolist(), max(1, round(width))
-    cv2.line(image, a, b, OUTLINE, thick + 2 * rim, cv2.LINE_AA, SHIFT)
-    cv2.line(image, a, b, tuple(color), thick, cv2.LINE_AA, SHIFT)
+    count = len(ends)
+    thick = np.clip(np.round(np.broadcast_to(widths, count)), 1, WIDEST).astype(int)[shown]
+    edges = (np.broadcast_to(rims, count)[shown] * 2).astype(int)
+    tones = np.broadcast_to(np.asarray(colors, np.float64), (count, 3))[shown]
+    if opacity < 1:
+        _blended(image, ends[shown], tones, thick, edges, opacity)
+    else:
+        _lines(image, fixed(ends[shown]), tones, thick, edges)
 
 
-def disc(
-    image: Image,
-    center: NDArray[np.floating],
-    radius: float,
-    color: Sequence[float] | NDArray[np.floating],
-    rim: int = 1,
-) -> None:
-    """Draw a filled circle with a dark rim; nothing if its centre is nowhere."""
-    if not drawable(center):
-        return
-    at = fixed(center).tolist()
-    if rim:
-        cv2.circle(image, at, round((radius + rim) * (1 << SHIFT)), OUTLINE, -1, cv2.LINE_AA, SHIFT)
-    cv2.circle(image, at, round(radius * (1 << SHIFT)), tuple(color), -1, cv2.LINE_AA, SHIFT)
+def dashes(
+    ends: NDArray[np.floating], widths: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Strokes (N, 2, 2) with round ends cut into dashes that begin and end at their ends.
+
+    Returns:
+        Dashes (M, 2, 2), and for each the index (M,) of its stroke.
+    """
+    length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)
+    period = DASH * np.maximum(widths, 1.0)
+    gaps = np.maximum(1, np.round((length / period - 1) / 2))
+    counts = np.where(drawable(ends).all(-1) & (length > 3 * period), gaps + 1, 1).astype(int)
+    of = np.repeat(np.arange(len(ends)), counts)
+    place = np.arange(len(of)) - np.repeat(counts.cumsum() - counts, counts)
+    parts = 2 * counts[of] - 1
+    share = np.stack([2 * place / parts, (2 * place + 1) / parts], -1)[..., None]
+    return ends[of, :1] + share * (ends[of, 1:] - ends[of, :1]), of
 
 
 def text_width(words: str, height: float) -> int:
@@ -93,3 +113,37 @@ def tag(image: Image, words: str, at: tuple[float, float], color: Color, height:
     bottom = round(min(max(at[1], tall), image.shape[0]))
     cv2.rectangle(image, (left, bottom - tall), (left + width, bottom), color, -1)
     text(image, words, (left + pad, bottom - pad), OUTLINE, height)
+
+
+def _lines(
+    image: Image,
+    ends: NDArray[np.int32],
+    colors: NDArray[np.float64],
+    thick: NDArray[np.int64],
+    edges: NDArray[np.int64],
+) -> None:
+    rows = zip(ends.tolist(), colors.tolist(), thick.tolist(), edges.tolist(), strict=True)
+    for (a, b), color, width, edge in rows:
+        if edge:
+            cv2.line(image, a, b, OUTLINE, width + edge, cv2.LINE_AA, SHIFT)
+        cv2.line(image, a, b, color, width, cv2.LINE_AA, SHIFT)
+
+
+def _blended(
+    image: Image,
+    ends: NDArray[np.floating],
+    colors: NDArray[np.float64],
+    thick: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    opacity: float,
+) -> None:
+    """The strokes on a copy of the piece of the image they touch, mixed with that piece."""
+    reach = ((thick + edges) / 2 + 2)[:, None, None]
+    low = np.maximum(np.floor((ends - reach).min((0, 1))), 0).astype(int)
+    high = np.minimum(np.ceil((ends + reach).max((0, 1))) + 1, image.shape[1::-1]).astype(int)
+    if (high <= low).any():
+        return
+    piece = image[low[1] : high[1], low[0] : high[0]]
+    layer = piece.copy()
+    _lines(layer, fixed(ends - low), colors, thick, edges)
+    piece[:] = cv2.addWeighted(layer, opacity, piece, 1 - opacity, 0)

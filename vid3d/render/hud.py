@@ -8,13 +8,17 @@ from numpy.typing import NDArray
 
 from vid3d.motion import Motion
 from vid3d.render import draw, style
+from vid3d.render.options import RenderOptions
 from vid3d.video.frame import Image, Size
 
-LEGEND = "left limbs light, right limbs dark, uncertain grey"
+LEGENDS = {
+    "person": "left limbs light, right limbs dark",
+    "side": "left limbs blue, right limbs orange",
+}
 
 
 @dataclass(frozen=True)
-class Layout:
+class Panel:
     """Where things are in a panel of some width and height, in pixels."""
 
     size: Size
@@ -46,62 +50,69 @@ class Layout:
 
 
 class Hud:
-    """Draws the words and the time line of a motion on images of one layout."""
+    """Draws the words and the time line of a motion on one panel's images."""
 
-    def __init__(self, motion: Motion, layout: Layout):
+    def __init__(self, motion: Motion, panel: Panel, options: RenderOptions):
         self.motion = motion
-        self.layout = layout
+        self.options = options
+        self.panel = panel
         self._looked = np.isin(np.arange(motion.frames), motion.keyframes)
 
     def draw_still(self, image: Image) -> None:
         """What is the same on every frame: the time line with its looks, and the legend."""
-        layout, unit = self.layout, self.layout.unit
-        left, right, y = layout.time_line
+        panel, unit = self.panel, self.panel.unit
+        left, right, y = panel.time_line
         cv2.line(image, (left, y), (right, y), style.GRID, 2)
         looks = self._columns(self.motion.keyframes)
         if len(looks) < (right - left) / 4:
             for x in looks.tolist():
                 cv2.line(image, (x, y - round(unit / 2)), (x, y), style.TEXT_DIM, 1)
-        at = (layout.size[0] / 2, layout.size[1] - layout.pad * 0.75)
-        draw.text(image, LEGEND, at, style.TEXT_DIM, unit * 0.8, align=0.5)
+        at = (panel.size[0] / 2, panel.size[1] - panel.pad * 0.75)
+        words = LEGENDS[self.options.colors] + (", uncertain grey" if self.options.fade else "")
+        draw.text(image, words, at, style.TEXT_DIM, unit * 0.8, align=0.5)
 
     def draw(self, image: Image, index: int) -> None:
         """What changes: the names of those in sight, the time, the frame, whether it was a look."""
         self._draw_names(image, np.flatnonzero(self.motion.present[:, index]).tolist())
-        unit = self.layout.unit
-        left, right, y = self.layout.time_line
+        unit = self.panel.unit
+        left, right, y = self.panel.time_line
         looked = bool(self._looked[index])
         x = int(self._columns(np.array([index]))[0])
         cv2.line(image, (left, y), (x, y), style.TEXT_DIM, 2)
-        draw.disc(image, np.array([x, y]), unit * 0.5, style.LOOK if looked else style.TEXT, rim=0)
+        _dot(image, (x, y), unit, style.LOOK if looked else style.TEXT)
         base = y - unit * 1.3
         draw.text(image, clock(self.motion.timestamps[index]), (left, base), style.TEXT, unit)
         words = f"frame {index + 1} / {self.motion.frames}"
         draw.text(image, words, (right, base), style.TEXT, unit, align=1)
         if looked:
-            middle = (self.layout.size[0] / 2, base)
+            middle = (self.panel.size[0] / 2, base)
             draw.text(image, "look", middle, style.LOOK, unit, align=0.5)
 
     def _draw_names(self, image: Image, people: list[int]) -> None:
-        unit, pad = self.layout.unit, self.layout.pad
+        unit, pad = self.panel.unit, self.panel.pad
         x, y = float(pad), pad + unit
         if not people:
             draw.text(image, "nobody in sight", (x, y), style.TEXT_DIM, unit)
         for count, person in enumerate(people):
-            if x > self.layout.size[0] - pad - 8 * unit:
+            if x > self.panel.size[0] - pad - 8 * unit:
                 draw.text(image, f"+{len(people) - count}", (x, y), style.TEXT_DIM, unit)
                 break
-            dot = np.array([x + unit / 2, y - unit / 2])
-            draw.disc(image, dot, unit * 0.6, style.person_color(person), rim=0)
-            words = f"{'person ' if len(people) <= 3 else ''}{self.motion.track_ids[person]}"
+            _dot(image, (x + unit / 2, y - unit / 2), 1.2 * unit, style.person_color(person))
+            number = self.motion.track_ids[person]
+            words = self.options.called(number)
+            words = words or f"{'person ' if len(people) <= 3 else ''}{number}"
             x += 1.7 * unit
             x += draw.text(image, words, (x, y), style.TEXT, unit) + 1.6 * unit
 
     def _columns(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixel column on the time line of each frame."""
-        left, right, _ = self.layout.time_line
+        left, right, _ = self.panel.time_line
         share = frames / max(1, self.motion.frames - 1)
         return np.round(left + (right - left) * share).astype(np.int64)
+
+
+def _dot(image: Image, at: tuple[float, float], width: float, color: style.Color) -> None:
+    draw.strokes(image, np.array([[at, at]], np.float64), color, width, rims=0)
 
 
 def clock(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The room a motion happens in: a virtual camera that sees all of it, the floor's grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,33 +44,93 @@ class View:
 
 
 def fit_view(
-    bodies: Array, floor: Floor, size: tuple[int, int], margins: tuple[int, int, int]
+    bodies: Array,
+    floor: Floor,
+    size: tuple[int, int],
+    margins: tuple[int, int, int],
+    azimuth: float | None = None,
+    elevation: float = ELEVATION,
 ) -> View:
-    """A view from beside and a little above that holds all bodies; the side that shows them larger.
+    """A view from beside and a little above that holds all bodies.
 
     Args:
         bodies: (N, 17, 3) camera frame, N > 0.
         floor: their floor.
         size: width and height of the picture.
         margins: pixels kept free at the top, the bottom and each side.
+        azimuth: degrees by which the view stands to the right of the real camera; None: of
+            `AZIMUTHS` the one that shows the bodies largest.
+        elevation: degrees by which it looks down.
     """
-    top, bottom, side = margins
-    width, height = size
+    focal, center, half = _lens(size, margins)
+    points = _surroundings(bodies, floor)
+    views = []
+    for degrees in AZIMUTHS if azimuth is None else (azimuth,):
+        rotation = _rotation(floor, degrees, elevation)
+        offset = _fit_offset(points @ rotation.T, half / focal)
+        offset[2] += _too_close(points @ rotation.T + offset, focal, size)
+        views.append(View(rotation, offset, focal, center))
+    return min(views, key=lambda view: float(view.project(points)[1].mean()))
+
+
+def orbit(
+    bodies: Array,
+    floor: Floor,
+    size: tuple[int, int],
+    margins: tuple[int, int, int],
+    elevation: float = ELEVATION,
+) -> Callable[[float], View]:
+    """Views from all round, at one distance that holds all bodies from everywhere.
+
+    Args: as for `fit_view`.
+
+    Returns:
+        The view at an azimuth in degrees.
+    """
+    focal, center, half = _lens(size, margins)
+    points = _surroundings(bodies, floor)
+    spots = points @ floor.axes.T
+    heights = floor.height(points)
+    middle = floor.at((spots.min(0) + spots.max(0)) / 2)
+    middle = middle + (heights.min() + heights.max()) / 2 * floor.up
+    distance = 0.0
+    for degrees in range(0, 360, 15):
+        seen = (points - middle) @ _rotation(floor, degrees, elevation).T
+        needed = (np.abs(seen[:, :2]) / (half / focal)).max(1) - seen[:, 2]
+        distance = max(distance, float(needed.max()), 0.5 - float(seen[:, 2].min()))
+    ahead = np.array([0.0, 0.0, distance])
+    ahead[2] += _too_close(ahead[None], focal, size)
+
+    def view(azimuth: float) -> View:
+        rotation = _rotation(floor, azimuth, elevation)
+        return View(rotation, ahead - rotation @ middle, focal, center)
+
+    return view
+
+
+def _lens(size: tuple[int, int], margins: tuple[int, int, int]) -> tuple[float, Array, Array]:
+    """Focal length, principal point (2,) and half of the free width and height (2,) in pixels."""
+    (width, height), (top, bottom, side) = size, margins
     focal = min(width, height) / 2 / np.tan(np.radians(FIELD_OF_VIEW) / 2)
     center = np.array([width / 2, (top + height - bottom) / 2])
-    half = np.array([width / 2 - side, (height - top - bottom) / 2])
+    return float(focal), center, np.array([width / 2 - side, (height - top - bottom) / 2])
+
+
+def _surroundings(bodies: Array, floor: Floor) -> Array:
+    """Points (N, 3) that are to be seen: the bodies, and the floor around them."""
     steps = MARGIN * np.concatenate([floor.axes, -floor.axes])
     around = floor.below(bodies[:, 0])[:, None] + steps
-    points = np.concatenate([bodies.reshape(-1, 3), around.reshape(-1, 3)])
+    return np.concatenate([bodies.reshape(-1, 3), around.reshape(-1, 3)])
+
+
+def _rotation(floor: Floor, azimuth: float, elevation: float) -> Array:
     level = np.stack([floor.axes[0], -floor.up, floor.axes[1]])
-    views = []
-    for azimuth in AZIMUTHS:
-        rotation = _pitch(ELEVATION) @ _yaw(azimuth) @ level
-        offset = _fit_offset(points @ rotation.T, half / focal)
-        closest = focal * SMALLEST_SCENE / min(size) - (points @ rotation.T + offset)[:, 2].mean()
-        offset[2] += max(0.0, closest)
-        views.append(View(rotation, offset, float(focal), center))
-    return min(views, key=lambda view: float(view.project(points)[1].mean()))
+    return np.asarray(_pitch(elevation) @ _yaw(azimuth) @ level)
+
+
+def _too_close(seen: Array, focal: float, size: tuple[int, int]) -> float:
+    """Metres to step back from points (N, 3) until `SMALLEST_SCENE` fits the picture."""
+    return max(0.0, float(focal * SMALLEST_SCENE / min(size) - seen[:, 2].mean()))
 
 
 def _fit_offset(points: Array, half: Array) -> Array:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.render.options import Colors
 from vid3d.skeleton import JointSet
 
 Color = tuple[int, int, int]
@@ -26,6 +27,9 @@ FLOOR, GRID, SHADOW = _rgb(0x262D38), _rgb(0x46505F), _rgb(0x14181E)
 TEXT, TEXT_DIM, OUTLINE = _rgb(0xEDF1F7), _rgb(0x8E99A8), _rgb(0x0C0E12)
 LOOK, UNCERTAIN, WHITE = _rgb(0xFFD54A), _rgb(0x8A8F98), _rgb(0xFFFFFF)
 
+LEFT, RIGHT = _rgb(0x56B4E9), _rgb(0xE69F00)
+"""Sides of the body where these have the colours (Okabe and Ito's, told apart by everybody)."""
+
 SURE, UNSURE = 0.05, 0.20
 """Metres of spread at which a limb begins to turn grey, and at which it is grey."""
 
@@ -41,9 +45,17 @@ def person_color(index: int) -> Color:
     return PALETTE[index % len(PALETTE)]
 
 
-def bone_colors(color: Color, joints: JointSet) -> NDArray[np.float64]:
-    """Colour (bones, 3) of each bone: left limbs lighter, right limbs darker, the trunk plain."""
+def bone_colors(color: Color, joints: JointSet, by: Colors = "person") -> NDArray[np.float64]:
+    """Colour (bones, 3) of each bone: the trunk plain, left and right limbs told apart.
+
+    Args:
+        color: of the person.
+        joints: whose bones.
+        by: `person`: left limbs lighter and right limbs darker; `side`: `LEFT` and `RIGHT`.
+    """
     shades = {"left_": mix(color, WHITE, 0.5), "right_": mix(color, OUTLINE, 0.38)}
+    if by == "side":
+        shades = {"left_": LEFT, "right_": RIGHT}
     names = [joints.joints[child] for _, child in joints.bones]
     return np.array(
         [next((s for side, s in shades.items() if n.startswith(side)), color) for n in names],
@@ -51,13 +63,14 @@ def bone_colors(color: Color, joints: JointSet) -> NDArray[np.float64]:
     )
 
 
-def faded(colors: NDArray[np.float64], spread: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Bone colours (bones, 3) turned to grey with the spread (bones,) of their far joints.
+def doubt(spread: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How unsure a joint is, 0 to 1, by its spread in metres; 0 where that is not known (NaN)."""
+    return np.clip((np.nan_to_num(spread).astype(np.float64) - SURE) / (UNSURE - SURE), 0, 1)
 
-    Spread that is not known (NaN) fades nothing.
-    """
-    share = np.clip((np.nan_to_num(spread) - SURE) / (UNSURE - SURE), 0, 1)[:, None]
-    return colors + (np.array(UNCERTAIN) - colors) * share * 0.85
+
+def faded(colors: NDArray[np.float64], spread: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Bone colours (..., 3) turned to grey with the spread (...) of their far joints."""
+    return colors + (np.array(UNCERTAIN) - colors) * doubt(spread)[..., None] * 0.85
 
 
 def lit(color: NDArray[np.float64]) -> NDArray[np.float64]:

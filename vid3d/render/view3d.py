@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.motion import Motion
 from vid3d.render import draw, style
-from vid3d.render.hud import Hud, Layout
-from vid3d.render.scene import View, corners, fit_view, grid
+from vid3d.render.hud import Hud, Panel
+from vid3d.render.options import RenderOptions
+from vid3d.render.scene import View, corners, fit_view, grid, orbit
 from vid3d.skeleton import H36M17
 from vid3d.video.frame import Image, Size
 
@@ -27,8 +28,12 @@ _METRES = np.repeat([0.05, 0.06, 0.16], _COUNTS)
 _NEARER = np.repeat([0.0, 0.1, 0.0], _COUNTS)
 _IS_KNOB = np.repeat([False, True, False], _COUNTS)
 
-TRAIL_SECONDS, SHADOW_METRES = 2.0, 0.065
+SHADOW_METRES = 0.065
+BLOB_OPACITY = 0.3
+TRAIL_PARTS, TRAIL_POINTS = 5, 60
+"""Parts of a trail, each paler than the next, and points of all of them at most."""
 SUPERSAMPLE = 2
+"""Pixels a side for each of a backdrop that is drawn only once."""
 
 
 class View3D:
@@ -37,52 +42,113 @@ class View3D:
     Args:
         motion: what to draw; the view is chosen once, from all of it.
         size: width and height of the pictures in pixels.
+        options: what to show.
+        words: whether names, time and legend are written.
     """
 
-    def __init__(self, motion: Motion, size: Size):
+    def __init__(
+        self,
+        motion: Motion,
+        size: Size,
+        options: RenderOptions | None = None,
+        words: bool = True,
+    ):
         self.motion = motion
-        layout = Layout(size)
+        self.options = options or RenderOptions()
+        panel = Panel(size)
+        self._hud = Hud(motion, panel, self.options) if words else None
+        margins = (panel.top, panel.bottom, panel.pad) if words else (round(size[1] / 20),) * 3
+        self._trail = max(2, round(min(size) / 240))
         bodies = sampled_bodies(motion)
         self.floor = floor_of(motion)
-        self.view = fit_view(bodies, self.floor, size, (layout.top, layout.bottom, layout.pad))
-        self._hud = Hud(motion, layout)
-        self._backdrop = _backdrop(size, self.view, self.floor, bodies)
-        self._hud.draw_still(self._backdrop)
-        self._colors = [
-            style.bone_colors(style.person_color(person), H36M17) for person in range(motion.people)
-        ]
+        self._ground = _ground(self.floor, bodies)
+        start, elevation = self.options.azimuth, self.options.elevation
+        if self.options.turn:
+            self._round = orbit(bodies, self.floor, size, margins, elevation)
+            self.view = self._round(start or 0.0)
+            self._backdrop = _wall(size)
+        else:
+            self.view = fit_view(bodies, self.floor, size, margins, start, elevation)
+            large = _wall((size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE))
+            _draw_floor(large, self.view, self._ground, SUPERSAMPLE)
+            small = cv2.resize(large, size, interpolation=cv2.INTER_AREA)
+            self._backdrop = np.asarray(small, np.uint8)
+            if self._hud:
+                self._hud.draw_still(self._backdrop)
+        self._colors = np.array(
+            [
+                style.bone_colors(style.person_color(person), H36M17, self.options.colors)
+                for person in range(motion.people)
+            ]
+        )
 
-    def draw(self, index: int) -> Image:
-        """The picture (H, W, 3) of a frame of the motion."""
-        image = self._backdrop.copy()
-        people = np.flatnonzero(self.motion.present[:, index]).tolist()
-        for person in people:
-            self._draw_path(image, person, index)
-        if people:
+    def draw(self, image: Image, index: int) -> None:
+        """Paint the picture of a frame of the motion over an image (H, W, 3)."""
+        np.copyto(image, self._backdrop)
+        if self.options.turn:
+            self._turn(image, index)
+        people = np.flatnonzero(self.motion.present[:, index])
+        if self.options.trails:
+            for person in people.tolist():
+                self._draw_trail(image, person, index)
+        if len(people):
             joints = self.motion.joints3d[people, index].astype(np.float64)
+            spread = self.motion.spread[people, index]
             self._draw_shadows(image, joints)
-            spread = self.motion.spread[people, index][:, BONES[:, 1]]
-            shades = [style.faded(self._colors[p], s) for p, s in zip(people, spread, strict=True)]
-            self._draw_bodies(image, joints, np.stack(shades))
-        self._hud.draw(image, index)
-        return image
+            if self.options.uncertainty:
+                self._draw_blobs(image, people, joints, spread)
+            colors = self._colors[people]
+            if self.options.fade:
+                colors = style.faded(colors, spread[:, BONES[:, 1]])
+            self._draw_bodies(image, joints, colors)
+        if self._hud:
+            self._hud.draw(image, index)
 
-    def _draw_path(self, image: Image, person: int, index: int) -> None:
-        """Where a person went in the last seconds, on the floor."""
+    def _turn(self, image: Image, index: int) -> None:
+        """Stand where the turning view is at a frame, and paint the floor from there."""
         times = self.motion.timestamps
-        first = int(np.searchsorted(times, times[index] - TRAIL_SECONDS))
-        path = self.motion.joints3d[person, first : index + 1 : 2, 0]
+        turns = (times[index] - times[0]) / self.options.turn
+        self.view = self._round((self.options.azimuth or 0.0) + 360.0 * turns)
+        _draw_floor(image, self.view, self._ground, 1)
+        if self._hud:
+            self._hud.draw_still(image)
+
+    def _draw_trail(self, image: Image, person: int, index: int) -> None:
+        """Where a person went in the last seconds, on the floor, paler the longer ago."""
+        times = self.motion.timestamps
+        first = int(np.searchsorted(times, times[index] - self.options.trails))
+        step = max(2, -(-(index - first) // TRAIL_POINTS))
+        path = self.motion.joints3d[person, first : index + 1][::-step, 0]
         spots, _ = self.view.project(self.floor.below(path))
         spots = spots[draw.drawable(spots)]
-        color = style.mix(style.FLOOR, style.person_color(person), 0.5)
-        cv2.polylines(image, [draw.fixed(spots)], False, color, 2, cv2.LINE_AA, draw.SHIFT)
+        size = -(-len(spots) // TRAIL_PARTS)
+        for part in range(TRAIL_PARTS):
+            line = draw.fixed(spots[part * size : (part + 1) * size + 1])
+            strength = 0.7 * (1 - part / TRAIL_PARTS)
+            color = style.mix(style.FLOOR, style.person_color(person), strength)
+            cv2.polylines(image, [line], False, color, self._trail, cv2.LINE_AA, draw.SHIFT)
 
     def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
         pixels, depth = self.view.project(self.floor.below(joints))
         ends, widths = pixels[:, BONES], SHADOW_METRES * self.view.focal / depth[:, BONES[:, 1]]
-        shown = draw.drawable(ends).all(-1)
-        for (a, b), width in zip(draw.fixed(ends[shown]).tolist(), widths[shown], strict=True):
-            cv2.line(image, a, b, style.SHADOW, max(1, round(width)), cv2.LINE_AA, draw.SHIFT)
+        known = np.isfinite(widths)
+        draw.strokes(image, ends[known], style.SHADOW, widths[known], rims=0)
+
+    def _draw_blobs(
+        self,
+        image: Image,
+        people: NDArray[np.int64],
+        joints: NDArray[np.float64],
+        spread: NDArray[np.floating],
+    ) -> None:
+        """Balls that hold 68 % of each joint's errors, as one translucent shape a person."""
+        pixels, depth = self.view.project(joints)
+        widths = 2 * self.view.focal * spread / depth
+        for person, spots, width in zip(people.tolist(), pixels, widths, strict=True):
+            known = np.isfinite(width)
+            dots = spots[known][:, None].repeat(2, 1)
+            color = style.person_color(person)
+            draw.strokes(image, dots, color, width[known], rims=0, opacity=BLOB_OPACITY)
 
     def _draw_bodies(
         self, image: Image, joints: NDArray[np.float64], colors: NDArray[np.float64]
@@ -93,23 +159,29 @@ class View3D:
         middle = depth[:, _STROKES].mean(-1)
         widths = (self.view.focal / middle * _METRES).ravel()
         tones = np.where(_IS_KNOB[:, None], style.lit(colors[:, _BONE]), colors[:, _BONE])
-        tones = tones.reshape(-1, 3)
-        rims = np.tile(np.where(_IS_KNOB, 0, 1), len(joints)).tolist()
-        for stroke in np.argsort((_NEARER - middle).ravel()).tolist():
-            start, end = ends[stroke]
-            draw.line(image, start, end, tones[stroke], widths[stroke], rims[stroke])
+        rims = np.tile(np.where(_IS_KNOB, 0, 1), len(joints))
+        order = np.argsort((_NEARER - middle).ravel())
+        order = order[np.isfinite(widths[order])]
+        draw.strokes(image, ends[order], tones.reshape(-1, 3)[order], widths[order], rims[order])
 
 
-def _backdrop(size: Size, view: View, floor: Floor, bodies: NDArray[np.float64]) -> Image:
-    """Everything that stands still: the wall's gradient and the floor with its grid."""
-    width, height = size
-    wall = np.linspace(style.BACKGROUND_TOP, style.BACKGROUND_BOTTOM, height * SUPERSAMPLE)
-    image = np.repeat(np.round(wall).astype(np.uint8)[:, None], width * SUPERSAMPLE, axis=1)
-    pixels = view.project(corners(floor, bodies))[0] * SUPERSAMPLE
-    if draw.drawable(pixels).all():
-        cv2.fillConvexPoly(image, draw.fixed(pixels), style.FLOOR, cv2.LINE_AA, draw.SHIFT)
-    starts, ends = (view.project(points)[0] * SUPERSAMPLE for points in grid(floor, bodies))
-    shown = draw.drawable(starts) & draw.drawable(ends)
-    for a, b in zip(draw.fixed(starts[shown]), draw.fixed(ends[shown]), strict=True):
-        cv2.line(image, a.tolist(), b.tolist(), style.GRID, SUPERSAMPLE, cv2.LINE_AA, draw.SHIFT)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+_Ground = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _ground(floor: Floor, bodies: NDArray[np.float64]) -> _Ground:
+    """Corners of the piece of floor that is drawn, and starts and ends of its grid's lines."""
+    return corners(floor, bodies), *grid(floor, bodies)
+
+
+def _wall(size: Size) -> Image:
+    """What is behind the floor: a gradient."""
+    shades = np.linspace(style.BACKGROUND_TOP, style.BACKGROUND_BOTTOM, size[1])
+    return np.repeat(np.round(shades).astype(np.uint8)[:, None], size[0], axis=1)
+
+
+def _draw_floor(image: Image, view: View, ground: _Ground, scale: int) -> None:
+    """The floor and its grid on an image `scale` times the view's."""
+    edge, starts, ends = (view.project(points)[0] * scale for points in ground)
+    if draw.drawable(edge).all():
+        cv2.fillConvexPoly(image, draw.fixed(edge), style.FLOOR, cv2.LINE_AA, draw.SHIFT)
+    draw.strokes(image, np.stack([starts, ends], 1), style.GRID, scale, rims=0)

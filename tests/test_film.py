@@ -1,0 +1,360 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from motion_toys import FPS, SIZE, make_motion, make_video, standing, walk
+from test_video import turn
+
+from vid3d.cli import cli
+from vid3d.errors import Vid3dError
+from vid3d.render import RenderOptions, render_motion, render_overlay
+from vid3d.render.film import Stage, nearest, paced
+from vid3d.render.overlay import Overlay
+from vid3d.render.view3d import View3D
+from vid3d.video import VideoReader
+
+
+def frames_of(path):
+    with VideoReader(path) as reader:
+        return [(frame.time, frame.image) for frame in reader]
+
+
+@given(st.lists(st.integers(1, 300), max_size=30), st.floats(-1, 12))
+def test_nearest_frame(steps, time):
+    motion = make_motion(
+        np.full((0, len(steps) + 1, 17, 3), np.nan),
+        timestamps=np.cumsum([0, *steps]) / 1000,
+    )
+    away = np.abs(motion.timestamps - time)
+    assert away[nearest(motion, time)] == away.min()
+
+
+def test_overlay_video(tmp_path):
+    motion = walk()
+    source = make_video(tmp_path / "a.mp4", motion)
+    done = []
+    render_overlay(motion, source, tmp_path / "b.mp4", lambda *counts: done.append(counts))
+    frames = frames_of(tmp_path / "b.mp4")
+    assert done == [(i, 12) for i in range(1, 13)]
+    np.testing.assert_allclose([time for time, _ in frames], motion.timestamps, atol=1e-3)
+    image = frames[2][1]
+    assert image.shape == (480, 640 + 432, 3)
+    assert np.abs(image[5, 5].astype(int) - (200, 120, 40)).max() < 8  # far from everybody
+    expected = np.full((480, 640, 3), (200, 120, 40), np.uint8)
+    Overlay(motion, SIZE).draw(expected, 2)
+    assert np.abs(image[:, :640].astype(int) - expected).mean() < 7  # two lossy copies
+    panel = np.zeros((480, 432, 3), np.uint8)
+    View3D(motion, (432, 480)).draw(panel, 2)
+    assert np.abs(image[:, 640:].astype(int) - panel).mean() < 4
+
+
+def test_overlay_of_a_part(tmp_path):
+    whole = walk(20)
+    source = make_video(tmp_path / "a.mp4", whole)
+    fields = {name: getattr(whole, name)[:, 8:14]
+              for name in ("joints3d", "present", "spread", "root_spread", "contacts")}  # fmt: skip
+    part = replace(
+        whole,
+        **fields,
+        timestamps=whole.timestamps[8:14],
+        keyframes=np.array([0, 5]),
+        keypoints2d=whole.keypoints2d[:, :2],
+    )
+    render_overlay(part, source, tmp_path / "b.mp4")
+    times = [time for time, _ in frames_of(tmp_path / "b.mp4")]
+    np.testing.assert_allclose(times, np.arange(6) / FPS, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "picture"),
+    [((48, 64), (360 + 360, 480)), ((64, 48), (640 + 432, 480)), ((101, 77), (630 + 432, 480))],
+)
+def test_small_odd_and_portrait_pictures(tmp_path, size, picture):
+    motion = walk(2, size)
+    source = tmp_path / "a.mkv"
+    import av
+
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("ffv1", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = *size, "bgr0"
+        for index in range(2):
+            frame = av.VideoFrame.from_ndarray(np.zeros((*size[::-1], 3), np.uint8), "bgr24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    render_overlay(motion, source, tmp_path / "b.mp4")
+    frames = frames_of(tmp_path / "b.mp4")
+    assert [image.shape[1::-1] for _, image in frames] == [picture] * 2
+
+
+@pytest.mark.parametrize(("people", "frames"), [(0, 3), (1, 1), (0, 1)])
+def test_nobody_and_one_frame(tmp_path, people, frames):
+    motion = make_motion(standing(np.tile([0.0, 4.0], (people, frames, 1))))
+    source = make_video(tmp_path / "a.mp4", motion)
+    render_overlay(motion, source, tmp_path / "b.mp4")
+    render_motion(motion, tmp_path / "c.mp4", options=RenderOptions(height=240))
+    assert len(frames_of(tmp_path / "b.mp4")) == len(frames_of(tmp_path / "c.mp4")) == frames
+
+
+def test_another_video_is_refused_and_failures_leave_nothing(tmp_path):
+    motion = walk(3)
+    other = make_video(tmp_path / "other.mp4", walk(3, (320, 240)))
+    with pytest.raises(Vid3dError, match="320 x 240 pixels, the motion is of a video of 640 x 480"):
+        render_overlay(motion, other, tmp_path / "b.mp4")
+    with pytest.raises(Vid3dError, match="no such file"):
+        render_overlay(motion, tmp_path / "missing.mp4", tmp_path / "b.mp4")
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    source = make_video(tmp_path / "a.mp4", motion)
+    with pytest.raises(KeyboardInterrupt):
+        render_overlay(motion, source, tmp_path / "b.mp4", interrupt)
+    with pytest.raises(Vid3dError, match="cannot write"):
+        render_overlay(motion, source, source / "b.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "other.mp4"}
+
+
+def test_view_alone_at_a_constant_rate(tmp_path):
+    times = np.array([1.0, 1.1, 1.5, 1.6])
+    motion = replace(walk(4), timestamps=times, meta={"fps": 10})
+    done = []
+    options = RenderOptions(height=240, trails=0)
+    render_motion(motion, tmp_path / "a.mp4", lambda *counts: done.append(counts), options)
+    frames = frames_of(tmp_path / "a.mp4")
+    np.testing.assert_allclose([time for time, _ in frames], np.arange(7) / 10, atol=1e-3)
+    assert frames[0][1].shape == (240, 426, 3)
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    waits = [np.abs(a.astype(int) - b).mean() for (_, a), (_, b) in pairwise(frames)]
+    assert max(waits[1:4]) < 0.3 < min(waits[0], waits[4], waits[5])  # held from 0.1 s to 0.5 s
+
+
+def test_varying_rates_become_constant(tmp_path):
+    motion = replace(walk(), timestamps=np.cumsum([0, *np.tile([0.04, 0.02, 0.1], 4)[:11]]))
+    source = make_video(tmp_path / "a.mp4", motion)
+    done = []
+    options = RenderOptions(fps=25, layout="overlay")
+    render_overlay(motion, source, tmp_path / "b.mp4", lambda *c: done.append(c[0]), options)
+    times = [time for time, _ in frames_of(tmp_path / "b.mp4")]
+    length = round(motion.timestamps[-1] * 25) + 1
+    np.testing.assert_allclose(times, np.arange(length) / 25, atol=1e-3)
+    assert done == list(range(1, 13))
+
+
+def test_pacing_by_hand():
+    # At 10 a second: 0.52 is nearest to frame 5; frames 1 and 1 (0.06, 0.14): the later is shown.
+    items = [(0.0, "a"), (0.06, "b"), (0.14, "c"), (0.52, "d")]
+    assert list(paced(items, 10)) == [("a", 1), ("c", 4), ("d", 1)]
+    assert list(paced([], 10)) == []
+
+
+@given(st.lists(st.floats(0.001, 0.5), max_size=30), st.sampled_from([10, 25, 59.94]))
+def test_paced_frames_are_shown_in_time(steps, fps):
+    times = np.cumsum([0, *steps])
+    shown = [
+        item for item, count in paced(zip(times, times, strict=True), fps) for _ in range(count)
+    ]
+    assert len(shown) == round(times[-1] * fps) + 1
+    slots = np.arange(len(shown)) / fps
+    latest = times[np.searchsorted(times, slots + 0.5 / fps - 1e-9, side="right") - 1]
+    assert (np.abs(np.array(shown) - latest) <= 1e-6).all() or np.isclose(
+        (times * fps) % 1, 0.5
+    ).any()
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (3840, 2160), (64, 48)])
+def test_stages(size):
+    motion = walk(2, size)
+
+    def stage(**options):
+        return Stage.of(motion, size, RenderOptions(**options))
+
+    assert stage(layout="overlay").size == stage(layout="overlay").picture == size
+    inset = stage(layout="inset")
+    left, top, width, height = inset.panel
+    assert inset.size == inset.picture == size
+    assert min(left, top) > 0
+    assert (left + width, top + height) < size
+    assert stage(layout="view").picture is None
+    assert stage(layout="overlay", height=360).size[1] == 360
+    side = stage()
+    assert side.size == (side.picture[0] + side.panel[2], side.picture[1])
+    assert side.picture[1] == np.clip(size[1], 480, 1080)
+    assert stage(height=100).picture[1] == 100
+
+
+def test_an_inset_keeps_out_of_the_way():
+    options = RenderOptions(layout="inset")
+    left, right = (
+        Stage.of(make_motion(standing(np.tile([x, 2.2], (1, 3, 1)))), SIZE, options).panel
+        for x in (-0.6, 0.6)
+    )
+    assert left[0] > 320 > right[0] + right[2]
+
+
+def test_inset_video(tmp_path):
+    motion = walk()
+    source = make_video(tmp_path / "a.mp4", motion)
+    options = RenderOptions(layout="inset", uncertainty=True)
+    render_overlay(motion, source, tmp_path / "b.mp4", options=options)
+    image = frames_of(tmp_path / "b.mp4")[3][1]
+    assert image.shape == (480, 640, 3)
+    left, top, width, height = Stage.of(motion, SIZE, options).panel
+    panel = np.zeros((height, width, 3), np.uint8)
+    View3D(motion, (width, height), options, words=False).draw(panel, 3)
+    inside = image[top : top + height, left : left + width]
+    assert np.abs(inside.astype(int) - panel).mean() < 4
+
+
+def test_turned_videos_come_out_upright(tmp_path):
+    source = make_video(tmp_path / "a.mp4", walk(3))
+    turn(source, (0, 1, -1, 0))
+    options = RenderOptions(layout="overlay")
+    render_overlay(walk(3, (480, 640)), source, tmp_path / "b.mp4", options=options)
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        assert (reader.info.size, reader.info.rotation) == ((480, 640), 0)
+
+
+def talkie(path, codec, rate=48_000, seconds=1.2, flash=0.8):
+    """A video that flashes white and clicks at one moment; its frames' times."""
+    times = np.arange(round(seconds * FPS)) / FPS
+    samples = np.zeros(round(seconds * rate), np.float32)
+    click = round(flash * rate)
+    samples[click : click + rate // 100] = 0.8 * np.sin(np.arange(rate // 100) * 0.5)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound = container.add_stream(codec, rate=rate, layout="mono")
+        for index, time in enumerate(times):
+            shade = 255 if abs(time - flash) < 0.5 / FPS else 0
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), shade, np.uint8), "rgb24")
+            frame.pts = index
+            container.mux(video.encode(frame))
+        for start in range(0, len(samples), 1024):
+            part = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], "fltp", "mono")
+            part.rate, part.pts = rate, start
+            container.mux(sound.encode(part))
+        container.mux(video.encode())
+        container.mux(sound.encode())
+    return times
+
+
+def click_of(path):
+    """Codec of the sound, and the second at which it is first loud."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        for frame in container.decode(stream):
+            loud = np.flatnonzero(np.abs(frame.to_ndarray().astype(float)).reshape(-1) > 0.1)
+            if len(loud):
+                return stream.codec_context.name, frame.time + loud[0] / frame.rate
+    return stream.codec_context.name, None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "kept", "start"),
+    [("mp4", "aac", "aac", 0), ("mp4", "aac", "aac", 10), ("mkv", "aac", "aac", 10),
+     ("mov", "pcm_s16le", "aac", 0), ("mov", "pcm_s16le", "aac", 10), ("mkv", "mp2", "aac", 10),
+     ("mkv", "libopus", "opus", 10), ("mkv", "flac", "flac", 10)],
+)  # fmt: skip
+def test_sound_is_kept_in_step(tmp_path, suffix, codec, kept, start):
+    times = talkie(tmp_path / f"a.{suffix}", codec)
+    frames = len(times) - start
+    motion = make_motion(
+        standing(np.tile([0.0, 4.0], (1, frames, 1))), (96, 64), timestamps=times[start:]
+    )
+    options = RenderOptions(layout="overlay", labels=False)
+    render_overlay(motion, tmp_path / f"a.{suffix}", tmp_path / "b.mp4", options=options)
+    name, click = click_of(tmp_path / "b.mp4")
+    _, before = click_of(tmp_path / f"a.{suffix}")
+    brightest = max(frames_of(tmp_path / "b.mp4"), key=lambda frame: frame[1].mean())
+    assert name == kept
+    assert click == pytest.approx(before - times[start], abs=0.012)
+    assert brightest[0] == pytest.approx(0.8 - times[start], abs=0.002)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        video, sound = container.streams.video[0], container.streams.audio[0]
+        assert video.start_time * video.time_base == 0
+        assert float(sound.duration * sound.time_base) < frames / FPS + 0.1
+        assert video.average_rate == FPS
+
+
+def test_sound_can_be_left_out_and_silent_videos_stay_silent(tmp_path):
+    times = talkie(tmp_path / "a.mp4", "aac", seconds=0.4, flash=0.2)
+    motion = make_motion(standing(np.tile([0.0, 4.0], (1, len(times), 1))), (96, 64))
+    render_overlay(motion, tmp_path / "a.mp4", tmp_path / "b.mp4",
+                   options=RenderOptions(audio=False, layout="overlay"))  # fmt: skip
+    silent = walk(3)
+    make_video(tmp_path / "c.mp4", silent)
+    render_overlay(silent, tmp_path / "c.mp4", tmp_path / "d.mp4")
+    for name in ("b.mp4", "d.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            assert not container.streams.audio
+            assert len(container.streams.video) == 1
+
+
+def test_index_is_in_front_also_with_sound(tmp_path):
+    times = talkie(tmp_path / "a.mp4", "aac", seconds=0.4, flash=0.2)
+    motion = make_motion(standing(np.tile([0.0, 4.0], (1, len(times), 1))), (96, 64))
+    render_overlay(motion, tmp_path / "a.mp4", tmp_path / "b.mp4")
+    written = (tmp_path / "b.mp4").read_bytes()
+    assert 0 < written.index(b"moov") < written.index(b"mdat")
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["render", *map(str, arguments)])
+
+
+def test_command_passes_every_option_on(tmp_path, monkeypatch):
+    import vid3d.render
+
+    calls = []
+    monkeypatch.setattr(vid3d.render, "render_overlay", lambda *given: calls.append(given))
+    motion = walk(3).save(tmp_path / "a.vid3d.npz")
+    result = run(
+        motion, "--video", "a.mp4", "-o", "b.mp4", "--layout", "inset", "--height", 360,
+        "--fps", 10,
+        "--no-audio", "--colors", "side", "--no-labels", "--name", "1=Ann", "--name", "2=Bo B",
+        "--no-fade", "--dashed", "--uncertainty", "--no-keypoints", "--turn", 8, "--azimuth", -30,
+        "--elevation", 40, "--trails", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert calls[0][4] == RenderOptions(
+        layout="inset", colors="side", names={1: "Ann", 2: "Bo B"}, labels=False, fade=False,
+        dashed=True, uncertainty=True, keypoints=False, trails=1, turn=8, azimuth=-30,
+        elevation=40, height=360, fps=10, audio=False,
+    )  # fmt: skip
+    assert run(motion, "--video", "a.mp4", "-o", "b.mp4").exit_code == 0
+    assert calls[1][4] == RenderOptions()
+
+
+def test_command_writes_and_refuses(tmp_path):
+    motion = walk(3).save(tmp_path / "a.vid3d.npz")
+    assert run(motion, "-o", tmp_path / "b.mp4", "--height", 120).exit_code == 0
+    assert len(frames_of(tmp_path / "b.mp4")) == 3
+    for arguments, words in (
+        (["--layout", "inset"], "give --video"),
+        (["--name", "7=Zoe"], "nobody has that number, only [1, 2]"),
+        (["--name", "Zoe"], "is not ID=NAME"),
+        (["--fps", "0"], "--fps"),
+    ):
+        result = run(motion, "-o", tmp_path / "c.mp4", *arguments)
+        assert result.exit_code == 2
+        assert words in result.output.replace("\n", " ")
+
+
+def test_options_say_what_is_wrong():
+    for options, words in (
+        ({"layout": "corner"}, "give side, inset, overlay, view"),
+        ({"colors": "pink"}, "give person, side"),
+        ({"fps": 0}, "fps is 0; give 0.1 to 1000"),
+        ({"trails": -1}, "trails is -1"),
+    ):
+        with pytest.raises(Vid3dError, match=words):
+            RenderOptions(**options)

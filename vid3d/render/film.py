@@ -1,0 +1,246 @@
+"""Videos of a motion: the source with skeletons on it, the 3D view, or both, with the sound."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vid3d.errors import Vid3dError
+from vid3d.files import atomic_path
+from vid3d.motion import Motion
+from vid3d.render.options import RenderOptions
+from vid3d.render.overlay import Overlay
+from vid3d.render.sound import add_sound
+from vid3d.render.style import GRID
+from vid3d.render.view3d import View3D
+from vid3d.video.frame import Image, Size
+from vid3d.video.prefetch import prefetch
+from vid3d.video.reader import VideoReader
+from vid3d.video.writer import VideoWriter
+
+Progress = Callable[[int, int | None], None]
+Item = TypeVar("Item")
+
+HEIGHTS = (480, 1080)
+"""Least and greatest height of a picture beside a view."""
+VIEW_SIZE = (1280, 720)
+AHEAD = 4
+"""Pictures that are decoded, and drawn, ahead of the next stage."""
+
+
+def render_overlay(
+    motion: Motion,
+    video: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    progress: Progress | None = None,
+    options: RenderOptions | None = None,
+) -> None:
+    """Write the overlay video of a motion: H.264 at a constant frame rate, sound in step.
+
+    Each frame is shown from the moment nearest to its true timestamp; where the source's rate
+    varies, frames are repeated or left out. Decoding, drawing and encoding overlap; memory does
+    not grow with the video's length.
+
+    Args:
+        motion: its `timestamps` are the video's own, so a motion of a part finds that part.
+        video: the video it was made from.
+        output: MP4 file to write.
+        progress: called with (frames done, frames in all).
+        options: what to show.
+
+    Raises:
+        Vid3dError: the video cannot be read or has another size, or the output not be written.
+    """
+    options = options or RenderOptions()
+    first, last = (float(motion.timestamps[i]) for i in (0, -1))
+    with VideoReader(video, first, last) as reader:
+        if reader.info.size != tuple(motion.frame_size.tolist()):
+            raise Vid3dError(
+                f"{video} has {reader.info.width} x {reader.info.height} pixels, the motion is of "
+                f"a video of {motion.frame_size[0]} x {motion.frame_size[1]}: give that one"
+            )
+        stage = Stage.of(motion, reader.info.size, options)
+        fps = options.fps or reader.info.fps
+        pictures = prefetch(
+            ((frame.time - first, frame.image_at(stage.picture)) for frame in reader)
+            if stage.picture
+            else ((time - first, None) for time in motion.timestamps.tolist()),
+            AHEAD,
+        )
+        with atomic_path(output) as silent:
+            _film(motion, stage, pictures, silent, fps, options, progress)
+            if options.audio:
+                add_sound(silent, video, first, last + 1 / fps)
+
+
+def render_motion(
+    motion: Motion,
+    output: str | os.PathLike[str],
+    progress: Progress | None = None,
+    options: RenderOptions | None = None,
+) -> None:
+    """Write a video of the 3D view alone, at a constant frame rate and without sound.
+
+    Raises:
+        Vid3dError: the output cannot be written.
+    """
+    options = options or RenderOptions()
+    stage = Stage.of(motion, None, options)
+    times = motion.timestamps - motion.timestamps[0]
+    pictures: Iterator[tuple[float, Image | None]] = ((time, None) for time in times.tolist())
+    _film(motion, stage, pictures, Path(output), options.fps or motion.fps, options, progress)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the picture and the 3D view are on a frame of the output.
+
+    Attributes:
+        size: width and height of the frames.
+        picture: width and height of the picture, at the top left; None for none.
+        panel: left, top, width and height of the 3D view; None for none.
+    """
+
+    size: Size
+    picture: Size | None
+    panel: tuple[int, int, int, int] | None
+
+    @classmethod
+    def of(cls, motion: Motion, video: Size | None, options: RenderOptions) -> "Stage":
+        """The stage that options ask for, for a video of a size, or for none."""
+        if video is None or options.layout == "view":
+            width, height = VIEW_SIZE
+            if options.height:
+                width, height = _even(options.height * width / height), _even(options.height)
+            return cls((width, height), None, (0, 0, width, height))
+        picture = _scaled(video, options)
+        width, height = picture
+        if options.layout == "overlay":
+            return cls(picture, picture, None)
+        if options.layout == "inset":
+            share = 0.36 if width >= height else 0.5
+            inset = round(width * share), round(min(width * share * 0.8, height / 2))
+            return cls(picture, picture, (*_quiet_corner(motion, picture, inset), *inset))
+        wide = width >= height
+        panel = _even(min(width, 0.9 * height) if wide else max(width, 0.5 * height))
+        return cls((width + panel, height), picture, (width, 0, panel, height))
+
+
+def paced(items: Iterable[tuple[float, Item]], fps: float) -> Iterator[tuple[Item, int]]:
+    """Items at a constant rate: each with the number of frames that it is shown.
+
+    Args:
+        items: rising times in seconds from 0, and what is shown from then on.
+        fps: frames per second. The frame nearest to its time is the first of each item; of items
+            with the same first frame the last is shown, the others left out.
+    """
+    shown: tuple[int, Item] | None = None
+    for time, item in items:
+        slot = round(time * fps)
+        if shown is not None and slot > shown[0]:
+            yield shown[1], slot - shown[0]
+        shown = slot, item
+    if shown is not None:
+        yield shown[1], 1
+
+
+def nearest(motion: Motion, time: float) -> int:
+    """Index of the motion's frame that is nearest in time."""
+    times = motion.timestamps
+    after = int(np.clip(np.searchsorted(times, time), 1, max(1, len(times) - 1)))
+    if after >= len(times) or time - times[after - 1] <= times[after] - time:
+        return after - 1
+    return after
+
+
+def _film(
+    motion: Motion,
+    stage: Stage,
+    pictures: Iterator[tuple[float, Image | None]],
+    output: Path,
+    fps: float,
+    options: RenderOptions,
+    progress: Progress | None,
+) -> None:
+    """Write the frames of a stage, given seconds from the motion's first and pictures."""
+    drawn = prefetch(_drawn(motion, stage, paced(_numbered(pictures), fps), options), AHEAD)
+    slot = reported = 0
+    with VideoWriter(output, fps, stage.size) as writer:
+        for done, image, count in drawn:
+            for _ in range(count):
+                writer.write(image, slot / fps)
+                slot += 1
+            while progress is not None and reported < done:  # frames left out count as done
+                reported += 1
+                progress(reported, motion.frames)
+
+
+def _numbered(
+    pictures: Iterator[tuple[float, Image | None]],
+) -> Iterator[tuple[float, tuple[int, float, Image | None]]]:
+    """Time, and what there is of it: number from 1, time, picture."""
+    for number, (time, picture) in enumerate(pictures, 1):
+        yield time, (number, time, picture)
+
+
+def _drawn(
+    motion: Motion,
+    stage: Stage,
+    shown: Iterator[tuple[tuple[int, float, Image | None], int]],
+    options: RenderOptions,
+) -> Iterator[tuple[int, Image, int]]:
+    """Number of the source's frame, finished picture, and for how many frames it is shown."""
+    overlay = Overlay(motion, stage.picture, options) if stage.picture else None
+    view = None
+    if stage.panel:
+        view = View3D(motion, stage.panel[2:], options, words=options.layout != "inset")
+    # Pictures are drawn on in turn: new memory for each would cost more than the drawing.
+    shape = (*stage.size[::-1], 3)
+    for image, ((number, time, picture), count) in zip(
+        cycle(np.empty(shape, np.uint8) for _ in range(AHEAD + 2)), shown, strict=False
+    ):
+        index = nearest(motion, motion.timestamps[0] + time)
+        if overlay is not None and picture is not None:
+            height, width = picture.shape[:2]
+            np.copyto(image[:height, :width], picture)
+            overlay.draw(image[:height, :width], index)
+        if view is not None and stage.panel:
+            left, top, width, height = stage.panel
+            if options.layout == "inset":
+                image[top - 1 : top + height + 1, left - 1 : left + width + 1] = GRID
+            view.draw(image[top : top + height, left : left + width], index)
+        yield number, image, count
+
+
+def _scaled(video: Size, options: RenderOptions) -> Size:
+    """Size of the picture that options ask for."""
+    height = float(options.height or video[1])
+    if options.height is None and options.layout == "side":
+        height = float(np.clip(height, *HEIGHTS))
+    if height == video[1]:
+        return video if options.layout != "side" else (_even(video[0]), _even(video[1]))
+    return _even(video[0] * height / video[1]), _even(height)
+
+
+def _even(pixels: float) -> int:
+    return max(2, round(pixels / 2) * 2)
+
+
+def _quiet_corner(motion: Motion, picture: Size, inset: Size) -> tuple[int, int]:
+    """Left and top of the corner of a picture in which an inset hides the fewest joints."""
+    width, height = picture
+    margin = round(min(picture) / 40) + 1
+    right, bottom = width - inset[0] - margin, height - inset[1] - margin
+    overlay = Overlay(motion, picture)
+    joints = motion.joints3d[motion.present]
+    spots = overlay.in_picture(motion.camera.project(joints[:: max(1, len(joints) // 2000)]))
+    corners = [(right, margin), (margin, margin), (right, bottom), (margin, bottom)]
+    hidden = [
+        int(((spots >= corner) & (spots <= np.add(corner, inset))).all(-1).sum())
+        for corner in corners
+    ]
+    return corners[int(np.argmin(hidden))]
