@@ -21,7 +21,7 @@ Array = NDArray[np.floating]
 LONGEST = 3.0
 """Seconds unseen after which nobody is taken for a continuation."""
 
-LIMIT = 3.5
+LIMIT = 2.0
 """Cost above which two tracklets are two people."""
 
 MARGIN = 2.0
@@ -31,7 +31,7 @@ _HISTORY = 0.5  # seconds whose mean velocity a person is expected to keep
 _FADE = 1.0  # seconds after which an unconfirmed velocity has faded to 37 %
 _WANDER = (0.15, 0.5)  # metres, and metres a second unseen, that people stray from their path
 _PLACE = (0.05, 0.05)  # standard deviation of a root across and along the ray, share of the depth
-_REFERENCE = 0.5  # metres of standard deviation at which the normalising term is nought
+_REFERENCE = 0.1  # standard deviation, share of the depth, at which its normalising term is nought
 _BODY = 0.08  # standard deviation of the logarithm of a lifted person's stature
 
 
@@ -113,7 +113,8 @@ def _end(motion: Motion, person: int, last: bool) -> _End:
 def step_cost(last: _End, first: _End) -> float:
     """Negative log likelihood of the step across a gap, given the velocities at both ends.
 
-    0 for the expected step where the standard deviation is half a metre.
+    0 for the expected step where the standard deviation is a tenth of the depth: strangers appear
+    anywhere in view, thus the less densely the further away.
     """
     gap = first.time - last.time
     reach = _FADE * (1 - np.exp(-gap / _FADE))
@@ -127,7 +128,10 @@ def step_cost(last: _End, first: _End) -> float:
     noise = 2 * (np.array(_PLACE) * depth) ** 2
     variance = wander + noise + [0, last.spread**2 + first.spread**2]
     distance = across**2 / variance[0] + along**2 / variance[1]
-    volume = np.log(variance / _REFERENCE**2) @ [2, 1]  # two axes across the ray, one along it
+    volume = np.log(variance / (_REFERENCE * depth) ** 2) @ [
+        2,
+        1,
+    ]  # two axes across the ray, one along it
     return float((distance + volume) / 2)
 
 
