@@ -6,12 +6,12 @@
 `Pipeline.lift` the second. `lift` does both for one clip.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +23,17 @@ from vid3d.files import sha256_of
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
-from vid3d.pose2d.estimator import PoseEstimator, load_estimator
-from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints_json
+from vid3d.pose2d.estimator import TopDown, load_estimator
+from vid3d.pose2d.journal import Journal
+from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
+from vid3d.pose2d.watching import watch
 from vid3d.stature import scaled_to_height
 from vid3d.tracking import Segment, Track, clean, people_at, segments, select_people, track_people
-from vid3d.video import Frame, VideoReader, default_stride, looks
+from vid3d.video import Frame, VideoReader, default_stride
+from vid3d.video.keyframes import AutoStride
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
-
-T = TypeVar("T")
-
-LOOKS_A_BATCH = 4
-"""Pictures handed to the 2D backend at once: enough to batch crops, few enough to stay small."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,9 @@ class LiftOptions:
     """Everything a lift can be told; the defaults are what `vid3d lift VIDEO` uses.
 
     Attributes:
-        stride: frames from one look to the next; None: about five looks a second.
+        stride: frames from one look to the next; None: about five looks a second; "auto": more
+            looks where people move, fewer where they rest.
+        detect_every: looks from one detection to the next; in between boxes follow the poses.
         backend: "auto", "onnx" or "mmpose".
         detector: person detector, by name or path.
         pose: 2D pose network, by name or path.
@@ -65,7 +65,8 @@ class LiftOptions:
         seed: of the hypotheses; the same seed gives the same file.
     """
 
-    stride: int | None = None
+    stride: int | Literal["auto"] | None = None
+    detect_every: int = 1
     backend: str = "auto"
     detector: str = "vid3d-person"
     pose: str = "vid3d-pose"
@@ -86,10 +87,12 @@ class LiftOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("stride", 1), ("hypotheses", 1), ("steps", 1), ("max_people", 1)):
+        for name in ("stride", "detect_every", "hypotheses", "steps", "max_people"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise Vid3dError(f"{name} is {value!r}, expected a whole number from {least} up")
+            if value is None or (name == "stride" and value == "auto"):
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
         for metres in self.height.values():
@@ -153,7 +156,7 @@ class Pipeline:
         self.monitor = monitor or Monitor()
 
     @cached_property
-    def estimator(self) -> PoseEstimator:
+    def estimator(self) -> TopDown:
         """The 2D networks."""
         options = self.options
         return load_estimator(options.backend, options.detector, options.pose, options.device)
@@ -186,8 +189,20 @@ class Pipeline:
         return scaled_to_height(motion, self.options.height)
 
     def detect(self, video: str | Path, output: str | Path) -> int:
-        """Write the 2D people of a video as COCO-style JSON with identities; returns how many."""
-        (clip,) = self.observe(video)
+        """Write the 2D people of a video with identities; returns how many there are.
+
+        COCO-style JSON, which `LiftOptions.keypoints` reads, or MOTChallenge text where the name
+        ends in `.txt`. While it runs, answers of the networks are kept in `OUTPUT.partial`: after
+        an interruption the same call goes on where that one stopped.
+        """
+        networks = self.estimator
+        journal = Journal(Path(f"{output}.partial"), self._networks_key(Path(video)))
+        self.estimator = journal.recorded(networks)
+        try:
+            (clip,) = self.observe(video)
+        finally:
+            self.estimator = networks
+            journal.close()
         tracks = self._track(clip)
         looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(clip.looks)]
         seen = KeypointClip(
@@ -198,30 +213,36 @@ class Pipeline:
             rate=clip.fps,
             size=clip.frame_size,
         )
-        write_keypoints_json(output, seen)
+        write_keypoints(output, seen)
+        journal.remove()
         return len(tracks)
+
+    def _networks_key(self, video: Path) -> dict[str, Any]:
+        """What the answers of the networks depend on."""
+        names = ("stride", "detect_every", "start", "end", "backend", "device")
+        return {
+            "video": _digest(video),
+            "networks": self.estimator.name,
+            "options": {name: getattr(self.options, name) for name in names},
+            "vid3d": __version__,
+        }
 
     def _watch(self, path: Path) -> Clip:
         """Decode a video once, looking for people on keyframes only."""
-        options, timestamps, seen = self.options, [], []
+        options, timestamps = self.options, []
         with VideoReader(path, options.start, options.end) as reader:
             info, estimator = reader.info, self.estimator
-            stride = options.stride or default_stride(info.fps)
+            stride = AutoStride(info.size) if options.stride == "auto" else options.stride
             with self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
 
-                def keyframes() -> Iterator[tuple[int, Frame]]:
-                    for number, (frame, is_look) in enumerate(looks(prefetch(reader), stride)):
+                def frames() -> Iterator[Frame]:
+                    for frame in prefetch(reader):
                         timestamps.append(frame.time)
                         advance(1)
-                        if is_look:
-                            yield number, frame
+                        yield frame
 
-                for batch in _batches(keyframes(), LOOKS_A_BATCH):
-                    people = estimator([frame.image for _, frame in batch])
-                    seen += [
-                        Look(number, frame.time, found)
-                        for (number, frame), found in zip(batch, people, strict=True)
-                    ]
+                stride = stride or default_stride(info.fps)
+                seen = list(watch(frames(), estimator, stride, options.detect_every))
             if reader.truncated:
                 self.monitor.warn(reader.truncated)
         return Clip(
@@ -248,7 +269,8 @@ class Pipeline:
                 timestamps, fps, size = _clock(Path(video), self.options)
             else:
                 timestamps, fps, size = clip.timestamps, clip.fps, clip.frame_size
-            stride = self.options.stride or default_stride(fps)
+            given = self.options.stride
+            stride = given if isinstance(given, int) else default_stride(fps)
             kept = [
                 replace(look, time=float(timestamps[look.frame]))
                 for look in _thinned(clip.looks, stride)
@@ -358,12 +380,6 @@ def _empty_motion(clip: Clip, tracks: list[Track], camera: Camera, meta: dict[st
         keypoint_set=clip.keypoint_set,
         meta=meta,
     )
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _thinned(seen: list[Look], stride: int) -> list[Look]:

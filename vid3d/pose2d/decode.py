@@ -80,7 +80,9 @@ def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
     return np.where(usable[..., None], step, 0.0)
 
 
-def _smooth_patches(maps: Array, x: Array, y: Array, blur: int) -> Array:
+def _smooth_patches(
+    maps: Array, x: NDArray[np.integer], y: NDArray[np.integer], blur: int
+) -> Array:
     """The 5 x 5 cells (N, K, 5, 5) about each peak of the Gaussian-smoothed maps.
 
     Only what these cells need is smoothed. DARK also scales a smoothed map to its old maximum;

@@ -54,18 +54,23 @@ class PoseNetwork(Protocol):
 
 
 class TopDown:
-    """A detector, then a pose network on the crops of its boxes."""
+    """A detector, then a pose network on the crops of its boxes.
+
+    Attributes:
+        detect: the detector.
+        pose: the pose network.
+    """
 
     def __init__(self, detector: Detector, pose: PoseNetwork) -> None:
         self.name = f"{detector.name} + {pose.name}"
         self.joint_set = pose.joint_set
-        self._detector = detector
-        self._pose = pose
+        self.detect = detector
+        self.pose = pose
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
         """People of each BGR image (H, W, 3) uint8."""
-        found = self._detector(images)
-        posed = self._pose(images, [boxes for boxes, _ in found])
+        found = self.detect(images)
+        posed = self.pose(images, [boxes for boxes, _ in found])
         return [
             People(boxes, scores, keypoints, confidence)
             for (boxes, scores), (keypoints, confidence) in zip(found, posed, strict=True)
@@ -77,7 +82,7 @@ def load_estimator(
     detector: str = "vid3d-person",
     pose: str = "vid3d-pose",
     device: str = "auto",
-) -> PoseEstimator:
+) -> TopDown:
     """A detector and a pose network, each by shipped or official name or by path.
 
     Args:

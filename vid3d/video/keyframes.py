@@ -1,9 +1,17 @@
-"""Which frames are looked at: every s-th, and always the first and the last."""
+"""Which frames are looked at: every s-th or those that motion asks for; always first and last."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vid3d.errors import Vid3dError
-from vid3d.video.frame import Frame
+from vid3d.pose2d.people import People
+from vid3d.video.change import change, inside, shrunk_frame, small_size
+from vid3d.video.frame import Frame, Image
+
+Array = NDArray[np.floating]
 
 
 def default_stride(fps: float) -> int:
@@ -11,25 +19,138 @@ def default_stride(fps: float) -> int:
     return max(1, round(fps / 5))
 
 
-def looks(frames: Iterable[Frame], stride: int) -> Iterator[tuple[Frame, bool]]:
+def looks(frames: Iterable[Frame], stride: "int | AutoStride") -> Iterator[tuple[Frame, bool]]:
     """Every frame once, with whether it is looked at (a keyframe).
 
-    Frames come one behind the input, since only its end tells which frame is the last.
+    Frames come a little behind the input, since only its end tells which frame is the last, and
+    `AutoStride` wants to know how a motion goes on. Few are held meanwhile.
 
     Args:
         frames: frames in order.
-        stride: look at every stride-th frame, the first and the last.
+        stride: look at every stride-th frame, the first and the last; or, with `AutoStride`, where
+            it says so. It must have been told of the people of one look before the next frame is
+            asked for.
 
     Raises:
         Vid3dError: the stride is not positive.
     """
-    if stride < 1:
+    if isinstance(stride, int) and stride < 1:
         raise Vid3dError(f"stride is {stride}; expected a whole number from 1 (or auto)")
-    waiting: Frame | None = None
-    position = -1
-    for position, frame in enumerate(frames):
-        if waiting is not None:
-            yield waiting, (position - 1) % stride == 0
-        waiting = frame
-    if waiting is not None:
-        yield waiting, True
+    waiting: deque[Frame] = deque()
+    position = 0
+    for frame in frames:
+        if isinstance(stride, AutoStride):
+            stride.see(frame.time, shrunk_frame(frame))
+        waiting.append(frame)
+        while len(waiting) > 1 and _known(waiting[0], frame, stride):
+            yield waiting[0], _wanted(waiting[0], position, stride)
+            waiting.popleft()
+            position += 1
+    while waiting:
+        yield waiting[0], len(waiting) == 1 or _wanted(waiting[0], position, stride)
+        waiting.popleft()
+        position += 1
+
+
+def _known(frame: Frame, newest: Frame, stride: "int | AutoStride") -> bool:
+    """Whether enough of what follows a frame is known to decide about it."""
+    return isinstance(stride, int) or frame.time + AutoStride.AHEAD <= newest.time
+
+
+def _wanted(frame: Frame, position: int, stride: "int | AutoStride") -> bool:
+    return position % stride == 0 if isinstance(stride, int) else stride.due(frame.time)
+
+
+class AutoStride:
+    """Looks where people move, and seldom where they keep still, decided while frames come in.
+
+    What tells is how much small grey copies of successive frames change in each person's box, or
+    outside all of them. How much motion a change means depends on clothes, light and background,
+    so past looks calibrate it: they know how far the joints went while the picture changed so much.
+    A look is due when the joints are expected to have gone `STEP` between the last look and
+    `AHEAD` after the frame in question: so the last moment of rest before a motion is looked at.
+
+    Args:
+        frame_size: width and height of the video in pixels.
+    """
+
+    STEP = 0.03
+    """Expected motion that asks for a look: mean over joints, in sizes (root of the box area)."""
+
+    SHORTEST, LONGEST = 0.2, 0.5
+    """Seconds between looks."""
+
+    AHEAD = 0.06
+    """Seconds of the video that are known beyond the frame that is decided about."""
+
+    _GAIN, _TRUST = 3.0, 0.02  # sizes moved for a change of 1 before any look; its weight
+    _MEMORY = 0.9  # of old evidence at each look
+    _NOBODY = 0.05  # share of the picture that stands for a person nobody has seen yet
+
+    def __init__(self, frame_size: tuple[int, int]) -> None:
+        self._scale = small_size(*frame_size)[0] / frame_size[0]
+        self._evidence = np.array([self._GAIN, 1.0]) * self._TRUST
+        self._picture: Image | None = None
+        self._people = People.none()
+        self._look_time = -np.inf
+        self._changes: deque[tuple[float, NDArray[np.float32]]] = deque()  # since the last look
+
+    def see(self, time: float, picture: Image) -> None:
+        """Take in the small grey copy (`change.shrunk_frame`) of the next frame."""
+        if self._picture is not None:
+            self._changes.append((time, change(self._picture, picture)))
+        self._picture = picture
+
+    def due(self, time: float) -> bool:
+        """Whether the frame at `time` is to be looked at; frames up to `AHEAD` later were seen."""
+        elapsed = time - self._look_time + 1e-6
+        if elapsed < self.SHORTEST:
+            return False
+        if elapsed >= self.LONGEST:
+            return True
+        expected = self._measure(np.inf).max() * self._evidence[0] / self._evidence[1]
+        return bool(expected >= self.STEP)
+
+    def saw(self, time: float, people: People) -> None:
+        """Take in the people of a frame that was looked at."""
+        motion, known = _motion(self._people, people)
+        changed = self._measure(time)[known]
+        prior = np.array([self._GAIN, 1.0]) * self._TRUST
+        self._evidence = self._MEMORY * self._evidence + (1 - self._MEMORY) * prior
+        self._evidence += [motion @ changed, changed @ changed]  # least squares through nought
+        self._people, self._look_time = people, time
+        while self._changes and self._changes[0][0] <= time:
+            self._changes.popleft()
+
+    def _measure(self, until: float) -> Array:
+        """Change since the last look in each person's box, then elsewhere, in persons' areas."""
+        boxes = self._people.boxes * self._scale
+        changes = [changed for time, changed in self._changes if time <= until]
+        if not changes:
+            return np.zeros(len(boxes) + 1)
+        total = np.sum(changes, axis=0)
+        areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(-1), 1.0)
+        regions = inside(boxes, total.shape)
+        sums = np.array([total[region].sum() for region in regions])
+        for region in regions:
+            total[region] = 0
+        typical = np.median(areas) if len(areas) else self._NOBODY * total.size
+        return np.append(sums / areas, total.sum() / typical)
+
+
+def _motion(before: People, now: People) -> tuple[Array, NDArray[np.intp]]:
+    """How far the joints of people went, in sizes, and the rows of `before` this is known of.
+
+    People are paired with the nearest pose of the next look; who moved farther than their own size
+    is not believed to be the same.
+    """
+    if not len(before) or not len(now):
+        return np.zeros(0), np.zeros(0, np.intp)
+    weights = np.minimum(before.confidence[:, None], now.confidence[None])
+    steps = np.where(weights[..., None] > 0, before.keypoints[:, None] - now.keypoints[None], 0)
+    distance = (weights * np.linalg.norm(steps, axis=-1)).sum(-1)
+    sides = np.maximum(before.boxes[:, 2:] - before.boxes[:, :2], 1.0)
+    distance = distance / np.maximum(weights.sum(-1), 1e-6) / np.sqrt(sides.prod(-1))[:, None]
+    nearest = distance.min(1)
+    known = np.flatnonzero(nearest < 1)
+    return nearest[known], known

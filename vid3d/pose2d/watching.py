@@ -1,0 +1,49 @@
+"""Frames of a video in, looks with their people out."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from vid3d.pose2d.carrying import CarryingEstimator
+from vid3d.pose2d.estimator import TopDown
+from vid3d.pose2d.people import Look
+from vid3d.video.frame import Frame
+from vid3d.video.keyframes import AutoStride, looks
+
+LOOKS_A_BATCH = 4
+"""Pictures handed to the networks at once: enough to batch crops, few enough to stay small."""
+
+
+def watch(
+    frames: Iterable[Frame], estimator: TopDown, stride: int | AutoStride, detect_every: int = 1
+) -> Iterator[Look]:
+    """Look for people on keyframes.
+
+    Looks go to the networks in batches, unless one look decides about the next: with `AutoStride`,
+    and where boxes are carried.
+
+    Args:
+        frames: of the video, in order.
+        estimator: the 2D networks.
+        stride: see `video.keyframes.looks`.
+        detect_every: looks from one detection to the next; in between boxes follow the poses.
+
+    Raises:
+        Vid3dError: stride or detect_every is not positive.
+    """
+    kept = ((i, frame) for i, (frame, is_look) in enumerate(looks(frames, stride)) if is_look)
+    if isinstance(stride, int) and detect_every == 1:
+        yield from _in_batches(kept, estimator)
+        return
+    carrying = CarryingEstimator(estimator, detect_every)
+    for number, frame in kept:
+        people = carrying.look(frame.image, frame.time)
+        if isinstance(stride, AutoStride):
+            stride.saw(frame.time, people)
+        yield Look(number, frame.time, people)
+
+
+def _in_batches(kept: Iterator[tuple[int, Frame]], estimator: TopDown) -> Iterator[Look]:
+    while batch := list(islice(kept, LOOKS_A_BATCH)):
+        people = estimator([frame.image for _, frame in batch])
+        for (number, frame), found in zip(batch, people, strict=True):
+            yield Look(number, frame.time, found)
