@@ -18,6 +18,7 @@ COMMANDS = {
     "detect": "2D people on keyframes, written to a file.",
     "render": "Overlay video of a motion file.",
     "view": "A web page of a motion file, to turn in 3D.",
+    "export": "A motion for other programs: BVH, GLB, USD, C3D, TRC, CSV.",
     "eval": "Measure a lifter on pair files, or a result against truth.",
     "train": "Train a network by a recipe of configs/.",
     "models": "List, fetch and verify weights.",

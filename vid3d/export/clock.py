@@ -1,0 +1,65 @@
+"""A motion at a constant rate, for formats whose frames carry no time of their own."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.lifter.resample import cubic, linear
+from vid3d.motion import Motion
+from vid3d.world.stances import runs
+
+TOLERANCE = 0.1
+"""Frame lengths by which true times may be off the even ones and still count as them."""
+
+
+def ticks(timestamps: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Even times from the first timestamp to the last, `rate` a second."""
+    count = int(np.floor((timestamps[-1] - timestamps[0]) * rate + 0.5)) + 1
+    return timestamps[0] + np.arange(count) / rate
+
+
+def is_steady(motion: Motion) -> bool:
+    """Whether the frames lie at even times."""
+    if motion.frames < 2:
+        return True
+    even = ticks(motion.timestamps, motion.fps)
+    return len(even) == motion.frames and bool(
+        (np.abs(even - motion.timestamps) <= TOLERANCE / motion.fps).all()
+    )
+
+
+def steady(motion: Motion) -> Motion:
+    """The motion at a constant rate, its mean one; itself if its frames already lie at even times.
+
+    Within each span that a person is present in, joints are read from a cubic spline, spread and
+    contacts by linear interpolation; nothing is invented in between. Looks (`keyframes`,
+    `keypoints2d`) are left out: pictures exist at true times only.
+    """
+    if is_steady(motion):
+        return motion
+    times = ticks(motion.timestamps, motion.fps)
+    arrays: dict[str, Any] = {
+        name: np.full((motion.people, len(times), *getattr(motion, name).shape[2:]), np.nan)
+        for name in ("joints3d", "spread", "root_spread", "contacts")
+    }
+    present = np.zeros((motion.people, len(times)), bool)
+    for person in range(motion.people):
+        for start, stop in runs(motion.present[person]):
+            run = slice(start, stop)
+            inside = motion.timestamps[run]
+            margin = TOLERANCE / motion.fps
+            at = np.flatnonzero((times >= inside[0] - margin) & (times <= inside[-1] + margin))
+            present[person, at] = True
+            for name, array in arrays.items():
+                read = cubic if name == "joints3d" else linear
+                array[person, at] = read(getattr(motion, name)[person, run], inside, times[at])
+    return replace(
+        motion,
+        **arrays,
+        present=present,
+        timestamps=times,
+        keyframes=np.empty(0, np.int64),
+        keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
+    )

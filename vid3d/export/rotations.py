@@ -1,0 +1,91 @@
+"""Rotation matrices of joints: swing and twist, axes to frames, Euler angles.
+
+A rotation of a bone is its swing (the shortest turn that brings the bone's resting direction to
+where it points) after its twist about the resting direction.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+Array = NDArray[np.float64]
+
+
+def unit(vectors: ArrayLike) -> Array:
+    """Vectors (..., 3) at length 1; zero stays zero."""
+    vectors = np.asarray(vectors, np.float64)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-12)
+
+
+def exponential(rotvecs: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radians."""
+    rotvecs = np.asarray(rotvecs, np.float64)
+    return Rotation.from_rotvec(rotvecs.reshape(-1, 3)).as_matrix().reshape(*rotvecs.shape, 3)
+
+
+def logarithm(matrices: ArrayLike) -> Array:
+    """Rotation vectors (..., 3) of rotation matrices (..., 3, 3), radians, at most pi long."""
+    matrices = np.asarray(matrices, np.float64)
+    rotvecs = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()
+    return rotvecs.reshape(matrices.shape[:-1])
+
+
+def quaternions(matrices: ArrayLike) -> Array:
+    """Unit quaternions (F, 4) x, y, z, w of (F, 3, 3), of continuous sign over F."""
+    quats = Rotation.from_matrix(np.asarray(matrices, np.float64)).as_quat()
+    signs = np.where((quats[1:] * quats[:-1]).sum(-1) < 0, -1.0, 1.0)
+    quats[1:] *= np.cumprod(signs)[:, None]
+    return quats
+
+
+def shortest(start: ArrayLike, to: ArrayLike) -> Array:
+    """The shortest rotations (..., 3, 3) that turn unit vector `start` (3,) to unit `to` (..., 3).
+
+    Opposite vectors have many; one of them is taken.
+    """
+    start, to = np.broadcast_arrays(np.asarray(start, np.float64), np.asarray(to, np.float64))
+    axis = np.cross(start, to)
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    angle = np.arctan2(sine, (start * to).sum(-1, keepdims=True))
+    least = np.eye(3)[np.abs(start).argmin(-1)]  # any axis across, where the cross product is zero
+    across = unit(np.cross(start, least))
+    return exponential(np.where(sine > 1e-9, axis / np.maximum(sine, 1e-12), across) * angle)
+
+
+def swing_twist(matrices: ArrayLike, axis: ArrayLike) -> tuple[Array, Array]:
+    """Swing (F, 3) as a rotation vector and twist (F,) in radians: R = exp(swing) exp(twist a).
+
+    Args:
+        matrices: (F, 3, 3).
+        axis: (3,) unit vector a, the bone's resting direction.
+    """
+    whole = Rotation.from_matrix(np.asarray(matrices, np.float64))
+    quats, axis = whole.as_quat(), np.asarray(axis, np.float64)
+    twist = 2 * np.arctan2(quats[:, :3] @ axis, quats[:, 3])
+    twist -= 2 * np.pi * np.round(twist / (2 * np.pi))
+    swing = whole * Rotation.from_rotvec(-twist[:, None] * axis)
+    return swing.as_rotvec(), twist
+
+
+def from_swing_twist(swing: ArrayLike, twist: ArrayLike, axis: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) of swings (..., 3) after twists (...,) about `axis` (3,)."""
+    twist = np.asarray(twist, np.float64)[..., None] * np.asarray(axis, np.float64)
+    return exponential(swing) @ exponential(twist)
+
+
+def frame(x: ArrayLike, y: ArrayLike) -> Array:
+    """Rotations (..., 3, 3) with an x axis along `x` and a y axis as near as can be to `y`.
+
+    Vectors of no length, or along each other, count as a hair off the frame's own axes.
+    """
+    x = unit(np.asarray(x, np.float64) + [1e-9, 0, 0])
+    z = np.cross(x, np.asarray(y, np.float64) + [0, 1e-9, 0])
+    z = unit(z + 1e-9 * np.cross(x, np.eye(3)[np.abs(x).argmin(-1)]))
+    return np.stack([x, np.cross(z, x), z], axis=-1)
+
+
+def euler_zxy(matrices: ArrayLike) -> Array:
+    """Angles (F, 3) in degrees of R = Rz Rx Ry, (F, 3, 3), without jumps of 360 over F."""
+    angles = Rotation.from_matrix(np.asarray(matrices, np.float64)).as_euler("ZXY")
+    return np.degrees(np.unwrap(angles, axis=0))

@@ -1,0 +1,119 @@
+"""USD: everybody as an animated UsdSkel figure, and the camera, in one stage; needs usd-core."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vid3d.export.figure import SIDES, figure
+from vid3d.export.rig import JOINTS, NAMES, PARENTS
+from vid3d.export.rotations import quaternions
+from vid3d.export.take import Animation, Take
+from vid3d.files import atomic_path
+
+
+def write(take: Take, folder: Path, stem: str) -> list[Path]:
+    """Write STEM.usdc: metres, `take.space.up` up, one time code a frame of the constant rate.
+
+    Who is absent is invisible.
+    """
+    from pxr import Usd, UsdGeom
+
+    path = folder / f"{stem}.usdc"
+    with atomic_path(path) as temporary:
+        stage = Usd.Stage.CreateInMemory()
+        root = UsdGeom.Xform.Define(stage, "/vid3d")
+        stage.SetDefaultPrim(root.GetPrim())
+        UsdGeom.SetStageUpAxis(stage, take.space.up.upper())
+        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+        stage.SetTimeCodesPerSecond(take.steady.fps)
+        stage.SetFramesPerSecond(take.steady.fps)
+        stage.SetStartTimeCode(0)
+        stage.SetEndTimeCode(max(take.steady.frames - 1, 0))
+        stage.SetMetadata("comment", f"{take.about()['generator']}; {take.space.axes}; metres")
+        _camera(stage, take)
+        for animation in take.animations:
+            _person(stage, animation.turned(take.space.up), take.steady.frames)
+        stage.GetRootLayer().Export(str(temporary))
+    return [path]
+
+
+def _camera(stage: Any, take: Take) -> None:
+    """The camera that filmed the clip, as a lens on a film 36 mm wide."""
+    from pxr import Gf, UsdGeom
+
+    matrix, (width, height) = take.motion.intrinsics.astype(float), take.motion.frame_size
+    camera = UsdGeom.Camera.Define(stage, "/vid3d/camera")
+    tenths = 0.1 / 1000 * 10  # apertures and focal lengths are in tenths of a stage unit
+    film = 36.0
+    camera.CreateHorizontalApertureAttr(film * tenths)
+    camera.CreateVerticalApertureAttr(film * tenths * height / width * matrix[0, 0] / matrix[1, 1])
+    camera.CreateFocalLengthAttr(film * tenths * matrix[0, 0] / width)
+    camera.CreateClippingRangeAttr(Gf.Vec2f(0.05, 1000.0))
+    turn = np.eye(4)
+    turn[:3, :3] = take.space.rotation @ np.diag([1.0, -1.0, -1.0])  # looks along -z, y up
+    turn[:3, 3] = take.space.translation
+    UsdGeom.Xformable(camera).AddTransformOp().Set(Gf.Matrix4d(*turn.T.ravel()))
+
+
+def _person(stage: Any, animation: Animation, frames: int) -> None:
+    from pxr import Gf, UsdGeom, UsdSkel, Vt
+
+    path = f"/vid3d/person{animation.track_id}"
+    person = UsdSkel.Root.Define(stage, path)
+    skeleton = UsdSkel.Skeleton.Define(stage, f"{path}/skeleton")
+    names = Vt.TokenArray([_path(joint) for joint in range(len(JOINTS))])
+    rest = animation.rig.rest()
+
+    def places(points: np.ndarray) -> Any:
+        matrices = [Gf.Matrix4d(1).SetTranslate(Gf.Vec3d(*point)) for point in points]
+        return Vt.Matrix4dArray(matrices)
+
+    skeleton.CreateJointsAttr(names)
+    skeleton.CreateBindTransformsAttr(places(rest))
+    skeleton.CreateRestTransformsAttr(places(animation.rig.offsets))
+    _mesh(stage, f"{path}/body", animation, skeleton)
+    moves = UsdSkel.Animation.Define(stage, f"{path}/animation")
+    moves.CreateJointsAttr(names)
+    moves.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(JOINTS)))
+    turns = np.stack([quaternions(animation.rotations[:, j]) for j in range(len(JOINTS))], 1)
+    rotations, translations = moves.CreateRotationsAttr(), moves.CreateTranslationsAttr()
+    for frame, (quats, root) in enumerate(zip(turns, animation.root, strict=True), animation.first):
+        rotations.Set(Vt.QuatfArray([Gf.Quatf(w, x, y, z) for x, y, z, w in quats.tolist()]), frame)
+        offsets = np.concatenate([root[None], animation.rig.offsets[1:]]).astype(np.float32)
+        translations.Set(Vt.Vec3fArray.FromNumpy(offsets), frame)
+    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets(
+        [moves.GetPath()]
+    )
+    shown = np.zeros(frames, bool)
+    shown[animation.first : animation.first + len(animation.present)] = animation.present
+    if not shown.all():
+        visibility = person.CreateVisibilityAttr()
+        for key in np.flatnonzero(np.diff(shown, prepend=not shown[0])).tolist():
+            visible = UsdGeom.Tokens.inherited if shown[key] else UsdGeom.Tokens.invisible
+            visibility.Set(visible, key)
+
+
+def _mesh(stage: Any, path: str, animation: Animation, skeleton: Any) -> None:
+    """The figure, skinned to the skeleton."""
+    from pxr import UsdGeom, UsdSkel, Vt
+
+    shape = figure(animation.rig)
+    faces = np.concatenate([shape.faces[side] for side in SIDES])
+    mesh = UsdGeom.Mesh.Define(stage, path)
+    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(shape.points.astype(np.float32)))
+    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(shape.normals.astype(np.float32)))
+    mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+    mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(faces)))
+    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray(faces.ravel().tolist()))
+    binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
+    binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
+    binding.CreateJointIndicesPrimvar(False, 1).Set(Vt.IntArray(shape.joints.tolist()))
+    binding.CreateJointWeightsPrimvar(False, 1).Set(Vt.FloatArray([1.0] * len(shape.joints)))
+
+
+def _path(joint: int) -> str:
+    """A joint's name with those of all above it."""
+    parent = PARENTS[joint]
+    return NAMES[joint] if parent < 0 else f"{_path(parent)}/{NAMES[joint]}"
