@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vid3d.camera import Camera
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
-from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints_json
+from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.skeleton import COCO17, H36M17
 
@@ -196,7 +196,7 @@ def clips(draw):
 def test_what_is_written_is_read_back(tmp_path, clip):
     if not clip.looks:
         clip = replace(clip, looks=[Look(0, 0.0, People.none())])
-    path = write_keypoints_json(tmp_path / "k.json", clip)
+    path = write_keypoints(tmp_path / "k.json", clip)
     (again,) = read_keypoints(path)
     for field in ("name", "joint_set", "frames", "rate", "size"):
         assert getattr(again, field) == getattr(clip, field)

@@ -10,7 +10,7 @@ from vid3d.cli.options import FILE, console, network_options, span_options, talk
 
 @click.command("detect")
 @click.argument("video", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The JSON to write.")
+@click.option("-o", "--output", type=FILE, required=True, help="JSON to write; MOT text if .txt.")
 @span_options
 @network_options
 @talk_options
@@ -19,7 +19,9 @@ def command(
 ) -> None:
     """2D people of VIDEO on keyframes, with identities, as COCO-style JSON.
 
-    `vid3d lift VIDEO --keypoints FILE` reads it back, so that the networks run once.
+    `vid3d lift VIDEO --keypoints FILE` reads it back, so that the networks run once. A name that
+    ends in .txt gets MOTChallenge text: boxes and identities. After an interruption the same
+    command goes on where it stopped.
     """
     from vid3d.pipeline import LiftOptions, Pipeline
 

@@ -57,7 +57,7 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
 
 
 def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
-    """A COCO-style document of a clip; see `keypoint_files.write_keypoints_json`."""
+    """A COCO-style document of a clip; see `keypoint_files.write_keypoints`."""
     joints = joint_set(clip.joint_set)
     size = {} if clip.size is None else {"width": clip.size[0], "height": clip.size[1]}
     images = [

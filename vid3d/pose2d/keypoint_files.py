@@ -1,4 +1,4 @@
-"""2D keypoints from files instead of networks: pair files, COCO-style JSON, OpenPose folders."""
+"""2D keypoints in files: pair files, COCO-style JSON and OpenPose folders in, JSON and MOT out."""
 
 import json
 import zipfile
@@ -11,11 +11,13 @@ import numpy as np
 
 from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.errors import Vid3dError
+from vid3d.files import atomic_path
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
+from vid3d.pose2d.mot_text import mot_from_clip
 from vid3d.pose2d.openpose_json import clip_from_openpose
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
 
-__all__ = ["KeypointClip", "read_keypoints", "write_keypoints_json"]
+__all__ = ["KeypointClip", "read_keypoints", "write_keypoints"]
 
 
 def read_keypoints(path: str | Path) -> list[KeypointClip]:
@@ -35,6 +37,11 @@ def read_keypoints(path: str | Path) -> list[KeypointClip]:
             clips = [clip_from_openpose(path)]
         elif not path.exists():
             raise Vid3dError("no such file or folder of keypoints")
+        elif path.suffix.lower() == ".txt":
+            raise Vid3dError(
+                "text (as of MOTChallenge) holds boxes without joints; give .pairs.npz, COCO-style "
+                "JSON (vid3d detect VIDEO -o FILE.json) or an OpenPose folder"
+            )
         elif path.suffix == ".npz" or zipfile.is_zipfile(path):
             clips = [_clip_from_pairs(sequence) for sequence in _read_pairs(path)]
         else:
@@ -45,17 +52,19 @@ def read_keypoints(path: str | Path) -> list[KeypointClip]:
         raise (error if str(path) in text else Vid3dError(f"{path}: {text}")) from error
 
 
-def write_keypoints_json(path: str | Path, clip: KeypointClip) -> Path:
-    """Write a clip as COCO-style JSON, which `read_keypoints` reads back.
+def write_keypoints(path: str | Path, clip: KeypointClip) -> Path:
+    """Write a clip as COCO-style JSON, or as MOTChallenge text where the name ends in `.txt`.
 
-    `images` has an entry a look (`id`, `frame`, `time`, `width`, `height`), `annotations` one a
-    person there (`keypoints` as x, y, confidence; `bbox`; `score`; `track_id` where known).
+    `read_keypoints` reads the JSON back: `images` has an entry a look (`id`, `frame`, `time`,
+    `width`, `height`), `annotations` one a person there (`keypoints` as x, y, confidence; `bbox`;
+    `score`; `track_id` where known). The text holds boxes and identities only.
     """
-    from vid3d.files import atomic_path
-
-    document = coco_from_clip(clip)
+    is_text = Path(path).suffix.lower() == ".txt"
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        json.dump(document, file, allow_nan=False, separators=(",", ":"))
+        if is_text:
+            file.write(mot_from_clip(clip))
+        else:
+            json.dump(coco_from_clip(clip), file, allow_nan=False, separators=(",", ":"))
     return Path(path)
 
 

@@ -2,7 +2,7 @@
 
 Detectors find people in trees, signs and parked cars, look after look. What tells these apart is
 how sure the pose network is of their joints. Limits were chosen on a street (OpenCV's `vtest.avi`,
-where they reject 13 of 16 things that the interim networks followed and nobody) and on photographs
+where they reject 14 of 16 things that the interim networks followed and nobody) and on photographs
 with known people; they suppose confidences that are probabilities (`pose2d.confidence`).
 """
 
