@@ -73,7 +73,7 @@ def smooth_joints(
     free = joints - joints[:, :1]
     for joint in range(1, len(H36M17)):
         free[:, joint] = smooth_series(free[:, joint], trust(spread[:, joint]), times, frequency)
-    return _with_bones_of(joints, free) + root[:, None]
+    return np.asarray(_with_bones_of(joints, free) + root[:, None], np.float64)
 
 
 def trust(spread: Array) -> NDArray[np.float64]:
@@ -82,7 +82,8 @@ def trust(spread: Array) -> NDArray[np.float64]:
     if not known.any():
         return np.ones(len(spread))
     ratio = np.median(spread[known]) / np.where(known, spread, np.inf)
-    return np.where(known, np.clip(ratio**2, LEAST_WEIGHT, MOST_WEIGHT), LEAST_WEIGHT)
+    weights = np.where(known, np.clip(ratio**2, LEAST_WEIGHT, MOST_WEIGHT), LEAST_WEIGHT)
+    return np.asarray(weights, np.float64)
 
 
 def _with_bones_of(joints: Array, directions: Array) -> NDArray[np.float64]:
@@ -93,4 +94,4 @@ def _with_bones_of(joints: Array, directions: Array) -> NDArray[np.float64]:
         bone = directions[:, child] - directions[:, parent]
         bone /= np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-9)
         placed[:, child] = placed[:, parent] + length * bone
-    return placed
+    return np.asarray(placed, np.float64)

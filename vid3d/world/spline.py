@@ -31,7 +31,7 @@ def smooth_series(
     """
     values = np.asarray(values, np.float64)
     if len(times) <= order or not (weights > 0).sum() > order:
-        return values.copy()
+        return np.array(values, np.float64)
     seconds = np.gradient(times)
     scale = seconds.mean()  # times in frames, so that the system is well conditioned
     bands = _penalty(times / scale, order) * (2 * np.pi * cutoff * scale) ** (-2 * order)
@@ -40,7 +40,7 @@ def smooth_series(
     kept = np.where((weights > 0).reshape(-1, *[1] * (values.ndim - 1)), values, 0.0)
     right = mass[:, None] * kept.reshape(len(times), -1)
     solved = solveh_banded(bands, right, lower=True, check_finite=False)
-    return np.asarray(solved, np.float64).reshape(values.shape)
+    return np.asarray(solved.reshape(values.shape), np.float64)
 
 
 def _penalty(times: Array, order: int) -> NDArray[np.float64]:

@@ -1,0 +1,222 @@
+"""Floor and gravity of a static camera, from how people stand.
+
+One robust least-squares fit of a plane and of one scale per person (Gauss-Markov with normal
+priors; Cauchy loss). Three kinds of evidence, each with the error it was measured to have:
+
+- where feet stand, a plane lies an ankle's height below; a person's depth may be wrong by a factor,
+  which moves the feet along their rays and is what the scale is for;
+- people who stand straight stand along gravity: precise across the line of sight (that is what the
+  image shows), less so along it (that is what the lifter says);
+- cameras are held level, roughly.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.special import erf
+
+from vid3d.motion import Motion
+from vid3d.world.balance import unit, uprightness
+from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
+from vid3d.world.stances import ANKLES, find_stances
+
+Array = NDArray[np.floating]
+
+# Standard deviations, measured on scenes of known floor (benchmarks/world).
+SCALE = 0.06
+"""Of the logarithm of a person's depth scale, beside other people's."""
+SIZED = 0.01
+"""Of the same where the person's height is known."""
+WANDER = 0.03
+"""Of the same from stance to stance of one person."""
+FOOT = 0.03
+"""Metres, of an ankle's height over the floor in a stance."""
+LEAN_ACROSS, LEAN_ALONG = np.radians([2.0, 5.0])
+"""Radians, of a person's mean direction across and along the line of sight."""
+ROLL, PITCH = np.radians([6.0, 40.0])
+"""Radians, of cameras."""
+
+MOST_STANCES = 40
+"""Of one person, spread over time, are looked at."""
+ENOUGH = 8.0
+"""Stances that one person can count for: they share the person's errors."""
+LOWEST_CAMERA = 0.1
+"""Metres: a camera is above the floor."""
+NEAR_TILT, NEAR_HEIGHT = np.radians(5.0), 0.1
+"""What confidence is about: radians, and share of the camera's height."""
+
+FARTHEST = np.radians(70.0)
+"""Radians that people may stand off the camera's upright and be believed at first."""
+
+
+def ground_of(motion: Motion) -> Ground:
+    """The ground that a motion's file names, or else its estimate."""
+    stored = motion.meta.get("ground")
+    if not stored:
+        return estimate_ground(motion)
+    normal = np.asarray(stored["normal"], np.float64)
+    return Ground(unit(normal), float(stored["height"]), float(stored["confidence"]))
+
+
+def estimate_ground(motion: Motion) -> Ground:
+    """Floor and gravity of a motion seen by a camera that does not move."""
+    return fit_ground(motion)[0]
+
+
+def fit_ground(motion: Motion, sized: Collection[int] = ()) -> tuple[Ground, NDArray[np.float64]]:
+    """The ground, and by which factor (P,) each person is to be moved along the rays to it.
+
+    The factor is 1 for people without a stance, and for the track ids in `sized`, whose height is
+    known and whom the ground must suit.
+    """
+    feet, owners = stance_places(motion)
+    factors = np.ones(motion.people)
+    if not len(feet):
+        return assumed_ground(motion), factors
+    people = np.unique(owners)
+    free = ~np.isin(motion.track_ids, list(sized))
+    scales = np.where(free, SCALE, SIZED)[people]
+    bodies, rays = leanings(motion)
+    evidence = feet, np.searchsorted(people, owners), scales, bodies, rays
+    fits: list[tuple[float, _Problem, Any]] = []
+    for up in _first_guesses(bodies):
+        problem = _Problem(up, *evidence)
+        found = problem.solve()
+        fits.append((found.cost, problem, found))
+    _, problem, found = min(fits, key=lambda fit: fit[0])
+    ground = problem.ground(found.x)
+    chance = _chance(found.jac, ground.height)
+    factors[people] = np.exp(found.x[3:])
+    factors[~free] = 1.0
+    return Ground(ground.normal, ground.height, chance), factors
+
+
+def assumed_ground(motion: Motion) -> Ground:
+    """Camera upright, floor under the lowest ankles (their 5th percentile); confidence 0."""
+    ankles = motion.joints3d[motion.present][:, ANKLES].astype(np.float64)
+    if not len(ankles):
+        return Ground(CAMERA_UP, 1.5, 0.0)
+    lowest = float(np.quantile((ankles @ CAMERA_UP).min(1), 0.05))
+    return Ground(CAMERA_UP, ANKLE_HEIGHT - lowest, 0.0)
+
+
+def stance_places(motion: Motion) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Median ankle (N, 3) of every stance, and whose (N,) it is."""
+    places, owners = [], []
+    stances = find_stances(motion)
+    for person in range(motion.people):
+        own = [stance for stance in stances if stance.person == person]
+        own.sort(key=lambda stance: stance.start)
+        for stance in own[:: max(1, -(-len(own) // MOST_STANCES))]:
+            ankle = motion.joints3d[person, stance.frames, ANKLES[stance.foot]]
+            places.append(np.median(ankle, axis=0))
+            owners.append(person)
+    return np.array(places, np.float64).reshape(-1, 3), np.array(owners, np.int64)
+
+
+def leanings(motion: Motion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Which way each person stands up (N, 3), and the ray (N, 3) to them, unit vectors.
+
+    Of each person, the moments count in which the centre of mass is highest over the feet.
+    """
+    directions, rays = [], []
+    for person in range(motion.people):
+        joints = motion.joints3d[person, motion.present[person]].astype(np.float64)
+        if not len(joints):
+            continue
+        up = uprightness(joints)
+        height = np.linalg.norm(up, axis=1)
+        stretched = height >= 0.9 * np.quantile(height, 0.9)
+        directions.append(unit(np.median(unit(up[stretched]), axis=0)))
+        rays.append(unit(np.median(joints[stretched, 0], axis=0)))
+    return np.array(directions).reshape(-1, 3), np.array(rays).reshape(-1, 3)
+
+
+def _first_guesses(bodies: Array) -> list[NDArray[np.float64]]:
+    """Ups to begin a fit at, of which the best fit is kept: as all, or as some of the bodies."""
+    apart = unit(bodies[:: max(1, -(-len(bodies) // 4))])
+    guesses = [unit(bodies.mean(0)), *apart, CAMERA_UP]
+    return [up for up in guesses if up @ CAMERA_UP > np.cos(FARTHEST)]
+
+
+class _Problem:
+    """Residuals of a plane and of people's scales; parameters: two slopes, height, log scales.
+
+    The plane's normal is that of `up` moved by the slopes along two level axes.
+    """
+
+    def __init__(
+        self,
+        up: Array,
+        feet: Array,
+        owners: NDArray[np.int64],
+        scales: Array,
+        bodies: Array,
+        rays: Array,
+    ) -> None:
+        self.up, self.feet, self.owners, self.bodies = up, feet, owners, bodies
+        self.scales = scales
+        self.say = np.minimum(1, ENOUGH / np.bincount(owners)[owners])
+        self.across = unit(np.cross(rays, bodies))
+        self.along = np.cross(bodies, self.across)
+        self.axes = level_axes(self.up)
+        self.typical_height = abs(float(np.median(feet @ self.up)))
+
+    def start(self) -> Array:
+        """Parameters to begin at."""
+        below = ANKLE_HEIGHT - np.median(self.feet @ self.up)
+        return np.concatenate([[0, 0, below], np.zeros_like(self.scales)])
+
+    def solve(self) -> Any:
+        """The best parameters near the start, as scipy gives them."""
+        start, limits = self.start(), np.concatenate([np.ones(3), 3 * self.scales])
+        limits[:3] = 1.5, 1.5, 0.8 * self.typical_height + 0.5
+        low, high = start - limits, start + limits
+        low[2] = LOWEST_CAMERA
+        high[2], start[2] = max(high[2], 2 * LOWEST_CAMERA), max(start[2], 1.5 * LOWEST_CAMERA)
+        return least_squares(self.residuals, start, bounds=(low, high), loss=self.loss)
+
+    def loss(self, squares: Array) -> Array:
+        """Value and derivatives (3, N) of the loss: Cauchy for feet, which may stand on something,
+        soft L1 for people's directions, squares for priors.
+        """
+        feet, bodies = len(self.feet), 2 * len(self.bodies)
+        more = 1 + squares
+        value = np.stack([squares, np.ones_like(squares), np.zeros_like(squares)])
+        cauchy = np.stack([np.log(more), 1 / more, -1 / more**2])
+        soft = np.stack([2 * (more**0.5 - 1), more**-0.5, -0.5 * more**-1.5])
+        value[:, :feet] = self.say * cauchy[:, :feet]
+        value[:, feet : feet + bodies] = soft[:, feet : feet + bodies]
+        return value
+
+    def ground(self, parameters: Array) -> Ground:
+        """The plane of parameters."""
+        return Ground(unit(self.up + parameters[:2] @ self.axes), float(parameters[2]), 0.0)
+
+    def residuals(self, parameters: Array) -> Array:
+        """Everything that should be small, in standard deviations."""
+        ground, scales = self.ground(parameters), parameters[3:]
+        factor = np.exp(scales)[self.owners]
+        over = factor * (self.feet @ ground.normal - ANKLE_HEIGHT) + ground.height
+        sideways = self.across @ ground.normal / LEAN_ACROSS
+        # The lifter errs alike for everybody along the line of sight: people add no precision.
+        deep = self.along @ ground.normal / (LEAN_ALONG * np.sqrt(len(self.bodies)))
+        return np.concatenate([
+            over / np.hypot(FOOT, WANDER * self.typical_height),
+            sideways,
+            deep,
+            scales / self.scales,
+            [ground.normal[0] / ROLL, ground.normal[2] / PITCH],
+        ])  # fmt: skip
+
+
+def _chance(jacobian: Array, height: float) -> float:
+    """Chance that a fit is near, from its (reweighted) Jacobian: normal errors."""
+    covariance = np.linalg.pinv(jacobian.T @ jacobian)
+    tilt = np.trace(covariance[:2, :2]) / 2
+    straight = 1 - np.exp(-0.5 * NEAR_TILT**2 / max(tilt, 1e-12))
+    level = erf(NEAR_HEIGHT * abs(height) / np.sqrt(2 * max(covariance[2, 2], 1e-12)))
+    return float(straight * level)
