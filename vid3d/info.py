@@ -1,11 +1,17 @@
 """A short card of any file that vid3d reads or writes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.weights import check_model, find_model, read_manifest, shipped_models
+
+if TYPE_CHECKING:
+    from vid3d.motion import Motion
+    from vid3d.world import Ground
 
 Card = list[tuple[str, str]]
 
@@ -55,33 +61,91 @@ def describe_video(path: Path) -> Card:
 
 
 def describe_motion(path: Path) -> Card:
-    """People, frames and origin of a motion."""
+    """People, floor, feet, jitter and origin of a motion."""
     from vid3d.motion import Motion
+    from vid3d.world import find_stances, foot_slides, ground_of, jitters
 
     motion = Motion.load(path)
     width, height = motion.frame_size
-    card = [
+    seconds = motion.timestamps[-1] - motion.timestamps[0] if motion.frames else 0.0
+    ground = ground_of(motion)
+    slides = foot_slides(motion, find_stances(motion), ground.normal)
+    meta = motion.meta
+    return [
         ("motion", str(path)),
         ("people", f"{motion.people} (tracks {', '.join(map(str, motion.track_ids))})"),
-        ("frames", f"{motion.frames} at {motion.fps:.4g} frames/s"),
+        ("frames", f"{motion.frames} at {motion.fps:.4g} frames/s, {seconds:.2f} s"),
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
         ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees"),
-        ("axes", f"{motion.meta['axes']}; {motion.meta['units']}"),
+        ("axes", f"{meta['axes']}; {meta['units']}"),
+        ("floor", _floor_text(ground, "ground" in meta)),
+        ("feet", _feet_text(meta.get("feet"))),
+        ("smoothing", _smoothing_text(meta.get("smooth"))),
+        *_people_lines(motion, slides, jitters(motion)),
+        ("source", str(meta.get("source", {}).get("name", "unknown"))),
+        ("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"),
     ]
+
+
+def _floor_text(ground: "Ground", stored: bool) -> str:
+    """Where the floor is, in words."""
+    pitch = np.degrees(np.arcsin(np.clip(-ground.normal[2], -1, 1)))
+    roll = np.degrees(np.arcsin(np.clip(ground.normal[0], -1, 1)))
+    looks = f"camera {ground.height:.2f} m above, looks {abs(round(pitch))} degrees "
+    looks += f"{'down' if pitch >= 0 else 'up'}, rolled {round(roll)}"
+    found = "" if stored else "; not in the file, estimated now"
+    if ground.confidence == 0:
+        return looks + f" (assumed: too little to go by{found})"
+    return looks + f" (confidence {ground.confidence:.2f}{found})"
+
+
+def _feet_text(feet: dict[str, float] | None) -> str:
+    """What locking the feet did."""
+    if feet is None:
+        return "as lifted, not locked"
+    before, after = (100 * feet[f"slide_{when}"] for when in ("before", "after"))
+    return f"locked: standing feet slide {after:.1f} cm/s, before {before:.1f}"
+
+
+def _smoothing_text(smooth: dict[str, float] | None) -> str:
+    """What smoothing did, and what it cost."""
+    if smooth is None:
+        return "none"
+    before, after = (1000 * smooth[f"jitter_{when}"] for when in ("before", "after"))
+    return (
+        f"{smooth['dial']:g}: jitter above 5 Hz {after:.2f} mm, before {before:.2f}; "
+        f"lag {abs(1000 * smooth['lag']):.1f} ms"
+    )
+
+
+def _people_lines(
+    motion: "Motion", slides: NDArray[np.float64], jitter: NDArray[np.float64]
+) -> Card:
+    """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
+    from vid3d.stature import stature
+    from vid3d.world.stances import runs
+
+    lines = []
     for person, track in enumerate(motion.track_ids):
         here = motion.present[person]
         if not here.any():
             continue
-        depth = np.median(motion.joints3d[person, here, 0, 2])
-        spread = motion.spread[person, here]
-        text = f"{here.sum()} frames, median distance {depth:.1f} m"
+        times = motion.timestamps
+        spans = [f"{times[a]:.2f}-{times[b - 1]:.2f}" for a, b in runs(here)]
+        more = f" and {len(spans) - 3} more" if len(spans) > 3 else ""
+        joints, spread = motion.joints3d[person, here], motion.spread[person, here]
+        parts = [
+            f"{', '.join(spans[:3])}{more} s ({here.sum()} frames)",
+            f"{np.median(joints[:, 0, 2]):.1f} m away",
+            f"{stature(joints):.2f} m tall",
+        ]
         if np.isfinite(spread).any():
-            text += f", spread {1000 * np.nanmedian(spread):.0f} mm"
-        card.append((f"person {track}", text))
-    meta = motion.meta
-    card.append(("source", str(meta.get("source", {}).get("name", "unknown"))))
-    card.append(("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"))
-    return card
+            parts.append(f"spread {1000 * np.nanmedian(spread):.0f} mm")
+        parts.append(f"jitter {1000 * jitter[person]:.2f} mm")
+        if np.isfinite(slides[person]):
+            parts.append(f"slide {100 * slides[person]:.1f} cm/s")
+        lines.append((f"person {track}", ", ".join(parts)))
+    return lines
 
 
 def describe_pairs(path: Path) -> Card:

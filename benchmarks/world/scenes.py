@@ -1,6 +1,6 @@
 """Scenes of known floor: recorded people on one floor, a camera at any height, lifted by vid3d.
 
-python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--scenes 48] [--stride 10]
+python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--first 0] [--scenes 80] [--stride 10]
 
 One to five takes of the dev actors (nothing is trained on them) walk about on one floor, seen by a
 random camera 0.3 to 6 m above it, which looks down as steeply as that takes. Detector-like 2D noise
@@ -127,20 +127,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mocap", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--scenes", type=int, default=48)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first scene")
+    parser.add_argument("--scenes", type=int, default=80)
     parser.add_argument("--stride", type=int, default=10)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     clips, lifter = dev_clips(options.mocap), Lifter.load("vid3d-base")
-    for number in range(options.scenes):
+    for number in range(options.first, options.first + options.scenes):
         rng = np.random.default_rng(number)
         world = compose(clips, rng)
         sequences = see(world, torch.Generator().manual_seed(number))
         truth = np.stack([np.asarray(s.joints3d) for s in sequences])
         up, offset = floor_of(world, truth)
-        lift_scene(lifter, sequences, options.stride).save(options.out / f"{number:03d}.vid3d.npz")
+        lift_scene(lifter, sequences, options.stride).save(options.out / f"{number:04d}.vid3d.npz")
         np.savez_compressed(
-            options.out / f"{number:03d}.truth.npz", joints3d=truth, up=up, offset=offset
+            options.out / f"{number:04d}.truth.npz", joints3d=truth, up=up, offset=offset
         )
 
 

@@ -1,0 +1,133 @@
+"""Floor, gravity and sliding feet against truth, on the scenes that `scenes.py` writes.
+
+python benchmarks/world/ground.py SCENES_FOLDER
+
+Floor: tilt, degrees between estimated and true up; float, centimetres by which the height of
+standing ankles over the estimated floor is wrong; both also for the assumption (camera upright,
+floor under the lowest ankles). Feet: slide, cm/s along the true floor of feet that stand in truth
+(slower than 0.25 m/s there), and what the corrections cost.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.evaluation.lifting import score
+from vid3d.motion import Motion
+from vid3d.world import ground_of, settle
+from vid3d.world.fit import assumed_ground, estimate_ground
+from vid3d.world.ground import Ground
+from vid3d.world.stances import ANKLES
+
+Array = NDArray[np.floating]
+STILL = 0.25
+
+
+class Scene:
+    """A lifted motion beside its truth."""
+
+    def __init__(self, path: Path) -> None:
+        self.motion = Motion.load(path)
+        with np.load(str(path).replace(".vid3d.", ".truth.")) as truth:
+            self.joints = truth["joints3d"].astype(np.float64)
+            self.up, self.offset = truth["up"], float(truth["offset"])
+        velocity = np.gradient(self.joints[:, :, ANKLES], self.motion.timestamps, axis=1)
+        self.still = np.linalg.norm(velocity, axis=-1) < STILL
+        self.pitch = float(np.degrees(np.arcsin(-self.up[2])))
+
+    def tilt(self, ground: Ground) -> float:
+        return float(np.degrees(np.arccos(np.clip(ground.normal @ self.up, -1, 1))))
+
+    def floating(self, motion: Motion, ground: Ground) -> float:
+        true = self.joints[:, :, ANKLES] @ self.up + self.offset
+        error = ground.above(motion.joints3d[:, :, ANKLES]) - true
+        return 100 * float(np.abs(error)[self.still].mean())
+
+    def slide(self, joints: Array) -> float:
+        velocity = np.gradient(joints[:, :, ANKLES], self.motion.timestamps, axis=1)
+        velocity = velocity - (velocity @ self.up)[..., None] * self.up
+        return 100 * float(np.median(np.linalg.norm(velocity, axis=-1)[self.still]))
+
+    def costs(self, motion: Motion) -> list[float]:
+        """MPJPE, MRPE mm, velocity mm/s, acceleration mm/s2, move in the picture (% of a person)."""
+        joints, fps = motion.joints3d.astype(np.float64), motion.fps
+        scores = [score(j, t, fps, s) for j, t, s in zip(joints, self.joints, motion.spread)]
+        names = ("mpjpe", "mrpe", "velocity", "acceleration")
+        camera = motion.camera
+        before, after = (camera.project(m.joints3d) for m in (self.motion, motion))
+        size = np.ptp(before[..., 1], axis=-1).mean()
+        moved = 100 * float(np.nanmean(np.linalg.norm(after - before, axis=-1)) / size)
+        return [float(np.mean([getattr(s, name) for s in scores])) for name in names] + [moved]
+
+
+def floor_table(scenes: list[Scene]) -> None:
+    rows = []
+    for scene in scenes:
+        found, assumed = estimate_ground(scene.motion), assumed_ground(scene.motion)
+        after = settle(scene.motion)
+        rows.append([
+            scene.motion.people, scene.pitch, found.confidence,
+            scene.tilt(found), scene.floating(scene.motion, found),
+            scene.tilt(assumed), scene.floating(scene.motion, assumed),
+            scene.floating(after, ground_of(after)), found.height / scene.offset - 1,
+        ])  # fmt: skip
+    table = np.array(rows)
+    people, pitch, confidence = table[:, :3].T
+    groups = {
+        "all": people > 0,
+        "one person": people == 1,
+        "several people": people > 1,
+        "looks down less than 10": pitch < 10,
+        "10 to 25": (pitch >= 10) & (pitch < 25),
+        "more than 25": pitch >= 25,
+        "confidence under 0.3": confidence < 0.3,
+        "0.3 to 0.6": (confidence >= 0.3) & (confidence < 0.6),
+        "over 0.6": confidence >= 0.6,
+    }
+    print(
+        f"{'scenes':24s}   n   tilt median mean   float  on floor | assumed: tilt  float | height"
+    )
+    for name, rows_of in groups.items():
+        if rows_of.any():
+            part = table[rows_of]
+            mean = part.mean(0)
+            print(
+                f"{name:24s} {len(part):3d} {np.median(part[:, 3]):13.1f} {mean[3]:4.1f} "
+                f"{mean[4]:7.1f} {mean[7]:9.1f} | {mean[5]:13.1f} {mean[6]:6.1f} | "
+                f"{100 * np.median(part[:, 8]):5.1f} %"
+            )
+
+
+def feet_table(scenes: list[Scene]) -> None:
+    systems = {
+        "lifted": lambda m: m,
+        "smoothed": lambda m: settle(m, floor=False),
+        "settled": settle,
+        "settled, no smoothing": lambda m: settle(m, smooth=0),
+    }
+    print(f"\n{'':22s} slide   MPJPE    MRPE  velocity  acceleration  moved %")
+    print(f"{'truth':22s} {np.mean([scene.slide(scene.joints) for scene in scenes]):5.1f}")
+    for name, system in systems.items():
+        rows = []
+        for scene in scenes:
+            motion = system(scene.motion)
+            rows.append([scene.slide(motion.joints3d.astype(np.float64)), *scene.costs(motion)])
+        slide, mpjpe, mrpe, velocity, acceleration, moved = np.mean(rows, axis=0)
+        print(
+            f"{name:22s} {slide:5.1f} {mpjpe:7.2f} {mrpe:7.1f} {velocity:9.1f} "
+            f"{acceleration:13.0f} {moved:8.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", type=Path)
+    scenes = [Scene(path) for path in sorted(parser.parse_args().scenes.glob("*.vid3d.npz"))]
+    floor_table(scenes)
+    feet_table(scenes)
+
+
+if __name__ == "__main__":
+    main()
