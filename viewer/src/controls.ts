@@ -1,6 +1,6 @@
 /** Buttons, boxes and keys. */
 
-import { Clip, clock } from "./data";
+import { Clip, clock, frameAt } from "./data";
 import { Layers } from "./figures";
 import { Player } from "./player";
 import { Stage, View } from "./stage";
@@ -35,7 +35,7 @@ export class Controls {
     quantities: { name: string; unit: string; text: string }[],
   ) {
     this.visible = clip.people.map(() => true);
-    this.length = clock(player.end - clip.times[0]);
+    this.length = clock(player.end);
     element("title").textContent = clip.title;
     element("skeleton").hidden = !clip.video;
     this.scrub.max = String(clip.times.length - 1);
@@ -54,7 +54,7 @@ export class Controls {
   /** What changes with every frame: words and places, no elements are made. */
   showFrame(readout: string): void {
     const { frame, playing, times } = this.player;
-    const now = clock(times[frame] - times[0]);
+    const now = clock(times[frame]);
     this.time.textContent = `${now} / ${this.length} · frame ${frame}`;
     this.scrub.value = String(frame);
     this.readout.textContent = readout;
@@ -161,10 +161,7 @@ export class Controls {
   /** One second on or back, by the frames' own times. */
   private skip(seconds: number): void {
     const { times, frame } = this.player;
-    let to = frame;
-    const step = Math.sign(seconds);
-    while (times[to + step] !== undefined && Math.abs(times[to] - times[frame]) < Math.abs(seconds)) to += step;
-    this.player.seek(to);
+    this.player.seek(frameAt(times, times[frame] + seconds));
   }
 
   private toKeyframe(direction: 1 | -1): void {

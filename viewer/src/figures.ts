@@ -11,7 +11,12 @@ import { inkColor, limbColor, themeColor } from "./theme";
 /** Half the thickness of limbs, metres; the head is a ball between its joints. */
 const RADIUS = { trunk: 0.045, leg: 0.042, arm: 0.032, neck: 0.03, joint: 1.15 };
 const PATH_SECONDS = 3;
-const PATH_HEIGHT = 0.006;
+/** Heights above the floor, so that what lies on it does not flicker. */
+const SHADOW_HEIGHT = 0.003;
+const SOLE_HEIGHT = 0.008;
+const PATH_HEIGHT = 0.012;
+const SOLE_RADIUS = 0.1;
+const HEAD_RADIUS = 0.11;
 const ON_GROUND = 0.5;
 /** Height of names as a share of the picture's, about. */
 const NAME_SIZE = 0.026;
@@ -37,7 +42,7 @@ export class Figures {
   private readonly blobs: InstancedMesh;
   private readonly soles: InstancedMesh;
   private readonly shadows = new Group();
-  private readonly shade = new MeshBasicMaterial({ polygonOffset: true, polygonOffsetFactor: -1 });
+  private readonly shade = new MeshBasicMaterial();
   private readonly sole = new MeshBasicMaterial({ transparent: true, opacity: 0.75 });
   private readonly paths: LineSegments<BufferGeometry, LineBasicMaterial>[] = [];
   private readonly names: Sprite[] = [];
@@ -66,7 +71,7 @@ export class Figures {
       this.shadows.add(shadow);
     }
     this.shadows.scale.y = 1e-4;
-    this.shadows.position.y = 0.002;
+    this.shadows.position.y = SHADOW_HEIGHT;
     this.group.add(this.limbs, this.balls, this.blobs, this.soles, this.shadows);
     people.forEach((person, index) => this.addPerson(person, index));
   }
@@ -150,14 +155,15 @@ export class Figures {
     const soles = this.soles.instanceMatrix.array as Float32Array;
     this.ankles.forEach((ankle, side) => {
       const down = there && person.contacts[2 * frame + side] >= ON_GROUND;
-      scaled(soles, 2 * index + side, p[at + 3 * ankle], 0.004, p[at + 3 * ankle + 2], down ? 0.1 : 0);
+      const [x, z] = [p[at + 3 * ankle], p[at + 3 * ankle + 2]];
+      scaled(soles, 2 * index + side, x, SOLE_HEIGHT, z, down ? SOLE_RADIUS : 0);
     });
   }
 
   private placeHead(p: Float32Array, at: number, index: number, there: boolean): void {
     const [a, b] = [at + 3 * this.head[0], at + 3 * this.head[1]];
     const balls = this.balls.instanceMatrix.array as Float32Array;
-    const size = there ? 0.11 : 0;
+    const size = there ? HEAD_RADIUS : 0;
     const slot = index * this.clip.joints.length + this.head[1];
     scaled(balls, slot, (p[a] + p[b]) / 2, (p[a + 1] + p[b + 1]) / 2, (p[a + 2] + p[b + 2]) / 2, size);
     if (there) this.names[index].position.set(p[b], p[b + 1] + 0.22, p[b + 2]);

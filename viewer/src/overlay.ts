@@ -49,7 +49,7 @@ export class Overlay {
     for (let joint = 0; joint < joints.length; joint++) {
       project(camera, person.joints, at + 3 * joint, pixels, 2 * joint);
     }
-    const wide = Math.max(...camera.size) / 260;
+    const wide = Math.max(...camera.size) / 200;
     for (const [rim, alpha] of [[wide * 0.7, 0.55], [0, 1]]) {
       context.lineWidth = wide + rim;
       context.globalAlpha = alpha;

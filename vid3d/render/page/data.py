@@ -19,8 +19,10 @@ SPREAD_STEP, CONTACT_STEP = 5e-3, 0.1
 SPEEDS = {"speed": "pelvis", "left_hand_speed": "left_wrist", "right_hand_speed": "right_wrist",
           "left_foot_speed": "left_ankle", "right_foot_speed": "right_ankle"}  # fmt: skip
 
-CURVES = {**dict.fromkeys(SPEEDS, 0.05), **dict.fromkeys(ANGLES, 1.0)}
-"""Step of each curve: metres a second, degrees."""
+CURVE_STEPS = np.array([0.01] * len(SPEEDS) + [0.2] * len(ANGLES))
+"""Metres a second and degrees; five times as much where there is much to hold."""
+MUCH = 30_000
+"""Bodies (people times frames) from which on a page would get too large with fine steps."""
 
 
 class World:
@@ -35,6 +37,7 @@ class World:
 
     def __init__(self, floor: Floor, bodies: Array):
         right, forward = floor.axes
+        self.up = floor.up
         self.rotation = np.stack([right, floor.up, -forward])
         middle = self.rotation @ np.median(bodies[:, 0], 0)
         self.origin = np.array([middle[0], floor.level, middle[2]])
@@ -48,11 +51,11 @@ def page_data(motion: Motion) -> dict[str, Any]:
     """All the page shows, as JSON; strings are not escaped yet."""
     floor, bodies = floor_of(motion), sampled_bodies(motion)
     world = World(floor, bodies)
+    steps = CURVE_STEPS * (5 if motion.present.sum() > MUCH else 1)
     spots = world.place(bodies[:, 0])[:, [0, 2]]
     return {
         "title": _source(motion) or "motion",
         "facts": _facts(motion),
-        "fps": motion.fps,
         "times": encode(motion.timestamps[:, None], TICK),
         "keyframes": motion.keyframes.tolist(),
         "bones": H36M17.bones,
@@ -60,14 +63,14 @@ def page_data(motion: Motion) -> dict[str, Any]:
         "camera": _camera(motion, world),
         "room": {"low": spots.min(0).round(3).tolist(), "high": spots.max(0).round(3).tolist()},
         "curves": [
-            {"name": name, "step": step, "text": ANGLES.get(name, "")}
-            for name, step in CURVES.items()
+            {"name": name, "step": step, "text": text}
+            for (name, text), step in zip(_definitions().items(), steps.tolist(), strict=True)
         ],
-        "people": [_person(motion, index, world, floor) for index in range(motion.people)],
+        "people": [_person(motion, index, world, steps) for index in range(motion.people)],
     }
 
 
-def _person(motion: Motion, index: int, world: World, floor: Floor) -> dict[str, Any]:
+def _person(motion: Motion, index: int, world: World, steps: Array) -> dict[str, Any]:
     there = motion.present[index]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], there.astype(np.int8), [0]])))
     joints = world.place(motion.joints3d[index, there])
@@ -80,16 +83,21 @@ def _person(motion: Motion, index: int, world: World, floor: Floor) -> dict[str,
         "joints": encode(joints.reshape(len(joints), -1), MILLIMETRE),
         "spread": encode(motion.spread[index, there], SPREAD_STEP),
         "contacts": encode(motion.contacts[index, there], CONTACT_STEP),
-        "curves": encode(_curves(motion, index, floor)[there], 1.0),
+        "curves": encode(_curves(motion, index, world.up)[there] / steps, 1.0),
     }
 
 
-def _curves(motion: Motion, index: int, floor: Floor) -> Array:
-    """Speeds and angles (F, C) of a person, in steps of `CURVES`."""
+def _curves(motion: Motion, index: int, up: Array) -> Array:
+    """Speeds and angles (F, C) of a person: metres a second, degrees."""
     joints = motion.joints3d[index]
     moves = velocity(joints[:, H36M17.indices(list(SPEEDS.values()))], motion.timestamps)
-    speeds = np.linalg.norm(moves, axis=-1)
-    return np.concatenate([speeds, joint_angles(joints, floor.up)], 1) / list(CURVES.values())
+    return np.concatenate([np.linalg.norm(moves, axis=-1), joint_angles(joints, up)], 1)
+
+
+def _definitions() -> dict[str, str]:
+    """What each curve is, in the order of `_curves`."""
+    speeds = {name: f"of the {joint.split('_')[-1]}" for name, joint in SPEEDS.items()}
+    return {**speeds, **ANGLES}
 
 
 def _camera(motion: Motion, world: World) -> dict[str, Any]:

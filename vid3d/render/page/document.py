@@ -23,7 +23,7 @@ def write_page(
     embed: bool | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Path:
-    """Write a page that shows a motion in 3D, beside its video: one HTML file that needs no network.
+    """Write one HTML file that shows a motion in 3D beside its video and needs no network.
 
     Args:
         motion: what to show.

@@ -48,7 +48,9 @@ class Footage:
 def find_video(motion: Motion, folder: Path) -> Path | None:
     """The video a motion was made from, by name and checksum: in a folder, its parent, or here."""
     source = motion.meta.get("source")
-    name = source.get("name") if isinstance(source, dict) else None
+    if not isinstance(source, dict):
+        return None
+    name = source.get("name")
     if not isinstance(name, str) or not name or name != os.path.basename(name):
         return None
     for path in (folder / name, folder.parent / name, Path(name)):
@@ -135,7 +137,7 @@ def _base64(path: Path) -> str:
 
 
 def _relative_url(video: Path, page: Path) -> str:
-    """URL of a video as seen from a page; absolute where no relative one exists (Windows drives)."""
+    """URL of a video as seen from a page; absolute where it lies on another drive."""
     target = video.resolve()
     try:
         return quote(Path(os.path.relpath(target, page.resolve().parent)).as_posix())

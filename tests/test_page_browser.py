@@ -1,0 +1,266 @@
+"""The page in headless Chromium, from disk, without a network."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from motion_toys import FPS, walk
+
+from vid3d.render.page import write_page
+from vid3d.video import VideoWriter
+
+FRAMES = 60
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Mesa is ten times as fast as Chromium's own software renderer, where it is installed.
+RENDERERS = (
+    ["--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist"],
+    ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+)
+HAS_WEBGL = "() => document.createElement('canvas').getContext('webgl2') !== null"
+EVIL = "</script><img src=x onerror=alert(1)>.mp4"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no Chromium found (looked for {', '.join(NAMES)})")
+    with sync_api.sync_playwright() as playwright:
+        for arguments in RENDERERS:
+            chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+            if chromium.new_page().evaluate(HAS_WEBGL):
+                break
+            chromium.close()
+        else:
+            pytest.skip(f"{path} has no WebGL here")
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A motion and its film; a white bar's place says which frame it is."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    motion = walk(FRAMES)
+    with VideoWriter(path, FPS, (640, 480)) as writer:
+        for frame in range(FRAMES):
+            image = np.zeros((480, 640, 3), np.uint8)
+            image[:, 10 * frame : 10 * frame + 10] = 255
+            writer.write(image)
+    return replace(motion, meta={"fps": FPS, "source": {"name": EVIL}}), path
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a page offline; whatever it complains of or fetches fails the test."""
+    contexts, complaints = [], []
+
+    def note(request):
+        if not request.url.startswith(("file:", "blob:", "data:")):
+            complaints.append(request.url)
+
+    def opened(path, **options):
+        size = {"width": 800, "height": 600}
+        context = browser.new_context(**{"viewport": size, "offline": True, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("request", note)
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def embedded(clip, tmp_path_factory):
+    motion, video = clip
+    return write_page(motion, tmp_path_factory.mktemp("page") / "a page.html", video)
+
+
+def scrub(page, frame):
+    """Move the slider and wait until the page says so."""
+    script = """value => {
+        const slider = document.getElementById('scrub');
+        slider.value = value;
+        slider.dispatchEvent(new Event('input', { bubbles: true }));
+    }"""
+    page.evaluate(script, frame)
+    wait_for_frame(page, frame)
+
+
+def wait_for_frame(page, frame):
+    page.wait_for_function(
+        "frame => document.getElementById('time').textContent.endsWith(`frame ${frame}`)",
+        arg=frame,
+        timeout=15_000,
+    )
+
+
+def picture(page, selector):
+    """What is drawn there, BGR."""
+    data = np.frombuffer(page.locator(selector).screenshot(), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
+
+
+def test_page_draws_scrubs_and_keeps_the_video_in_step(open_page, embedded):
+    page = open_page(embedded)
+    assert page.title() == f"{EVIL} – vid3d"
+    assert page.text_content("#title") == EVIL
+    assert page.text_content("#message") == ""
+    scrub(page, 10)
+    first = picture(page, "#view")
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) > 50  # lit bodies, not a blank canvas
+    scrub(page, 48)
+    assert (np.abs(picture(page, "#view") - first).max(-1) > 30).sum() > 200
+    page.wait_for_function("() => !document.getElementById('video').seeking")
+    page.uncheck("#layer-overlay")
+    film = picture(page, "#film")
+    bar = np.flatnonzero(film[film.shape[0] // 2].min(-1) > 128).mean() / film.shape[1]
+    assert bar == pytest.approx((48 + 0.5) / 64, abs=0.008)  # half of a bar's width
+
+
+def test_keys_buttons_and_boxes(open_page, embedded):
+    page = open_page(embedded)
+    page.keyboard.press("ArrowRight")
+    wait_for_frame(page, 1)
+    page.keyboard.press("]")
+    wait_for_frame(page, 5)
+    page.click("#key-forth")
+    wait_for_frame(page, 10)
+    page.keyboard.press("Shift+ArrowRight")
+    wait_for_frame(page, 10 + FPS)
+    page.keyboard.press("End")
+    wait_for_frame(page, FRAMES - 1)
+    page.keyboard.press("Home")
+    wait_for_frame(page, 0)
+    before = picture(page, "#view")
+    page.keyboard.press("1")
+    assert not page.locator("#people input").first.is_checked()
+    assert page.text_content("#readout").startswith("Person 2")
+    page.wait_for_timeout(300)
+    assert (np.abs(picture(page, "#view") - before).max(-1) > 30).any()
+    page.click("[aria-label='Follow Person 2']")
+    assert page.get_attribute("[aria-label='Follow Person 2']", "aria-pressed") == "true"
+    page.select_option("#quantity", label="Knee flexion")
+    assert "left" in page.text_content("#readout")
+    turned = picture(page, "#view")
+    page.focus("#view")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(300)
+    assert (np.abs(picture(page, "#view") - turned).max(-1) > 30).any()
+    wait_for_frame(page, 0)  # the arrows turned the view, not the time
+
+
+def test_it_plays_with_and_without_a_video(open_page, embedded, clip, tmp_path):
+    alone = write_page(clip[0], tmp_path / "alone.html")
+    for path in (embedded, alone):
+        page = open_page(path)
+        page.uncheck("#loop")
+        page.select_option("#speed", "4")
+        page.click("#play")
+        wait_for_frame(page, FRAMES - 1)
+        page.wait_for_selector("#play[aria-label=Play]", state="attached")
+    assert page.locator("#film").is_hidden()
+
+
+def test_linked_video_plays_from_disk(open_page, clip, tmp_path):
+    motion, video = clip
+    beside = tmp_path / "it's a clip.mp4"
+    shutil.copy(video, beside)
+    path = write_page(motion, tmp_path / "page.html", beside, embed=False)
+    page = open_page(path)
+    page.wait_for_function("() => document.getElementById('video').readyState >= 2")
+
+
+def test_a_missing_video_is_said_and_the_rest_goes_on(browser, clip, tmp_path):
+    beside = tmp_path / "gone.mp4"
+    shutil.copy(clip[1], beside)
+    path = write_page(clip[0], tmp_path / "page.html", beside, embed=False)
+    beside.unlink()
+    page = browser.new_page(viewport={"width": 800, "height": 600})
+    page.goto(path.as_uri())
+    page.wait_for_selector("text=Video not found or not playable: gone.mp4")
+    assert page.locator("#film").is_hidden()
+    scrub(page, 7)
+    page.close()
+
+
+def test_phone_in_the_dark(open_page, embedded):
+    page = open_page(
+        embedded,
+        viewport={"width": 390, "height": 844},
+        color_scheme="dark",
+        has_touch=True,
+        is_mobile=True,
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
+    corner = picture(page, "#view")[4, 4]
+    assert corner.max() < 60
+    sizes = page.eval_on_selector_all(
+        "#transport button", "all => all.map(one => one.getBoundingClientRect().height)"
+    )
+    assert min(sizes) >= 40
+    page.tap("#forth")
+    wait_for_frame(page, 1)
+
+
+def test_everything_has_a_name_for_screen_readers(open_page, embedded):
+    page = open_page(embedded)
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, canvas, video')]
+            .filter(one => !(one.closest('#chart') || one.ariaLabel || one.ariaHidden || one.textContent.trim()
+                || one.labels?.length)).map(one => one.id)"""
+    )
+    assert unnamed == []
+
+
+@pytest.mark.slow
+def test_a_minute_is_scrubbed_without_blocking(browser, tmp_path):
+    """300 moves at 60 Hz: no task of the page's main thread takes 50 ms of processor time.
+
+    Processor time, because on a busy machine a task's wall time includes that of other programs;
+    the software renderer's own work runs in another process.
+    """
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(write_page(walk(1800), tmp_path / "minute.html").as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    page.wait_for_timeout(1000)
+    browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
+    page.evaluate(
+        """() => new Promise(done => {
+            const slider = document.getElementById('scrub');
+            let move = 0;
+            const timer = setInterval(() => {
+                slider.value = (0.5 - 0.5 * Math.cos(move / 48)) * slider.max;
+                slider.dispatchEvent(new Event('input', { bubbles: true }));
+                if (++move === 300) done(clearInterval(timer));
+            }, 1000 / 60);
+        })"""
+    )
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    page.close()
+    mains = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event.get("name") == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        event["tdur"] / 1000
+        for event in events
+        if event.get("name", "").endswith("RunTask") and (event["pid"], event["tid"]) in mains
+    ]
+    drawn = sum(event.get("name") == "FireAnimationFrame" for event in events)
+    print(f"{len(tasks)} tasks, {drawn} frames drawn, longest {max(tasks):.1f} ms")
+    assert drawn > 10
+    assert max(tasks) < 50
