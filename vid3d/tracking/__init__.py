@@ -3,7 +3,7 @@
 from vid3d.tracking.cleaning import clean
 from vid3d.tracking.continuation import continuations, joined
 from vid3d.tracking.presence import Segment, segments
-from vid3d.tracking.tracker import Tracker, track_people
+from vid3d.tracking.tracker import Tracker, has_identities, track_people
 from vid3d.tracking.tracks import Track, people_at, select, select_people, strongest
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Tracker",
     "clean",
     "continuations",
+    "has_identities",
     "joined",
     "people_at",
     "segments",

@@ -179,24 +179,27 @@ def track_people(
     Returns:
         Tracks ordered by id.
     """
-    tracks = _given(looks)
-    if tracks is not None:
-        return tracks
+    if has_identities(looks):
+        return _given(looks)
     tracker = Tracker(joint_set)
     for look in looks:
         tracker.update(look)
     return tracker.tracks()
 
 
-def _given(looks: Sequence[Look]) -> list[Track] | None:
-    """Tracks by the ids that the looks bring; None where any is missing (None or negative)."""
+def has_identities(looks: Sequence[Look]) -> bool:
+    """Whether every person of every look brings an identity; None and negative ones are none."""
+    ids = [look.people.ids for look in looks if len(look.people)]
+    return all(each is not None and bool((each >= 0).all()) for each in ids)
+
+
+def _given(looks: Sequence[Look]) -> list[Track]:
+    """Tracks by the ids that the looks bring."""
     places: dict[int, dict[int, int]] = {}
     for index, look in enumerate(looks):
         people = look.people
-        if not len(people):
+        if people.ids is None:
             continue
-        if people.ids is None or (people.ids < 0).any():
-            return None
         # Of two people with one id in one look, the surer one counts.
         for row in np.argsort(people.scores, kind="stable"):
             if (people.confidence[row] > 0).any():
