@@ -18,6 +18,7 @@ from vid3d.tracking import (
     track_people,
 )
 from vid3d.tracking.association import assign
+from vid3d.tracking.cleaning import find_swaps
 from vid3d.tracking.similarity import generalised_iou, oks, sigmas
 
 FRAME_SIZE = (1280, 720)
@@ -329,6 +330,28 @@ def test_spikes_are_marked_missing_and_motion_is_not():
     expected = np.full((5, 17), 0.9, np.float32)
     expected[2, 9] = 0
     np.testing.assert_array_equal(cleaned.confidence, expected)
+
+
+def test_confused_sides_are_exchanged_and_steps_are_not():
+    looks = looks_of([[]] * 6)
+    poses = np.stack([standing(300 + 60 * i) for i in range(6)])
+    for i in (1, 3, 5):  # legs change places at every step
+        poses[i, [13, 14, 15, 16]] = poses[i, [14, 13, 16, 15]]
+    confidence = np.tile(np.linspace(0.5, 0.9, 17, dtype=np.float32), (6, 1))
+    confused, unsure = poses.copy(), confidence.copy()
+    for i in (2, 5):
+        confused[i], unsure[i] = poses[i][COCO17.flip], confidence[i][COCO17.flip]
+    swaps = find_swaps(confused, unsure, np.arange(6) / 5, np.full(6, 170.0), "coco17")
+    assert swaps.tolist() == [False, False, True, False, False, False]  # not at the last look
+    track = track_at(range(5), confused[:5], unsure[:5])
+    cleaned = clean(track, looks, "coco17")
+    np.testing.assert_allclose(cleaned.keypoints, poses[:5], rtol=1e-6)
+    np.testing.assert_array_equal(cleaned.confidence, confidence[:5])
+    assert track.keypoints.dtype == cleaned.keypoints.dtype == np.float32
+    # Somebody who turns round stays turned.
+    turned = poses.copy()
+    turned[3:] = poses[3:, COCO17.flip]
+    assert not find_swaps(turned, confidence, np.arange(6) / 5, np.full(6, 170.0), "coco17").any()
 
 
 def test_cleaning_leaves_missing_joints_and_short_tracks_alone():

@@ -4,7 +4,7 @@ from vid3d.tracking.cleaning import clean
 from vid3d.tracking.continuation import continuations, joined
 from vid3d.tracking.presence import Segment, segments
 from vid3d.tracking.tracker import Tracker, has_identities, track_people
-from vid3d.tracking.tracks import Track, people_at, select, select_people, strongest
+from vid3d.tracking.tracks import Track, people_at, select, select_people
 
 __all__ = [
     "Segment",
@@ -18,6 +18,5 @@ __all__ = [
     "segments",
     "select",
     "select_people",
-    "strongest",
     "track_people",
 ]
