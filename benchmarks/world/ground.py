@@ -38,22 +38,26 @@ class Scene:
         self.pitch = float(np.degrees(np.arcsin(-self.up[2])))
 
     def tilt(self, ground: Ground) -> float:
+        """Degrees between a ground's up and the true one."""
         return float(np.degrees(np.arccos(np.clip(ground.normal @ self.up, -1, 1))))
 
     def floating(self, motion: Motion, ground: Ground) -> float:
+        """Centimetres by which standing ankles are wrong in height over a ground."""
         true = self.joints[:, :, ANKLES] @ self.up + self.offset
         error = ground.above(motion.joints3d[:, :, ANKLES]) - true
         return 100 * float(np.abs(error)[self.still].mean())
 
     def slide(self, joints: Array) -> float:
+        """Median speed along the true floor, cm/s, of feet that stand in truth."""
         velocity = np.gradient(joints[:, :, ANKLES], self.motion.timestamps, axis=1)
         velocity = velocity - (velocity @ self.up)[..., None] * self.up
         return 100 * float(np.median(np.linalg.norm(velocity, axis=-1)[self.still]))
 
     def costs(self, motion: Motion) -> list[float]:
-        """MPJPE, MRPE mm, velocity mm/s, acceleration mm/s2, move in the picture (% of a person)."""
+        """MPJPE, MRPE, velocity, acceleration (mm), and per cent of a person moved on screen."""
         joints, fps = motion.joints3d.astype(np.float64), motion.fps
-        scores = [score(j, t, fps, s) for j, t, s in zip(joints, self.joints, motion.spread)]
+        people = zip(joints, self.joints, motion.spread, strict=True)
+        scores = [score(ours, truth, fps, spread) for ours, truth, spread in people]
         names = ("mpjpe", "mrpe", "velocity", "acceleration")
         camera = motion.camera
         before, after = (camera.project(m.joints3d) for m in (self.motion, motion))

@@ -73,7 +73,7 @@ def smooth_joints(
     free = joints - joints[:, :1]
     for joint in range(1, len(H36M17)):
         free[:, joint] = smooth_series(free[:, joint], trust(spread[:, joint]), times, frequency)
-    return np.asarray(_with_bones_of(joints, free) + root[:, None], np.float64)
+    return np.asarray(_with_bones(free, _bone_lengths(joints, times, frequency)) + root[:, None])
 
 
 def trust(spread: Array) -> NDArray[np.float64]:
@@ -86,12 +86,24 @@ def trust(spread: Array) -> NDArray[np.float64]:
     return np.asarray(weights, np.float64)
 
 
-def _with_bones_of(joints: Array, directions: Array) -> NDArray[np.float64]:
-    """Root-relative joints (F, 17, 3): bones as in `directions`, as long as in `joints`."""
+def _bone_lengths(joints: Array, times: Array, frequency: float) -> dict[int, Array]:
+    """Length (F, 1) of the bone to each joint; smoothed as well, which leaves constant ones."""
+    return {
+        child: smooth_series(
+            np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1, keepdims=True),
+            np.ones(len(times)),
+            times,
+            frequency,
+        )
+        for parent, child in H36M17.bones
+    }
+
+
+def _with_bones(directions: Array, lengths: dict[int, Array]) -> NDArray[np.float64]:
+    """Root-relative joints (F, 17, 3): bones as in `directions`, of the given lengths."""
     placed = np.zeros_like(directions)
     for parent, child in H36M17.bones:
-        length = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1, keepdims=True)
         bone = directions[:, child] - directions[:, parent]
         bone /= np.maximum(np.linalg.norm(bone, axis=-1, keepdims=True), 1e-9)
-        placed[:, child] = placed[:, parent] + length * bone
+        placed[:, child] = placed[:, parent] + lengths[child] * bone
     return np.asarray(placed, np.float64)
