@@ -14,11 +14,14 @@ and the ISB's recommendation for the hip, Wu et al. 2002), the shoulder is eleva
 elevation (ISB, Wu et al. 2005); rotations of a limb about its own axis are not visible in joints.
 """
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vid3d.files import atomic_path
 from vid3d.floor import floor_of
 from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
@@ -78,6 +81,26 @@ def motion_angles(motion: Motion) -> JointAngles:
     degrees[there] = joint_angles(motion.joints3d[there], up)
     spread[there] = angle_spread(motion.joints3d[there], motion.spread[there], up)
     return JointAngles(degrees, spread)
+
+
+def save_angles(motion: Motion, path: str | Path) -> Path:
+    """Write the joint angles of a motion as CSV: a row a person and frame where present.
+
+    Columns: `person` (track id), `frame`, `time_s`, then `NAME_deg` and `NAME_sd_deg` (one
+    standard deviation) of each of `ANGLES`; empty where not known.
+    """
+    found = motion_angles(motion)
+    header = ["person", "frame", "time_s"]
+    header += [column for name in ANGLES for column in (f"{name}_deg", f"{name}_sd_deg")]
+    values = np.stack([found.degrees, found.spread], -1).reshape(*motion.present.shape, -1)
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for person, frame in np.argwhere(motion.present).tolist():
+            row = ["" if np.isnan(value) else f"{value:.2f}" for value in values[person, frame]]
+            time = f"{motion.timestamps[frame]:.6f}"
+            writer.writerow([motion.track_ids[person], frame, time, *row])
+    return Path(path)
 
 
 def joint_angles(joints: ArrayLike, up: ArrayLike) -> Array:

@@ -19,10 +19,12 @@ COMMANDS = {
     "render": "Overlay video of a motion file.",
     "view": "A web page of a motion file, to turn in 3D.",
     "export": "A motion for other programs: BVH, GLB, USD, C3D, TRC, CSV.",
+    "plot": "Figures of a motion file: angles, velocities, contacts, poses.",
     "eval": "Measure a lifter on pair files, or a result against truth.",
     "train": "Train a network by a recipe of configs/.",
     "models": "List, fetch and verify weights.",
     "info": "What is in a video, a motion, a pair file or weights.",
+    "bench": "Speed of the 2D networks and the lifter on this machine.",
     "doctor": "Check the installation; say what mends each problem.",
 }
 

@@ -1,0 +1,49 @@
+"""`vid3d plot`: figures of a motion."""
+
+from pathlib import Path
+
+import click
+
+from vid3d.cli.options import FILE, console, talk_options
+
+
+@click.command("plot")
+@click.argument("motion", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the figures.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg"]),
+    multiple=True,
+    default=["png", "svg"],
+    show_default=True,
+    help="Of the figures; repeatable.",
+)
+@click.option(
+    "--person",
+    "people",
+    type=int,
+    multiple=True,
+    help="Track id of whom to plot; repeatable.  [default: everybody]",
+)
+@talk_options
+def command(
+    motion: Path,
+    output: Path,
+    formats: tuple[str, ...],
+    people: tuple[int, ...],
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+) -> None:
+    """Plot joint angles, velocities, foot contacts and poses of MOTION (.vid3d.npz).
+
+    Angles have bands of one standard deviation and are also written as CSV.
+    """
+    from vid3d.motion import Motion
+    from vid3d.render.plots import plot_motion
+
+    talk = console(quiet, verbose)
+    name = motion.name.removesuffix(".npz").removesuffix(".vid3d")
+    written = plot_motion(Motion.load(motion), output, name, formats, people or None)
+    talk.say("\n".join(map(str, written)))
