@@ -219,8 +219,8 @@ def test_everything_has_a_name_for_screen_readers(open_page, embedded):
     page = open_page(embedded)
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll('button, select, input, canvas, video')]
-            .filter(one => !(one.closest('#chart') || one.ariaLabel || one.ariaHidden || one.textContent.trim()
-                || one.labels?.length)).map(one => one.id)"""
+            .filter(one => !(one.closest('#chart') || one.ariaLabel || one.ariaHidden
+                || one.textContent.trim() || one.labels?.length)).map(one => one.id)"""
     )
     assert unnamed == []
 
