@@ -5,7 +5,6 @@ pose stands upright, arms held out, and looks along +z; y is up, x to the person
 h36m17 joint is the head of a rig joint or the tip of the head.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,8 @@ Array = NDArray[np.float64]
 TOE_SHARE = 0.11
 """Ankle to tip of the toes, forward, as a share of stature (Winter 2009: a foot is 0.152 long)."""
 HAND_SHARE = 0.108
+SPINE_SHARE = 0.25
+"""Where the spine leaves the hips on the way from pelvis to spine: no two joints coincide."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RigJoint:
     Attributes:
         name: as files call it.
         parent: name of its parent, empty for the root.
-        at: the h36m17 joint that it lies on.
+        at: the h36m17 joint that it lies on, empty for none.
         points: where the bone that it turns points in the rest pose.
         axis: what its twist is measured about: the bone for a ball joint, the hinge for a hinge.
         free: axes it may turn about: `ball` (three), `swing` (two, across the bone), `hinge` (its
@@ -71,7 +72,7 @@ def _side(side: str) -> list[RigJoint]:
 
 JOINTS: tuple[RigJoint, ...] = (
     RigJoint("Hips", "", "pelvis", UP, UP, "ball"),
-    RigJoint("Spine", "Hips", "pelvis", UP, UP, "ball", (-60, 60), 75, 0.4),
+    RigJoint("Spine", "Hips", "", UP, UP, "ball", (-60, 60), 75, 0.4),
     RigJoint("Spine1", "Spine", "spine", UP, UP, "ball", (-60, 60), 75, 0.4),
     RigJoint("Neck", "Spine1", "thorax", UP, UP, "swing", swing=80),
     RigJoint("Head", "Neck", "nose", UP, UP, "swing", swing=80),
@@ -158,11 +159,16 @@ def rig_of(lengths: dict[str, float]) -> Rig:
         if not joint.parent:
             continue
         parent = JOINTS[PARENTS[index]]
-        if joint.at != parent.at:
-            direction: Sequence[float] = parent.points
-            if parent.name == "Hips":  # the hips lie beside the pelvis; the spine starts in it
-                direction = (1.0 if joint.name.startswith("Left") else -1.0, 0.0, 0.0)
-            offsets[index] = lengths[joint.at] * np.array(direction)
+        if joint.name == "Spine":
+            offsets[index] = SPINE_SHARE * lengths["spine"] * np.array(UP)
+        elif joint.name == "Spine1":
+            offsets[index] = (1 - SPINE_SHARE) * lengths["spine"] * np.array(UP)
+        elif parent.name == "Hips":  # thighs begin beside the pelvis
+            offsets[index] = lengths[joint.at] * np.array(
+                [1.0 if "Left" in joint.name else -1.0, 0, 0]
+            )
+        elif joint.at != parent.at:
+            offsets[index] = lengths[joint.at] * np.array(parent.points)
     tips[NAMES.index("Head")] = lengths["head"] * np.array(UP)
     for side in ("Left", "Right"):
         hand, foot = NAMES.index(f"{side}Hand"), NAMES.index(f"{side}Foot")

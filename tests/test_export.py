@@ -1,0 +1,355 @@
+"""Every format is read back with a reader that is not ours."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.spatial.transform import Rotation
+
+from vid3d.camera import Camera
+from vid3d.data.pairs import read_pairs
+from vid3d.errors import Vid3dError
+from vid3d.export import FORMATS, export
+from vid3d.export.rig import JOINTS, NAMES, PLACES, height
+from vid3d.export.space import Space, export_space
+from vid3d.export.take import Take
+from vid3d.motion import Motion
+from vid3d.skeleton import H36M17
+
+FRAMES, FPS = 40, 30.0
+GAP = slice(20, 26)
+"""Frames in which the second person is absent; they also arrive late and leave early."""
+ABOVE = Space(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 1.4, 0.0]))
+HEAD = H36M17.index("head")
+
+
+@pytest.fixture(scope="module")
+def motion(repo):
+    """The sample's two people, the second absent at times."""
+    truth = read_pairs(repo / "samples" / "two_people.pairs.npz")
+    joints = np.stack([sequence.joints3d[100 : 100 + FRAMES] for sequence in truth])
+    present = np.ones((2, FRAMES), bool)
+    present[1, :5] = present[1, GAP] = present[1, 37:] = False
+    joints[~present] = np.nan
+    camera = Camera(truth[0].camera.intrinsics, (1280, 720))
+    return Motion(
+        joints3d=joints,
+        present=present,
+        spread=np.where(present[..., None], np.linspace(0.01, 0.1, 17), np.nan),
+        root_spread=np.where(present, 0.1, np.nan),
+        contacts=np.repeat(present[..., None], 2, axis=-1),
+        keyframes=np.array([0, FRAMES - 1]),
+        keypoints2d=np.full((2, 2, 17, 3), np.nan),
+        track_ids=np.array([1, 4]),
+        timestamps=np.arange(FRAMES) / FPS,
+        intrinsics=camera.intrinsics,
+        frame_size=np.array([1280, 720]),
+        meta={"fps": FPS, "vid3d": "0.1.0", "source": {"name": "clip.mp4"}},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(motion, tmp_path_factory):
+    """Everything exported, y up, the camera 1.4 m above the floor."""
+    where = tmp_path_factory.mktemp("export")
+    formats = [name for name in FORMATS if name not in ("c3d", "usd")]
+    export(motion, formats, where, "clip", ABOVE)
+    return where
+
+
+@pytest.fixture(scope="module")
+def summary(folder):
+    return json.loads((folder / "clip.export.json").read_text())
+
+
+def placed(motion):
+    return motion.joints3d * [1, -1, -1] + [0, 1.4, 0]
+
+
+def frames_of(motion, person):
+    here = np.flatnonzero(motion.present[person])
+    return slice(here[0], here[-1] + 1)
+
+
+def read_bvh(path):
+    """Joint names, rest places, places (F, J, 3) and the frame time, by bvhio's own FK."""
+    bvhio = pytest.importorskip("bvhio")
+    raw = bvhio.readAsBvh(str(path))
+    root = bvhio.convertBvhToHierarchy(raw.Root)
+    layout = [joint for joint, _, _ in root.layout()]
+    places = []
+    for frame in range(raw.FrameCount):
+        root.loadPose(frame)
+        places.append([list(joint.PositionWorld) for joint in layout])
+    return [joint.Name for joint in layout], np.array(places), raw.FrameTime
+
+
+@pytest.mark.parametrize(("person", "track_id"), [(0, 1), (1, 4)])
+def test_bvh_moves_as_the_motion(motion, folder, summary, person, track_id):
+    names, places, frame_time = read_bvh(folder / f"clip.person{track_id}.bvh")
+    assert [name for name in names if name in NAMES] == list(bvh_order())
+    assert frame_time == pytest.approx(1 / FPS, abs=1e-8)
+    span = frames_of(motion, person)
+    here = motion.present[person, span]
+    assert len(places) == len(here)
+    wanted = placed(motion)[person, span]
+    rows = [names.index(JOINTS[place].name) for place in PLACES if place >= 0]
+    joints = [joint for joint in range(17) if joint != HEAD]
+    errors = 1000 * np.linalg.norm(places[:, rows] - wanted[:, joints], axis=-1)[here]
+    reported = summary["people"][person]["rig_residual_mm"]
+    assert errors.max() <= reported["max"] + 0.1
+    assert errors.mean() <= reported["mean"] * 17 / 16 + 0.1
+    assert reported["mean"] < 6
+    assert reported["max"] < 60
+
+
+def test_bvh_bridges_gaps_and_bones_are_rigid(motion, folder):
+    names, places, _ = read_bvh(folder / "clip.person4.bvh")
+    arm, elbow, foot = (places[:, names.index(n)] for n in ("LeftArm", "LeftForeArm", "LeftFoot"))
+    lengths = np.linalg.norm(arm - elbow, axis=-1)
+    np.testing.assert_allclose(lengths, lengths[0], atol=1e-4)
+    gap = foot[GAP.start - 5 : GAP.stop - 5]
+    assert np.abs(np.diff(gap, axis=0)).max() < 0.1
+    assert (np.linalg.norm(places, axis=-1) > 1).all()  # nobody is at the origin
+
+
+def bvh_order(joint=0):
+    yield NAMES[joint]
+    for child, of in enumerate(JOINTS):
+        if of.parent == NAMES[joint]:
+            yield from bvh_order(child)
+
+
+def test_bvh_units_and_up(motion, tmp_path):
+    export(motion, ["bvh"], tmp_path, "clip", ABOVE.turned("z"), units="cm")
+    names, places, _ = read_bvh(tmp_path / "clip.person1.bvh")
+    wanted = placed(motion)[0][:, 0] @ np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
+    np.testing.assert_allclose(places[:, names.index("Hips")], 100 * wanted, atol=3)
+    assert places[..., 2].min() > -10
+    files = json.loads((tmp_path / "clip.export.json").read_text())["files"]
+    assert files["clip.person1.bvh"]["units"] == "cm"
+    assert files["clip.person1.bvh"]["axes"].endswith("z up")
+
+
+def test_glb_by_pygltflib(motion, folder):
+    pygltflib = pytest.importorskip("pygltflib")
+    gltf = pygltflib.GLTF2().load(str(folder / "clip.glb"))
+    blob = gltf.binary_blob()
+
+    def array(index):
+        accessor = gltf.accessors[index]
+        view = gltf.bufferViews[accessor.bufferView]
+        dtype = {5126: "<f4", 5123: "<u2", 5121: "u1"}[accessor.componentType]
+        width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor.type]
+        flat = np.frombuffer(blob, dtype, accessor.count * width, view.byteOffset)
+        return flat.reshape(accessor.count, width)
+
+    assert [node.name for node in gltf.nodes if node.skin is not None] == [
+        "person1_body", "person4_body",
+    ]  # fmt: skip
+    assert [len(skin.joints) for skin in gltf.skins] == [19, 19]
+    assert gltf.asset.extras["units"] == "metres"
+    assert "y up" in gltf.asset.extras["frame"]["axes"]
+    lens = gltf.cameras[0].perspective
+    assert np.degrees(lens.yfov) == pytest.approx(2 * np.degrees(np.arctan(360 / 1108.5)), abs=0.1)
+    assert lens.aspectRatio == pytest.approx(1280 / 720, rel=1e-3)
+    hips = gltf.skins[1].joints[0]
+    channels = {
+        channel.target.path: gltf.animations[0].samplers[channel.sampler]
+        for channel in gltf.animations[0].channels
+        if channel.target.node == hips
+    }
+    times = array(channels["translation"].input)[:, 0]
+    np.testing.assert_allclose(times, motion.timestamps[5:37], atol=1e-6)
+    seen = motion.present[1, 5:37]
+    places = array(channels["translation"].output)
+    np.testing.assert_allclose(places[seen], placed(motion)[1, 5:37, 0][seen], atol=0.03)
+    np.testing.assert_allclose(*first_wrists(gltf, motion), atol=0.05)
+    assert channels["scale"].interpolation == "STEP"
+    keys, shown = array(channels["scale"].input)[:, 0], array(channels["scale"].output)[:, 0]
+    np.testing.assert_allclose(keys * FPS, [0, 5, 20, 26, 37], atol=1e-4)
+    np.testing.assert_array_equal(shown, [0, 1, 0, 1, 0])
+
+
+def first_wrists(gltf, motion):
+    """Left wrists in each person's first frame: by the file's nodes, and the motion's."""
+    parents = {c: i for i, node in enumerate(gltf.nodes) for c in node.children or []}
+    found = []
+    for skin in gltf.skins:
+        node = next(i for i in skin.joints if gltf.nodes[i].name == "LeftHand")
+        point = np.zeros(3)
+        while node is not None:
+            turn = Rotation.from_quat(gltf.nodes[node].rotation or [0, 0, 0, 1])
+            point = turn.apply(point) + (gltf.nodes[node].translation or [0, 0, 0])
+            node = parents.get(node)
+        found.append(point)
+    wrist = H36M17.index("left_wrist")
+    return np.array(found), placed(motion)[[0, 1], [0, 5], wrist]
+
+
+def test_glb_mesh_by_trimesh(motion, folder):
+    trimesh = pytest.importorskip("trimesh")
+    scene = trimesh.load(folder / "clip.glb")
+    for mesh in scene.geometry.values():
+        mesh.merge_vertices()
+        assert mesh.is_winding_consistent
+        assert mesh.volume > 0  # normals look outwards
+    points = np.concatenate([m.vertices for n, m in scene.geometry.items() if "person1" in n])
+    figure = Take(motion, ABOVE).animations[0]
+    assert np.ptp(points[:, 1]) == pytest.approx(height(figure.rig), abs=0.02)
+    camera = scene.graph.get("camera")[0]
+    np.testing.assert_allclose(camera[:3], np.c_[np.eye(3), [0, 1.4, 0]], atol=1e-6)
+
+
+def test_csv_by_a_table_reader(motion, folder):
+    with open(folder / "clip.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 17 * int(motion.present.sum())
+    assert {row["up"] for row in rows} == {"y"}
+    assert {row["frame"] for row in rows if row["person"] == "4"}.isdisjoint(
+        map(str, range(20, 26))
+    )
+    row = rows[17 * 7 + 3]
+    assert (row["joint"], row["person"], float(row["time_s"])) == (
+        "right_ankle", "1", pytest.approx(7 / FPS, abs=1e-6),
+    )  # fmt: skip
+    place = [float(row[key]) for key in ("x_m", "y_m", "z_m")]
+    np.testing.assert_allclose(place, placed(motion)[0, 7, 3], atol=1e-5)
+
+
+def test_trc_by_a_table_reader(motion, folder):
+    lines = (folder / "clip.person4.trc").read_text().split("\n")
+    heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
+    assert (heads["Units"], heads["NumMarkers"], heads["NumFrames"]) == ("m", "17", "32")
+    assert float(heads["DataRate"]) == FPS
+    assert tuple(lines[3].split("\t")[2::3]) == H36M17.joints
+    table = np.array(
+        [[float(cell) if cell else np.nan for cell in line.split("\t")] for line in lines[6:-1]]
+    )
+    assert table.shape == (32, 2 + 51)
+    np.testing.assert_allclose(table[:, 1], np.arange(5, 37) / FPS, atol=1e-6)
+    points = table[:, 2:].reshape(-1, 17, 3)
+    np.testing.assert_allclose(points, placed(motion)[1, 5:37], atol=1e-5)
+    assert np.isnan(points[15:21]).all()
+
+
+def test_c3d_by_another_reader(motion, tmp_path):
+    pytest.importorskip("ezc3d")
+    c3d = pytest.importorskip("c3d")
+    export(motion, ["c3d"], tmp_path, "clip", ABOVE)
+    with open(tmp_path / "clip.c3d", "rb") as file:
+        reader = c3d.Reader(file)
+        labels = [label.strip() for label in reader.point_labels]
+        assert reader.point_rate == FPS
+        assert reader.get("POINT:UNITS").string_value.strip() == "mm"
+        assert reader.get("POINT:Y_SCREEN").string_value.strip() == "+Y"
+        frames = np.array([points for _, points, _ in reader.read_frames()])
+    assert labels == [f"person{i}:{joint}" for i in (1, 4) for joint in H36M17.joints]
+    assert len(frames) == FRAMES
+    points = frames[..., :3].reshape(FRAMES, 2, 17, 3).swapaxes(0, 1)
+    wanted, here = 1000 * placed(motion), motion.present
+    np.testing.assert_allclose(points[here], wanted[here], atol=0.01)
+    residual = frames[..., 3].reshape(FRAMES, 2, 17).swapaxes(0, 1)
+    assert (residual[~here] == -1).all()
+    assert (residual[here] >= 0).all()
+
+
+def test_usd_by_openusd(motion, tmp_path):
+    pytest.importorskip("pxr")
+    from pxr import Usd, UsdGeom, UsdSkel
+
+    export(motion, ["usd"], tmp_path, "clip", ABOVE.turned("z"))
+    stage = Usd.Stage.Open(str(tmp_path / "clip.usdc"))
+    assert UsdGeom.GetStageUpAxis(stage) == "Z"
+    assert UsdGeom.GetStageMetersPerUnit(stage) == 1
+    assert stage.GetTimeCodesPerSecond() == FPS
+    lens = UsdGeom.Camera.Get(stage, "/vid3d/camera").GetCamera()
+    assert lens.GetFieldOfView(lens.FOVHorizontal) == pytest.approx(60, abs=0.1)
+    person = UsdGeom.Imageable.Get(stage, "/vid3d/person4")
+    shown = [person.ComputeVisibility(frame) == "inherited" for frame in range(FRAMES)]
+    np.testing.assert_array_equal(shown, motion.present[1])
+    cache = UsdSkel.Cache()
+    skeleton = UsdSkel.Skeleton.Get(stage, "/vid3d/person1/skeleton")
+    cache.Populate(UsdSkel.Root.Get(stage, "/vid3d/person1"), Usd.TraverseInstanceProxies())
+    query = cache.GetSkelQuery(skeleton)
+    places = np.array([np.array(matrix)[3, :3] for matrix in query.ComputeJointSkelTransforms(12)])
+    rows = [place for place in PLACES if place >= 0]
+    joints = [joint for joint in range(17) if joint != HEAD]
+    wanted = motion.joints3d[0, 12, joints][:, [0, 2, 1]] * [1, 1, -1] + [0, 0, 1.4]
+    np.testing.assert_allclose(places[rows], wanted, atol=0.03)
+
+
+def test_json_and_npz_are_the_motions_own(motion, folder):
+    again = Motion.load(folder / "clip.vid3d.npz")
+    np.testing.assert_array_equal(again.joints3d, motion.joints3d)
+    stated = json.loads((folder / "clip.vid3d.json").read_text())["meta"]["export_frame"]
+    assert stated == again.meta["export_frame"]
+    point = np.array(stated["rotation"]) @ again.joints3d[0, 0, 0] + stated["translation"]
+    np.testing.assert_allclose(point, placed(motion)[0, 0, 0], atol=1e-5)
+
+
+def test_uneven_times_become_a_constant_rate(motion, tmp_path):
+    """A frame is dropped here and there: the file's constant rate still shows the same motion."""
+    kept = np.delete(np.arange(FRAMES), [3, 4, 11, 30])
+    fields = {name: getattr(motion, name)[:, kept]
+              for name in ("joints3d", "present", "spread", "root_spread", "contacts")}  # fmt: skip
+    uneven = replace(motion, **fields, timestamps=motion.timestamps[kept],
+                     keyframes=np.array([0, len(kept) - 1]))  # fmt: skip
+    written = export(uneven, ["trc", "csv"], tmp_path, "clip", ABOVE)
+    lines = next(p for p in written if p.name == "clip.person1.trc").read_text().split("\n")[6:-1]
+    table = np.array([[float(cell) for cell in line.split("\t")] for line in lines])
+    np.testing.assert_allclose(table[:, 1], np.arange(FRAMES) / FPS, atol=1e-6)
+    np.testing.assert_allclose(table[:, 2:].reshape(-1, 17, 3), placed(motion)[0], atol=0.03)
+    assert json.loads(written[-1].read_text())["resampled"]
+    with open(tmp_path / "clip.csv", newline="") as file:
+        times = sorted({float(row["time_s"]) for row in csv.DictReader(file)})
+    np.testing.assert_allclose(times, uneven.timestamps, atol=1e-6)  # true times
+
+
+def test_nobody_is_no_error(motion, tmp_path):
+    empty = replace(
+        motion,
+        **{name: getattr(motion, name)[:0] for name in
+           ("joints3d", "present", "spread", "root_spread", "contacts", "keypoints2d")},
+        track_ids=np.empty(0, np.int64),
+    )  # fmt: skip
+    written = export(empty, list(FORMATS), tmp_path, "clip", ABOVE)
+    assert not [path for path in written if path.suffix in (".bvh", ".trc")]
+    assert all(path.stat().st_size for path in written)
+
+
+def test_frames_of_files(motion):
+    level = export_space(motion, "y", "floor", floor=False)
+    assert np.nanmin(level.place(motion.joints3d)[..., 1]) == pytest.approx(0.07, abs=0.05)
+    np.testing.assert_array_equal(export_space(motion, "y", "camera").translation, 0)
+    tall = level.turned("z").place(motion.joints3d)
+    np.testing.assert_allclose(tall[..., 2], level.place(motion.joints3d)[..., 1], atol=1e-9)
+    with pytest.raises(Vid3dError, match="without mirroring"):
+        Space(np.diag([1.0, 1.0, -1.0]), np.zeros(3))
+
+
+def test_command(motion, tmp_path):
+    from vid3d.cli.export import command
+
+    motion.save(tmp_path / "clip.vid3d.npz")
+    arguments = [str(tmp_path / "clip.vid3d.npz"), "--to", "csv,trc", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "clip.csv", "clip.export.json", "clip.person1.trc", "clip.person4.trc",
+    ]  # fmt: skip
+    arguments[2] = "fbx"
+    with pytest.raises(Vid3dError, match="unknown format 'fbx': choose from json, npz"):
+        CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+def test_missing_packages_are_named(motion, tmp_path, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Vid3dError, match=r"needs the package ezc3d: pip install 'vid3d\[c3d\]'"):
+        export(motion, ["c3d"], tmp_path)
+    assert not list(tmp_path.iterdir())
