@@ -122,7 +122,7 @@ class Stage:
         if options.layout == "overlay":
             return cls(picture, picture, None)
         if options.layout == "inset":
-            share = 0.36 if width >= height else 0.5
+            share = 0.3 if width >= height else 0.45
             inset = round(width * share), round(min(width * share * 0.8, height / 2))
             return cls(picture, picture, (*_quiet_corner(motion, picture, inset), *inset))
         wide = width >= height
