@@ -27,13 +27,13 @@ SWAY = 0.02  # speed of a person at rest, as a share of the motion's own
 JITTER = 0.002  # of the person's size: what grain and compression do to a network at rest
 
 
-def places(frames: int, generator: np.random.Generator) -> np.ndarray:
+def places(frames: int, generator: np.random.Generator, fps: float = MOCAP_FPS) -> np.ndarray:
     """Moments of a recording, in frames, played at a speed that nearly stops at times."""
     speed: list[float] = []
     while sum(speed) < frames - 1:
-        speed += [1.0] * round(generator.uniform(*MOVE) * MOCAP_FPS)
-        speed += [SWAY] * round(generator.uniform(*REST) * MOCAP_FPS)
-    kernel = np.hanning(2 * round(EASE * MOCAP_FPS) + 1)
+        speed += [1.0] * round(generator.uniform(*MOVE) * fps)
+        speed += [SWAY] * round(generator.uniform(*REST) * fps)
+    kernel = np.hanning(2 * round(EASE * fps) + 1)
     smooth = np.convolve(np.pad(speed, len(kernel) // 2, "edge"), kernel / kernel.sum(), "valid")
     place = np.cumsum(smooth) - smooth[0]
     return place[place < frames - 1]

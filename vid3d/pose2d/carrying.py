@@ -104,11 +104,11 @@ class CarryingEstimator:
         sizes = _sizes(people.boxes)[:, None]
         followed = _extent(posed) + last.margins * sizes * [-1, -1, 1, 1]
         height, width = image.shape[:2]
-        followed = followed.clip(0, [width, height, width, height]).astype(np.float32)
+        followed = followed.clip(0, [width, height, width, height])
         if not (followed[:, 2:] - followed[:, :2] > 0.2 * sizes).all():
             return None
         step = (_centres(followed) - _centres(people.boxes)) / max(elapsed, 1e-3)
-        posed = replace(posed, boxes=followed)
+        posed = replace(posed, boxes=np.asarray(followed, np.float32))
         return _Carried(time, posed, last.margins, last.clarity, step)
 
     def _surprised(self, before: Image, now: Image, image: Image, carried: _Carried) -> bool:

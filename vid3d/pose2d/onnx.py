@@ -52,7 +52,13 @@ class Network:
     def __call__(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
         """Outputs for pictures (B, 3, H, W), each (B, ...)."""
         parts = [self._run(chunk) for chunk in self._chunks(pictures)]
+        if len(parts) == 1:
+            return parts[0]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def bare(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
+        """The session alone, for a batch that it takes as it is: what benchmarks compare with."""
+        return list(self._session.run(self._outputs, {self._input: pictures}))
 
     def _chunks(self, pictures: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         size = self._batch or BATCH
@@ -74,12 +80,16 @@ class Network:
 
 
 class OnnxDetector:
-    """Person boxes of whole images."""
+    """Person boxes of whole images.
+
+    Attributes:
+        network: the ONNX file in its session.
+    """
 
     def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
         self.name = manifest.name
         self._manifest = manifest
-        self._network = Network(manifest, device)
+        self.network = Network(manifest, device)
 
     def __call__(
         self, images: Sequence[Image]
@@ -87,31 +97,35 @@ class OnnxDetector:
         """Boxes (N, 4) in image pixels and scores (N,) of each image."""
         if not images:
             return []
-        pictures, scales = whole_images(images, self._network.spec)
-        outputs = self._network(pictures)
+        pictures, scales = whole_images(images, self.network.spec)
+        outputs = self.network(pictures)
         try:
-            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, self._network.spec.size)
+            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, self.network.spec.size)
             return [self._people(*each) for each in zip(boxes, scores, scales, images, strict=True)]
         except (IndexError, ValueError) as error:
-            raise self._network.misfit(error) from error
+            raise self.network.misfit(error) from error
 
     def _people(
         self, boxes: Any, scores: Any, scale: NDArray[np.float32], image: Image
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         manifest = self._manifest
-        boxes = boxes.clip(0, np.tile(self._network.spec.size, 2))
+        boxes = boxes.clip(0, np.tile(self.network.spec.size, 2))
         kept = decode.suppress(boxes, scores, manifest.score_threshold, manifest.iou_threshold)
         return clipped(boxes[kept] / np.tile(scale, 2), scores[kept].clip(0, 1), image)
 
 
 class OnnxPose:
-    """Joints of people whose boxes are known."""
+    """Joints of people whose boxes are known.
+
+    Attributes:
+        network: the ONNX file in its session.
+    """
 
     def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
         self.name = manifest.name
         self.joint_set = "h36m17" if manifest.joint_set == "h36m17" else "coco17"
         self._decode = dict(manifest.decode)
-        self._network = Network(manifest, device)
+        self.network = Network(manifest, device)
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
@@ -122,15 +136,14 @@ class OnnxPose:
             return [(np.zeros((0, JOINTS, 2), np.float32), np.zeros((0, JOINTS), np.float32))
                     for _ in counts]  # fmt: skip
         cut = [
-            crops(image, each, self._network.spec)
-            for image, each in zip(images, boxes, strict=True)
+            crops(image, each, self.network.spec) for image, each in zip(images, boxes, strict=True)
         ]
         pictures, maps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
-        outputs = self._network(pictures)
+        outputs = self.network(pictures)
         try:
             points, scores = self._joints(outputs)
         except (IndexError, ValueError) as error:
-            raise self._network.misfit(error) from error
+            raise self.network.misfit(error) from error
         keypoints = to_image(points[:, :JOINTS], maps)
         confidence = scores[:, :JOINTS].clip(0, 1).astype(np.float32)
         ends = np.cumsum(counts)[:-1]
@@ -141,7 +154,7 @@ class OnnxPose:
         if options["kind"] == "simcc":
             points, scores = decode.simcc(outputs[0], outputs[1], options["split_ratio"])
         else:
-            size = self._network.spec.size
+            size = self.network.spec.size
             points, scores = decode.heatmap(outputs[0], size, options["dark"], options["blur"])
         if points.shape[1] < JOINTS:
             raise ValueError(f"{points.shape[1]} joints, at least {JOINTS} are needed")

@@ -1,0 +1,146 @@
+"""Looks that motion asks for, and boxes carried between detections."""
+
+import numpy as np
+import pytest
+
+from vid3d.errors import Vid3dError
+from vid3d.pose2d.carrying import CarryingEstimator
+from vid3d.pose2d.estimator import TopDown
+from vid3d.pose2d.people import People
+from vid3d.video.change import change, moved_outside, shrunk
+from vid3d.video.keyframes import AutoStride
+
+FPS, SIZE = 50, (1280, 720)
+BODY = np.stack([np.linspace(-30, 30, 17), np.linspace(-90, 90, 17)], -1)
+
+
+def picture(*centres, size=(320, 180)):
+    """BGR picture with a bright body, 15 x 45 pixels, at each centre."""
+    image = np.full((size[1], size[0], 3), 80, np.uint8)
+    for x, y in centres:
+        image[y - 22 : y + 23, x - 7 : x + 8] = 220
+    return image
+
+
+def person(x, y):
+    keypoints = (BODY + [x, y])[None]
+    box = np.array([[x - 30, y - 90, x + 30, y + 90]])
+    return People(box, np.array([0.9]), keypoints, np.full((1, 17), 0.9))
+
+
+def looked_at(places):
+    """Frames that a body at these columns (of 320) is looked at, at 50 frames a second."""
+    stride, ahead, chosen = AutoStride(SIZE), round(AutoStride.AHEAD * FPS), []
+    for newest in range(len(places) + ahead):
+        if newest < len(places):
+            stride.see(newest / FPS, shrunk(picture((places[newest], 90))))
+        frame = newest - ahead
+        if frame >= 0 and stride.due(frame / FPS):
+            stride.saw(frame / FPS, person(4 * places[frame], 360))
+            chosen.append(frame)
+    return np.array(chosen)
+
+
+def test_rest_is_looked_at_seldom_and_motion_often():
+    rest = looked_at([160] * 150)
+    assert set(np.diff(rest)) == {round(AutoStride.LONGEST * FPS)}
+    moving = looked_at(list(range(40, 190)))
+    assert set(np.diff(moving)) == {round(AutoStride.SHORTEST * FPS)}
+
+
+def test_the_last_moments_of_rest_are_looked_at():
+    start = 90
+    frames = looked_at([60] * start + list(range(62, 182, 2)))
+    last_of_rest = frames[frames <= start].max()
+    assert start - last_of_rest <= AutoStride.AHEAD * FPS
+
+
+def test_change_by_hand():
+    before, now = np.array([[10, 10, 10]], np.uint8), np.array([[10, 13, 65]], np.uint8)
+    np.testing.assert_allclose(change(before, now), [[0, 0, 51 / 255]])
+
+
+def test_motion_outside_of_boxes():
+    before, now = shrunk(picture((60, 90))), shrunk(picture((75, 90)))
+    around = np.array([[20.0, 25, 34, 47]])
+    elsewhere = np.array([[80.0, 25, 94, 47]])
+    assert not moved_outside(before, now, around)
+    assert moved_outside(before, now, elsewhere)
+    assert moved_outside(before, now, np.zeros((0, 4)))
+
+
+class Toy:
+    """A detector that finds everybody, and a pose network that finds who is near its box."""
+
+    name, joint_set = "toy", "coco17"
+
+    def __init__(self):
+        self.places, self.calls = [(100, 90)], 0
+
+    def detect(self, images):
+        self.calls += 1
+        boxes = np.array([[x - 8, y - 24, x + 8, y + 24] for x, y in self.places], np.float32)
+        return [(boxes.reshape(-1, 4), np.full(len(boxes), 0.9, np.float32))]
+
+    def pose(self, images, boxes):
+        joints, confidence = [], []
+        for box in boxes[0]:
+            centre = (box[:2] + box[2:]) / 2
+            far = [np.linalg.norm(np.array(place) - centre) for place in self.places]
+            near = int(np.argmin(far))
+            joints.append(BODY / 4 + self.places[near])
+            confidence.append(np.full(17, 0.9 if far[near] < 20 else 0.1))
+        shape = (len(joints), 17)
+        return [(np.reshape(joints, (*shape, 2)), np.reshape(confidence, shape))]
+
+
+@pytest.fixture
+def toy():
+    return Toy()
+
+
+def carrying(toy, every):
+    top_down = TopDown.__new__(TopDown)
+    top_down.name, top_down.joint_set = toy.name, toy.joint_set
+    top_down.detect, top_down.pose = toy.detect, toy.pose
+    return CarryingEstimator(top_down, every)
+
+
+def look(estimator, toy, index, *places):
+    toy.places = list(places)
+    return estimator.look(picture(*places), 0.2 * index)
+
+
+def test_boxes_follow_the_poses(toy):
+    estimator = carrying(toy, 3)
+    for index in range(6):
+        people = look(estimator, toy, index, (100 + 6 * index, 90))
+        centre = (people.boxes[0, :2] + people.boxes[0, 2:]) / 2
+        np.testing.assert_allclose(centre, [100 + 6 * index, 90], atol=1)
+    assert estimator.detections == toy.calls == 2
+
+
+def test_lost_people_newcomers_and_collisions_are_detected_at_once(toy):
+    for second in ([(250, 90)], [(100, 90), (220, 90)]):
+        estimator = carrying(toy, 100)
+        look(estimator, toy, 0, (100, 90))
+        people = look(estimator, toy, 1, *second)
+        assert estimator.detections == 2
+        assert len(people) == len(second)
+    estimator = carrying(toy, 100)
+    look(estimator, toy, 0, (100, 90), (112, 90))
+    look(estimator, toy, 1, (106, 90))  # two boxes on one body
+    assert estimator.detections == 2
+
+
+def test_an_empty_picture_stays_empty_until_something_moves(toy):
+    estimator = carrying(toy, 100)
+    assert len(look(estimator, toy, 0)) == 0
+    assert len(look(estimator, toy, 1)) == 0
+    assert estimator.detections == 1
+    assert len(look(estimator, toy, 2, (100, 90))) == 1
+
+
+def test_detect_every_must_be_positive(toy):
+    with pytest.raises(Vid3dError, match="detect_every is 0"):
+        carrying(toy, 0)

@@ -1,0 +1,1 @@
+"""Speed of the parts, measured side by side in one run: `vid3d bench`."""
