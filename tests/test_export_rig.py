@@ -220,4 +220,4 @@ def test_figure_stands_on_its_soles():
     left = shape.points[shape.faces["left"].ravel()]
     assert left[:, 0].min() > -0.06  # the person's left is +x
     toes = shape.points[shape.joints == NAMES.index("LeftFoot")]
-    assert toes[:, 2].max() > 0.15 > 0.05 > -toes[:, 2].min()
+    assert toes[:, 2].max() > 0.15 > 0.08 > -toes[:, 2].min()  # longer ahead than behind
