@@ -9,6 +9,7 @@ floor under the lowest ankles). Feet: slide, cm/s along the true floor of feet t
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from vid3d.evaluation.lifting import score
 from vid3d.motion import Motion
-from vid3d.world import ground_of, settle
-from vid3d.world.fit import assumed_ground, estimate_ground
+from vid3d.world import ground_of, settle, smoothed
+from vid3d.world.fit import assumed_ground
 from vid3d.world.ground import Ground
 from vid3d.world.stances import ANKLES
 
@@ -66,17 +67,17 @@ class Scene:
         return [float(np.mean([getattr(s, name) for s in scores])) for name in names] + [moved]
 
 
-def floor_table(scenes: list[Scene]) -> None:
-    rows = []
-    for scene in scenes:
-        found, assumed = estimate_ground(scene.motion), assumed_ground(scene.motion)
-        after = settle(scene.motion)
-        rows.append([
-            scene.motion.people, scene.pitch, found.confidence,
-            scene.tilt(found), scene.floating(scene.motion, found),
-            scene.tilt(assumed), scene.floating(scene.motion, assumed),
-            scene.floating(after, ground_of(after)), found.height / scene.offset - 1,
-        ])  # fmt: skip
+def floor_row(scene: Scene, settled: Motion) -> list[float]:
+    found, assumed = ground_of(settled), assumed_ground(scene.motion)
+    return [
+        scene.motion.people, scene.pitch, found.confidence,
+        scene.tilt(found), scene.floating(scene.motion, found), scene.floating(settled, found),
+        scene.tilt(assumed), scene.floating(scene.motion, assumed),
+        100 * (found.height / scene.offset - 1),
+    ]  # fmt: skip
+
+
+def floor_table(rows: list[list[float]]) -> None:
     table = np.array(rows)
     people, pitch, confidence = table[:, :3].T
     groups = {
@@ -90,47 +91,47 @@ def floor_table(scenes: list[Scene]) -> None:
         "0.3 to 0.6": (confidence >= 0.3) & (confidence < 0.6),
         "over 0.6": confidence >= 0.6,
     }
-    print(
-        f"{'scenes':24s}   n   tilt median mean   float  on floor | assumed: tilt  float | height"
-    )
-    for name, rows_of in groups.items():
-        if rows_of.any():
-            part = table[rows_of]
+    print(f"{'scenes':24s}   n  tilt median mean  float settled | assumed: tilt float | height %")
+    for name, chosen in groups.items():
+        if chosen.any():
+            part = table[chosen]
             mean = part.mean(0)
             print(
-                f"{name:24s} {len(part):3d} {np.median(part[:, 3]):13.1f} {mean[3]:4.1f} "
-                f"{mean[4]:7.1f} {mean[7]:9.1f} | {mean[5]:13.1f} {mean[6]:6.1f} | "
-                f"{100 * np.median(part[:, 8]):5.1f} %"
+                f"{name:24s} {len(part):3d} {np.median(part[:, 3]):12.1f} {mean[3]:4.1f} "
+                f"{mean[4]:6.1f} {mean[5]:7.1f} | {mean[6]:13.1f} {mean[7]:5.1f} | "
+                f"{np.median(part[:, 8]):6.1f}"
             )
 
 
-def feet_table(scenes: list[Scene]) -> None:
-    systems = {
-        "lifted": lambda m: m,
-        "smoothed": lambda m: settle(m, floor=False),
-        "settled": settle,
-        "settled, no smoothing": lambda m: settle(m, smooth=0),
-    }
-    print(f"\n{'':22s} slide   MPJPE    MRPE  velocity  acceleration  moved %")
-    print(f"{'truth':22s} {np.mean([scene.slide(scene.joints) for scene in scenes]):5.1f}")
-    for name, system in systems.items():
-        rows = []
-        for scene in scenes:
-            motion = system(scene.motion)
-            rows.append([scene.slide(motion.joints3d.astype(np.float64)), *scene.costs(motion)])
-        slide, mpjpe, mrpe, velocity, acceleration, moved = np.mean(rows, axis=0)
-        print(
-            f"{name:22s} {slide:5.1f} {mpjpe:7.2f} {mrpe:7.1f} {velocity:9.1f} "
-            f"{acceleration:13.0f} {moved:8.2f}"
-        )
+def feet_table(rows: list[dict[str, list[float]]]) -> None:
+    print(f"\n{'':10s} slide   MPJPE    MRPE  velocity  acceleration  moved %")
+    for name in rows[0]:
+        slide, *costs = np.mean([row[name] for row in rows], axis=0)
+        print(f"{name:10s} {slide:5.1f} " + " ".join(f"{cost:9.2f}" for cost in costs))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path)
-    scenes = [Scene(path) for path in sorted(parser.parse_args().scenes.glob("*.vid3d.npz"))]
-    floor_table(scenes)
-    feet_table(scenes)
+    parser.add_argument("--most", type=int, default=None, help="scenes to look at")
+    options = parser.parse_args()
+    floors, feet = [], []
+    for path in sorted(options.scenes.glob("*.vid3d.npz"))[: options.most]:
+        scene = Scene(path)
+        truth = replace(scene.motion, joints3d=scene.joints.astype(np.float32))
+        systems = {
+            "truth": truth,
+            "lifted": scene.motion,
+            "smoothed": smoothed(scene.motion),
+            "settled": settle(scene.motion),
+        }
+        floors.append(floor_row(scene, systems["settled"]))
+        feet.append({
+            name: [scene.slide(motion.joints3d.astype(np.float64)), *scene.costs(motion)]
+            for name, motion in systems.items()
+        })  # fmt: skip
+    floor_table(floors)
+    feet_table(feet)
 
 
 if __name__ == "__main__":

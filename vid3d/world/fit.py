@@ -48,6 +48,8 @@ LOWEST_CAMERA = 0.1
 NEAR_TILT, NEAR_HEIGHT = np.radians(5.0), 0.1
 """What confidence is about: radians, and share of the camera's height."""
 
+ALIKE = np.radians(12.0)
+"""Radians between first guesses that lead to the same fit."""
 FARTHEST = np.radians(70.0)
 """Radians that people may stand off the camera's upright and be believed at first."""
 
@@ -137,9 +139,13 @@ def leanings(motion: Motion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _first_guesses(bodies: Array) -> list[NDArray[np.float64]]:
     """Ups to begin a fit at, of which the best fit is kept: as all, or as some of the bodies."""
-    apart = unit(bodies[:: max(1, -(-len(bodies) // 4))])
-    guesses = [unit(bodies.mean(0)), *apart, CAMERA_UP]
-    return [up for up in guesses if up @ CAMERA_UP > np.cos(FARTHEST)]
+    several = unit(bodies[:: max(1, -(-len(bodies) // 4))])
+    guesses: list[NDArray[np.float64]] = []
+    for up in (unit(bodies.mean(0)), *several, CAMERA_UP):
+        apart = all(up @ other < np.cos(ALIKE) for other in guesses)
+        if apart and up @ CAMERA_UP > np.cos(FARTHEST):
+            guesses.append(up)
+    return guesses
 
 
 class _Problem:
