@@ -271,6 +271,9 @@ def test_usd_by_openusd(motion, tmp_path):
     person = UsdGeom.Imageable.Get(stage, "/vid3d/person4")
     shown = [person.ComputeVisibility(frame) == "inherited" for frame in range(FRAMES)]
     np.testing.assert_array_equal(shown, motion.present[1])
+    body = np.array(UsdGeom.Mesh.Get(stage, "/vid3d/person1/body").GetPointsAttr().Get())
+    rig = Take(motion, ABOVE).animations[0].rig
+    np.testing.assert_allclose(np.ptp(body[:, 2]), height(rig), atol=0.02)
     cache = UsdSkel.Cache()
     skeleton = UsdSkel.Skeleton.Get(stage, "/vid3d/person1/skeleton")
     cache.Populate(UsdSkel.Root.Get(stage, "/vid3d/person1"), Usd.TraverseInstanceProxies())

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.export.rig import JOINTS, NAMES, Rig, height
 from vid3d.export.rotations import shortest
+from vid3d.render.style import OUTLINE, WHITE, Color, mix, person_color
 
 Array = NDArray[np.float64]
 
@@ -59,6 +60,13 @@ def figure(rig: Rig) -> Figure:
     )
 
 
+def side_colors(person: int) -> dict[str, list[float]]:
+    """Linear RGB of the sides of the index-th person: left lighter, right darker, as everywhere."""
+    color = person_color(person)
+    shades = {"left": mix(color, WHITE, 0.5), "right": mix(color, OUTLINE, 0.38), "middle": color}
+    return {side: _linear(shade) for side, shade in shades.items()}
+
+
 def capsule(start: ArrayLike, end: ArrayLike, radius: float) -> tuple[Array, Array]:
     """Vertices (V, 3) and normals (V, 3) of a capsule between two points (3,)."""
     start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
@@ -100,3 +108,10 @@ def _bone(rig: Rig, name: str, radius: float) -> tuple[Array, Array]:
         return start, 0.8 * tip
     child = next(i for i, joint in enumerate(JOINTS) if joint.parent == name)
     return start, rig.offsets[child].copy()
+
+
+def _linear(color: Color) -> list[float]:
+    """BGR in sRGB to linear RGB."""
+    srgb = np.array(color[::-1]) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return np.round(linear, 5).tolist()

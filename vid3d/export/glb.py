@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.export.figure import SIDES, figure
+from vid3d.export.figure import SIDES, figure, side_colors
 from vid3d.export.gltf import INDICES, VERTICES, Document
 from vid3d.export.rig import JOINTS, PARENTS
 from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP
 from vid3d.export.take import Animation, Take
-from vid3d.render.style import OUTLINE, WHITE, Color, mix, person_color
 
 Array = NDArray[np.float64]
 
@@ -30,7 +29,7 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
     tracks: dict[str, list[dict[str, Any]]] = {"channels": [], "samplers": []}
     times = take.steady.timestamps - take.steady.timestamps[0]
     for index, animation in enumerate(take.animations):
-        person, hips = _person(document, animation, person_color(index))
+        person, hips = _person(document, animation, index)
         nodes.append(person)
         _animate(document, tracks, animation, hips, times)
     if tracks["channels"]:
@@ -63,7 +62,7 @@ def _camera(document: Document, take: Take) -> int:
     )
 
 
-def _person(document: Document, animation: Animation, color: Color) -> tuple[int, int]:
+def _person(document: Document, animation: Animation, number: int) -> tuple[int, int]:
     """Nodes of a person and of their hips; the joints' nodes follow the hips in order."""
     name, rig = f"person{animation.track_id}", animation.rig
     hips = len(document.content.get("nodes", []))
@@ -86,15 +85,15 @@ def _person(document: Document, animation: Animation, color: Color) -> tuple[int
         "skeleton": hips,
         "inverseBindMatrices": document.array(inverse),
     }
-    mesh = {"mesh": _mesh(document, animation, color), "skin": document.add("skins", skin)}
+    mesh = {"mesh": _mesh(document, animation, number), "skin": document.add("skins", skin)}
     body = document.add("nodes", {"name": f"{name}_body", **mesh})
     extras = {"track_id": animation.track_id, "residual_mm": animation.residual_mm()}
     person = {"name": name, "children": [hips, body], "extras": extras}
     return document.add("nodes", person), hips
 
 
-def _mesh(document: Document, animation: Animation, color: Color) -> int:
-    """The figure: left lighter, right darker, as everywhere in vid3d."""
+def _mesh(document: Document, animation: Animation, number: int) -> int:
+    """The figure of the number-th person."""
     shape = figure(animation.rig)
     nothing = np.zeros((len(shape.joints), 3))
     attributes = {
@@ -103,11 +102,11 @@ def _mesh(document: Document, animation: Animation, color: Color) -> int:
         "JOINTS_0": document.array(np.c_[shape.joints, nothing], np.uint8, VERTICES),
         "WEIGHTS_0": document.array(np.c_[nothing[:, 0] + 1, nothing], target=VERTICES),
     }
-    shades = {"left": mix(color, WHITE, 0.5), "right": mix(color, OUTLINE, 0.38), "middle": color}
-    primitives = []
+    colors = side_colors(number)
+    primitives: list[dict[str, Any]] = []
     for side in SIDES:
         faces = document.array(shape.faces[side].reshape(-1), np.uint16, INDICES)
-        look = {"baseColorFactor": [*_linear(shades[side]), 1.0], "metallicFactor": 0.0,
+        look = {"baseColorFactor": [*colors[side], 1.0], "metallicFactor": 0.0,
                 "roughnessFactor": 0.7}  # fmt: skip
         material = {"name": f"person{animation.track_id}_{side}", "pbrMetallicRoughness": look}
         primitives.append({"attributes": attributes, "indices": faces,
@@ -141,10 +140,3 @@ def _animate(
         keys = np.flatnonzero(np.diff(shown, prepend=not shown[0]))
         seen = np.repeat(shown[keys, None].astype(float), 3, axis=1)
         track(hips, "scale", document.array(times[keys]), seen, "STEP")
-
-
-def _linear(color: Color) -> list[float]:
-    """BGR in sRGB to linear RGB, as glTF's materials are."""
-    srgb = np.array(color[::-1]) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return np.round(linear, 5).tolist()

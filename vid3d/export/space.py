@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 
 CAMERA_TO_Y_UP = np.diag([1.0, -1.0, -1.0])
 """Camera (x right, y down, z forward) to y up: x right, y up, z towards the viewer."""
-Y_UP_TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""y up to z up: x right, y forward, z up."""
+FROM_Y_UP = {"y": np.eye(3), "z": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])}
+"""Rotations (3, 3) from y up to each axis up."""
 AXES = {"y": "x right, y up, z towards the camera", "z": "x right, y away from the camera, z up"}
 CONTACT = 0.5
 ANKLE_SHARE = 0.039
@@ -74,9 +74,9 @@ class Space:
 
     def turned(self, up: str) -> "Space":
         """The same place with another axis up."""
-        if up == self.up:
-            return self
-        turn = Y_UP_TO_Z_UP if up == "z" else Y_UP_TO_Z_UP.T
+        if up not in AXES:
+            raise Vid3dError(f"--up is {up!r}: give y or z")
+        turn = FROM_Y_UP[up] @ FROM_Y_UP[self.up].T
         return Space(turn @ self.rotation, turn @ self.translation, up)
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from vid3d.export.clock import steady
 from vid3d.export.inverse_kinematics import confidence, distances, solve
 from vid3d.export.rig import Rig, fit_rig
-from vid3d.export.space import Y_UP_TO_Z_UP, Space
+from vid3d.export.space import FROM_Y_UP, Space
 from vid3d.motion import Motion
 from vid3d.world.stances import runs
 
@@ -42,9 +42,7 @@ class Animation:
 
     def turned(self, up: str) -> "Animation":
         """The same with another axis up, rest pose included."""
-        if up == "y":
-            return self
-        turn = Y_UP_TO_Z_UP
+        turn = FROM_Y_UP[up]
         return Animation(
             self.track_id,
             Rig(self.rig.offsets @ turn.T, self.rig.tips @ turn.T),

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vid3d.export.figure import SIDES, figure
+from vid3d.export.figure import SIDES, Figure, figure, side_colors
 from vid3d.export.rig import JOINTS, NAMES, PARENTS
 from vid3d.export.rotations import quaternions
+from vid3d.export.space import FROM_Y_UP
 from vid3d.export.take import Animation, Take
 from vid3d.files import atomic_path
 
@@ -32,8 +33,8 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
         stage.SetEndTimeCode(max(take.steady.frames - 1, 0))
         stage.SetMetadata("comment", f"{take.about()['generator']}; {take.space.axes}; metres")
         _camera(stage, take)
-        for animation in take.animations:
-            _person(stage, animation.turned(take.space.up), take.steady.frames)
+        for number, animation in enumerate(take.animations):
+            _person(stage, take, animation, number)
         stage.GetRootLayer().Export(str(temporary))
     return [path]
 
@@ -56,14 +57,16 @@ def _camera(stage: Any, take: Take) -> None:
     UsdGeom.Xformable(camera).AddTransformOp().Set(Gf.Matrix4d(*turn.T.ravel()))
 
 
-def _person(stage: Any, animation: Animation, frames: int) -> None:
+def _person(stage: Any, take: Take, animation: Animation, number: int) -> None:
+    """One person's skeleton, animation and mesh."""
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
     path = f"/vid3d/person{animation.track_id}"
+    turned = animation.turned(take.space.up)
     person = UsdSkel.Root.Define(stage, path)
     skeleton = UsdSkel.Skeleton.Define(stage, f"{path}/skeleton")
     names = Vt.TokenArray([_path(joint) for joint in range(len(JOINTS))])
-    rest = animation.rig.rest()
+    rest = turned.rig.rest()
 
     def places(points: np.ndarray) -> Any:
         matrices = [Gf.Matrix4d(1).SetTranslate(Gf.Vec3d(*point)) for point in points]
@@ -71,21 +74,21 @@ def _person(stage: Any, animation: Animation, frames: int) -> None:
 
     skeleton.CreateJointsAttr(names)
     skeleton.CreateBindTransformsAttr(places(rest))
-    skeleton.CreateRestTransformsAttr(places(animation.rig.offsets))
-    _mesh(stage, f"{path}/body", animation, skeleton)
+    skeleton.CreateRestTransformsAttr(places(turned.rig.offsets))
+    _mesh(stage, f"{path}/body", figure(animation.rig), number, skeleton, take.space.up)
     moves = UsdSkel.Animation.Define(stage, f"{path}/animation")
     moves.CreateJointsAttr(names)
     moves.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(JOINTS)))
-    turns = np.stack([quaternions(animation.rotations[:, j]) for j in range(len(JOINTS))], 1)
+    turns = np.stack([quaternions(turned.rotations[:, j]) for j in range(len(JOINTS))], 1)
     rotations, translations = moves.CreateRotationsAttr(), moves.CreateTranslationsAttr()
-    for frame, (quats, root) in enumerate(zip(turns, animation.root, strict=True), animation.first):
+    for frame, (quats, root) in enumerate(zip(turns, turned.root, strict=True), animation.first):
         rotations.Set(Vt.QuatfArray([Gf.Quatf(w, x, y, z) for x, y, z, w in quats.tolist()]), frame)
-        offsets = np.concatenate([root[None], animation.rig.offsets[1:]]).astype(np.float32)
+        offsets = np.concatenate([root[None], turned.rig.offsets[1:]]).astype(np.float32)
         translations.Set(Vt.Vec3fArray.FromNumpy(offsets), frame)
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets(
         [moves.GetPath()]
     )
-    shown = np.zeros(frames, bool)
+    shown = np.zeros(take.steady.frames, bool)
     shown[animation.first : animation.first + len(animation.present)] = animation.present
     if not shown.all():
         visibility = person.CreateVisibilityAttr()
@@ -94,19 +97,23 @@ def _person(stage: Any, animation: Animation, frames: int) -> None:
             visibility.Set(visible, key)
 
 
-def _mesh(stage: Any, path: str, animation: Animation, skeleton: Any) -> None:
-    """The figure, skinned to the skeleton."""
+def _mesh(stage: Any, path: str, shape: Figure, number: int, skeleton: Any, up: str) -> None:
+    """The figure of the number-th person, skinned to the skeleton."""
     from pxr import UsdGeom, UsdSkel, Vt
 
-    shape = figure(animation.rig)
+    turn = FROM_Y_UP[up]
     faces = np.concatenate([shape.faces[side] for side in SIDES])
     mesh = UsdGeom.Mesh.Define(stage, path)
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(shape.points.astype(np.float32)))
-    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(shape.normals.astype(np.float32)))
+    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy((shape.points @ turn.T).astype(np.float32)))
+    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy((shape.normals @ turn.T).astype(np.float32)))
     mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(faces)))
     mesh.CreateFaceVertexIndicesAttr(Vt.IntArray(faces.ravel().tolist()))
+    colors = [side_colors(number)[side] for side in SIDES]
+    counts = [len(shape.faces[side]) for side in SIDES]
+    shades = np.repeat(colors, counts, axis=0).astype(np.float32)
+    mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.uniform).Set(Vt.Vec3fArray.FromNumpy(shades))
     binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
     binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
     binding.CreateJointIndicesPrimvar(False, 1).Set(Vt.IntArray(shape.joints.tolist()))
