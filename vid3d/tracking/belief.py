@@ -20,7 +20,7 @@ LEAST_EVIDENCE = -0.9
 """Log odds that the clearest quarter of a track's sightings must reach on average.
 
 A confidence of 0.33 and a box score of 0.45, say. Of single sightings in photographs, 83 % of
-false and 23 % of true ones lie below; the clearest of several lie higher for people only.
+false and 25 % of true ones lie below; the clearest of several lie higher for people only.
 """
 
 MOST_DISORDER = 1.5
