@@ -191,8 +191,8 @@ def test_stages(size):
 def test_an_inset_keeps_out_of_the_way():
     options = RenderOptions(layout="inset")
     left, right = (
-        Stage.of(make_motion(standing(np.tile([x, 2.2], (1, 3, 1)))), SIZE, options).panel
-        for x in (-0.6, 0.6)
+        Stage.of(make_motion(standing(np.tile([x, 1.2], (1, 3, 1)))), SIZE, options).panel
+        for x in (-0.35, 0.35)
     )
     assert left[0] > 320 > right[0] + right[2]
 
