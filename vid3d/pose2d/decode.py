@@ -89,14 +89,14 @@ def _smooth_patches(
     the derivatives of its logarithm do not see that.
     """
     reach = blur // 2 + 2
-    sides = ((0, 0), (0, 0), (reach, reach), (reach, reach))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(maps, sides), (2 * reach + 1, 2 * reach + 1), axis=(2, 3)
-    )
-    person, joint = np.ogrid[: maps.shape[0], : maps.shape[1]]
-    kernel = cv2.getGaussianKernel(blur, 0)[:, 0]
+    count, joints, height, width = maps.shape
+    padded = np.zeros((count, joints, height + 2 * reach, width + 2 * reach), np.float32)
+    padded[:, :, reach:-reach, reach:-reach] = maps
+    person, joint, row, column = np.ogrid[:count, :joints, : 2 * reach + 1, : 2 * reach + 1]
+    patches = padded[person, joint, y[..., None, None] + row, x[..., None, None] + column]
+    kernel = cv2.getGaussianKernel(blur, 0, cv2.CV_32F)[:, 0]
     band = np.stack([np.pad(kernel, (i, 4 - i)) for i in range(5)])
-    return np.asarray(band @ windows[person, joint, y, x] @ band.T)
+    return np.asarray(band @ patches @ band.T)
 
 
 # ---------------------------------------------------------------- people in an image
