@@ -7,6 +7,9 @@ import { Stage, View } from "./stage";
 
 const LAYERS = ["overlay", "spread", "feet", "paths", "names", "camera"] as const;
 
+/** Length of a clip from which on its curves are unreadable all at once. */
+const CROWDED_SECONDS = 45;
+
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 
 export class Controls {
@@ -130,6 +133,8 @@ export class Controls {
     quantity.onchange = choose;
     choose();
     const span = element<HTMLSelectElement>("span");
+    if (this.player.end - this.clip.times[0] > CROWDED_SECONDS) span.value = "30";
+    this.span = Number(span.value);
     span.onchange = () => {
       this.span = Number(span.value);
       this.onChoice();
