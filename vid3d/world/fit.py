@@ -48,7 +48,7 @@ LOWEST_CAMERA = 0.1
 NEAR_TILT, NEAR_HEIGHT = np.radians(5.0), 0.1
 """What confidence is about: radians, and share of the camera's height."""
 
-ALIKE = np.radians(12.0)
+ALIKE = np.radians(5.0)
 """Radians between first guesses that lead to the same fit."""
 FARTHEST = np.radians(70.0)
 """Radians that people may stand off the camera's upright and be believed at first."""
@@ -83,12 +83,12 @@ def fit_ground(motion: Motion, sized: Collection[int] = ()) -> tuple[Ground, NDA
     scales = np.where(free, SCALE, SIZED)[people]
     bodies, rays = leanings(motion)
     evidence = feet, np.searchsorted(people, owners), scales, bodies, rays
-    fits: list[tuple[float, _Problem, Any]] = []
-    for up in _first_guesses(bodies):
-        problem = _Problem(up, *evidence)
-        found = problem.solve()
-        fits.append((found.cost, problem, found))
-    _, problem, found = min(fits, key=lambda fit: fit[0])
+    problems = [_Problem(up, *evidence) for up in _first_guesses(bodies)]
+    fits = [problem.solve(problem.start()) for problem in problems]
+    best = int(np.argmin([fit.cost for fit in fits]))
+    problem, rough = problems[best], fits[best]
+    problem.wander = WANDER * rough.x[2]  # wrong depths lift feet in proportion to the camera
+    found = problem.solve(rough.x)
     ground = problem.ground(found.x)
     chance = _chance(found.jac, ground.height)
     factors[people] = np.exp(found.x[3:])
@@ -169,20 +169,18 @@ class _Problem:
         self.across = unit(np.cross(rays, bodies))
         self.along = np.cross(bodies, self.across)
         self.axes = level_axes(self.up)
-        self.typical_height = abs(float(np.median(feet @ self.up)))
+        self.wander = WANDER * abs(float(np.median(feet @ unit(bodies.mean(0)))))
 
     def start(self) -> Array:
         """Parameters to begin at."""
         below = ANKLE_HEIGHT - np.median(self.feet @ self.up)
         return np.concatenate([[0, 0, below], np.zeros_like(self.scales)])
 
-    def solve(self) -> Any:
-        """The best parameters near the start, as scipy gives them."""
-        start, limits = self.start(), np.concatenate([np.ones(3), 3 * self.scales])
-        limits[:3] = 1.5, 1.5, 0.8 * self.typical_height + 0.5
-        low, high = start - limits, start + limits
-        low[2] = LOWEST_CAMERA
-        high[2], start[2] = max(high[2], 2 * LOWEST_CAMERA), max(start[2], 1.5 * LOWEST_CAMERA)
+    def solve(self, start: Array) -> Any:
+        """The best parameters near a start, as scipy gives them."""
+        high = np.concatenate([[1.5, 1.5, np.inf], 3 * self.scales])
+        low = np.concatenate([[-1.5, -1.5, LOWEST_CAMERA], -3 * self.scales])
+        start = np.clip(start, low + 1e-6, high - 1e-6)
         return least_squares(self.residuals, start, bounds=(low, high), loss=self.loss)
 
     def loss(self, squares: Array) -> Array:
@@ -211,7 +209,7 @@ class _Problem:
         # The lifter errs alike for everybody along the line of sight: people add no precision.
         deep = self.along @ ground.normal / (LEAN_ALONG * np.sqrt(len(self.bodies)))
         return np.concatenate([
-            over / np.hypot(FOOT, WANDER * self.typical_height),
+            over / np.hypot(FOOT, self.wander),
             sideways,
             deep,
             scales / self.scales,
