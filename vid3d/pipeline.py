@@ -1,6 +1,6 @@
 """The way of the data, from a video or a file of keypoints to a `Motion`.
 
-    video -> frames -> keyframes -> people -> tracks -> lifter -> placed in space -> Motion
+    video -> frames -> keyframes -> people -> tracks -> lifter -> placed -> settled -> Motion
 
 `Pipeline.observe` walks the first half frame by frame (memory holds 2D joints, never pictures);
 `Pipeline.lift` the second. `lift` does both for one clip.
@@ -29,11 +29,24 @@ from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
 from vid3d.pose2d.watching import watch
 from vid3d.stature import scaled_to_height
-from vid3d.tracking import Segment, Track, clean, people_at, segments, select_people, track_people
+from vid3d.tracking import (
+    Segment,
+    Track,
+    clean,
+    continuations,
+    has_identities,
+    joined,
+    people_at,
+    segments,
+    select_people,
+    track_people,
+)
 from vid3d.video import Frame, VideoReader, default_stride
 from vid3d.video.keyframes import AutoStride
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
+from vid3d.world import settle
+from vid3d.world.smoothing import DEFAULT as SMOOTH
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,8 @@ class LiftOptions:
         height: metres a person is tall, by track id; None as the key means everybody.
         max_people: keep at most so many people, those seen most.
         person: keep one: "largest", "longest" or a track id.
+        smooth: 0 (as lifted) to 1 (calmest); never shifts timing.
+        floor: whether people are put on the floor found under them and standing feet stand still.
         start: seconds to begin at.
         end: seconds to stop at.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -81,6 +96,8 @@ class LiftOptions:
     height: Mapping[int | None, float] = field(default_factory=dict)
     max_people: int | None = None
     person: str | None = None
+    smooth: float = SMOOTH
+    floor: bool = True
     start: float | None = None
     end: float | None = None
     device: str = "auto"
@@ -93,6 +110,8 @@ class LiftOptions:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
+        if not 0 <= self.smooth <= 1:
+            raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
         for metres in self.height.values():
@@ -177,7 +196,19 @@ class Pipeline:
 
     def lift(self, clip: Clip) -> Motion:
         """The 3D half: identities, 3D at every frame, placed in the camera's space."""
-        tracks = self._track(clip)
+        options, tracks = self.options, self._track(clip)
+        motion, whole = self._lift_tracks(clip, tracks), tracks
+        if not has_identities(clip.looks):
+            whole = joined(tracks, continuations(motion))
+        chosen = select_people(whole, options.person, options.max_people)
+        if len(chosen) < len(tracks):  # once more: what was joined becomes one motion
+            motion = self._lift_tracks(clip, chosen)
+        motion = scaled_to_height(motion, options.height)
+        ids = motion.track_ids.tolist()
+        sized = ids if None in options.height else [i for i in ids if i in options.height]
+        return settle(motion, options.smooth, options.floor, sized)
+
+    def _lift_tracks(self, clip: Clip, tracks: list[Track]) -> Motion:
         camera = self._camera(clip)
         motion = _empty_motion(clip, tracks, camera, self._meta(clip))
         runs = [(i, run) for i, track in enumerate(tracks) for run in segments(track, clip.looks)]
@@ -186,7 +217,7 @@ class Pipeline:
             for person, run in runs:
                 self._lift_run(motion, clip, camera, person, tracks[person], run)
                 advance(run.frames.stop - run.frames.start)
-        return scaled_to_height(motion, self.options.height)
+        return motion
 
     def detect(self, video: str | Path, output: str | Path) -> int:
         """Write the 2D people of a video with identities; returns how many there are.
@@ -203,7 +234,7 @@ class Pipeline:
         finally:
             self.estimator = networks
             journal.close()
-        tracks = self._track(clip)
+        tracks = select_people(self._track(clip), self.options.person, self.options.max_people)
         looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(clip.looks)]
         seen = KeypointClip(
             name=clip.name,
@@ -289,10 +320,8 @@ class Pipeline:
             )
 
     def _track(self, clip: Clip) -> list[Track]:
-        options = self.options
         with self.monitor.stage("tracking", len(clip.looks), unit="looks") as advance:
             tracks = track_people(clip.looks, clip.frame_size, clip.keypoint_set)
-            tracks = select_people(tracks, options.person, options.max_people)
             tracks = [clean(track, clip.looks, clip.keypoint_set) for track in tracks]
             advance(len(clip.looks))
         return [track for track in tracks if (track.confidence > 0).any()]

@@ -1,9 +1,14 @@
 """The files that a lift leaves behind."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from vid3d.errors import Vid3dError
+from vid3d.export import check, export
+from vid3d.export.rerun import rerun_package, write_rrd
+from vid3d.export.space import export_space
 from vid3d.files import atomic_path
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
@@ -29,16 +34,48 @@ def prepare_folder(folder: Path) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a lift leaves besides NAME.vid3d.npz and NAME.vid3d.json.
+
+    Attributes:
+        render: NAME.overlay.mp4, where there is a video.
+        formats: of `vid3d.export`.
+        up: axis that points up in them, "y" or "z".
+        origin: of them, "floor" or "camera".
+        floor: whether they are level by the floor; else by the camera.
+        rrd: NAME.rrd for rerun.
+    """
+
+    render: bool = True
+    formats: Sequence[str] = ()
+    up: str = "y"
+    origin: str = "floor"
+    floor: bool = True
+    rrd: bool = False
+
+    def check(self) -> None:
+        """Find what cannot be written, before anything is computed.
+
+        Raises:
+            Vid3dError: an unknown format, or a package that is missing.
+        """
+        check(self.formats)
+        if self.rrd:
+            rerun_package()
+
+
 def write_results(
-    motion: Motion, clip: Clip, folder: Path, video: Path | None, monitor: Monitor
+    motion: Motion, clip: Clip, folder: Path, video: Path | None, wanted: Wanted, monitor: Monitor
 ) -> list[Path]:
-    """Write NAME.vid3d.npz, NAME.vid3d.json and, for a video, NAME.overlay.mp4.
+    """Write NAME.vid3d.npz, NAME.vid3d.json and what else is wanted.
 
     Args:
         motion: the result.
         clip: what it was lifted from.
         folder: where to.
-        video: to draw on, or None for no overlay.
+        video: that it was lifted from, or None.
+        wanted: which files.
         monitor: told of the drawing's progress.
 
     Returns:
@@ -49,7 +86,12 @@ def write_results(
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),
     ]
-    if video is not None:
+    if others := [name for name in wanted.formats if name not in ("npz", "json")]:
+        space = export_space(motion, wanted.up, wanted.origin, wanted.floor)
+        written += export(motion, others, folder, stem, space)
+    if wanted.rrd:
+        written.append(write_rrd(motion, folder / f"{stem}.rrd", video))
+    if video is not None and wanted.render:
         from vid3d.render import render_overlay
 
         overlay = folder / f"{stem}.overlay.mp4"

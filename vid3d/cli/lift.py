@@ -48,6 +48,24 @@ people_options = together(
     click.option("--person", help="Keep one: largest, longest or a track id."),
 )
 
+world_options = together(
+    click.option("--smooth", type=click.FloatRange(0, 1), default=0.3, show_default=True,
+                 help="0: as lifted, 1: calmest; never shifts timing."),
+    click.option("--floor", type=click.Choice(["on", "off"]), default="on", show_default=True,
+                 help="Put people on the floor found under them; off: as lifted."),
+)  # fmt: skip
+
+file_options = together(
+    click.option("--render/--no-render", default=True, show_default=True, help="Overlay video."),
+    click.option("--format", "formats", multiple=True, metavar="FORMAT,...",
+                 help="Other files: csv, bvh, glb, usd, c3d, trc."),
+    click.option("--up", type=click.Choice(["y", "z"]), default="y", show_default=True,
+                 help="Axis that points up in them."),
+    click.option("--origin", type=click.Choice(["floor", "camera"]), default="floor",
+                 show_default=True, help="Origin of them."),
+    click.option("--rrd", is_flag=True, help="A recording for rerun."),
+)  # fmt: skip
+
 
 @click.command("lift")
 @click.argument("videos", nargs=-1, type=FILE, metavar="[VIDEO]...")
@@ -60,20 +78,26 @@ people_options = together(
 @lifter_options
 @camera_options
 @people_options
-@click.option("--render/--no-render", default=True, show_default=True, help="Overlay video.")
+@world_options
+@file_options
 @talk_options
-def command(videos: tuple[Path, ...], output: Path, render: bool, quiet: bool, verbose: int,
-            debug: bool, **options: Any) -> int:  # fmt: skip
+def command(videos: tuple[Path, ...], output: Path, render: bool, formats: tuple[str, ...], up: str,
+            origin: str, rrd: bool, quiet: bool, verbose: int, debug: bool,
+            **options: Any) -> int:  # fmt: skip
     """3D people from VIDEO: writes VIDEO.vid3d.npz, .vid3d.json and .overlay.mp4.
 
     Looks for people on keyframes only, follows each of them, lifts them to 3D at every frame and
     places them in the camera's space, in metres.
     """
     _check(videos, options)
+    options["floor"] = options["floor"] == "on"
     options["height"] = {key: m for part in options["height"] for key, m in part.items()}
     from vid3d.pipeline import LiftOptions, Pipeline
-    from vid3d.results import prepare_folder, write_results
+    from vid3d.results import Wanted, prepare_folder, write_results
 
+    chosen = [name for part in formats for name in part.lower().split(",") if name]
+    wanted = Wanted(render, chosen, up, origin, options["floor"], rrd)
+    wanted.check()
     talk = console(quiet, verbose)
     folder = prepare_folder(output)
     pipeline = Pipeline(LiftOptions(**options), talk)
@@ -82,7 +106,7 @@ def command(videos: tuple[Path, ...], output: Path, render: bool, quiet: bool, v
         try:
             for clip in pipeline.observe(video):
                 motion = pipeline.lift(clip)
-                written = write_results(motion, clip, folder, video if render else None, talk)
+                written = write_results(motion, clip, folder, video, wanted, talk)
                 talk.say(_report(motion, clip.name, talk.summary(), written))
                 talk.detail(_origin(motion))
         except Vid3dError as error:

@@ -50,6 +50,24 @@ class Heights(click.ParamType):
         return heights
 
 
+class Stride(click.ParamType):
+    """`N` frames, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """A whole number from 1 up, or "auto"."""
+        if value == "auto":
+            return "auto"
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r} is neither a whole number from 1 up nor auto", param, ctx)
+        return number
+
+
 class Intrinsics(click.ParamType):
     """`FX,FY,CX,CY` in pixels."""
 
@@ -80,6 +98,13 @@ talk_options = together(
 
 network_options = together(
     click.option(
+        "--detect-every",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Looks from one run of the detector to the next; boxes are carried in between.",
+    ),
+    click.option(
         "--backend",
         type=click.Choice(["auto", "onnx", "mmpose"]),
         default="auto",
@@ -101,8 +126,9 @@ network_options = together(
 span_options = together(
     click.option(
         "--stride",
-        type=click.IntRange(min=1),
-        help="Frames from one look to the next.  [default: about 5 looks a second]",
+        type=Stride(),
+        help="Frames from one look to the next; auto: as motion asks for.  "
+        "[default: about 5 looks a second]",
     ),
     click.option("--start", type=click.FloatRange(min=0), help="Second to begin at."),
     click.option("--end", type=click.FloatRange(min=0), help="Second to stop at."),

@@ -42,7 +42,7 @@ def write_rrd(
     Raises:
         Vid3dError: rerun-sdk is missing, the video cannot be read by it, or the file not written.
     """
-    rr = _rerun()
+    rr = rerun_package()
     target = Path(path)
     with atomic_path(target) as temporary:
         recording = rr.RecordingStream("vid3d", recording_id=target.stem)
@@ -62,7 +62,8 @@ def write_rrd(
     return target
 
 
-def _rerun() -> Any:
+def rerun_package() -> Any:
+    """The package rerun; raises Vid3dError where it is missing."""
     try:
         import rerun
     except ImportError as error:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.pose2d.confidence import CalibratedPose
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.people import People
@@ -116,13 +117,18 @@ def _detector(manifest: Manifest, kinds: Sequence[str], device: str) -> Detector
 
 
 def _pose(manifest: Manifest, kinds: Sequence[str], device: str) -> PoseNetwork:
+    network: PoseNetwork
     if _runs_on_onnx(manifest, kinds):
         from vid3d.pose2d.onnx import OnnxPose
 
-        return OnnxPose(manifest, device)
-    from vid3d.pose2d.mmpose import MMPosePose
+        network = OnnxPose(manifest, device)
+    else:
+        from vid3d.pose2d.mmpose import MMPosePose
 
-    return MMPosePose(manifest, device)
+        network = MMPosePose(manifest, device)
+    if manifest.calibration is None:
+        return network
+    return CalibratedPose(network, manifest.calibration)
 
 
 def _kinds(backend: str, device: str) -> tuple[str, ...]:

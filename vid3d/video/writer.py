@@ -16,7 +16,9 @@ from vid3d.video.frame import Image, Size
 
 TIME_BASE = Fraction(1, 90_000)
 """Divides the frame periods of 24, 25, 30, 50, 60 and n * 1000 / 1001 frames per second."""
-QUALITY = {"preset": "veryfast", "crf": "20", "bf": "0"}
+QUALITY = {
+    "preset": "superfast", "crf": "20", "bf": "0", "x264-params": "mbtree=1:rc-lookahead=10"
+}  # fmt: skip
 """Without B-frames decoding times equal presentation times, so that variable rates end in time."""
 BT709 = 1
 """ITU-T H.273 code of BT.709's primaries, transfer and matrix: what browsers assume of HD."""
