@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
+from vid3d.world import ground_of
 
 Array = NDArray[np.float64]
 
@@ -18,7 +19,6 @@ MAX_SAMPLES = 600
 
 _CAMERA_UP = np.array([0.0, -1.0, 0.0])
 _ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
-_THORAX = H36M17.index("thorax")
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,9 @@ class Floor:
 
 
 def floor_of(motion: Motion) -> Floor:
-    """The floor of a motion: the one in its `meta["ground"]`, else the one under its people.
-
-    `ground` holds `normal`, a unit vector up in the camera frame, and `height`, metres: points of
-    the floor satisfy normal . p + height = 0.
-    """
-    ground = motion.meta.get("ground")
-    if ground is None:
-        return find_floor(sampled_bodies(motion))
-    return Floor(unit(np.asarray(ground["normal"], np.float64)), -float(ground["height"]))
+    """The floor of a motion: the one that its file names, else the one its people stand on."""
+    ground = ground_of(motion)
+    return Floor(ground.normal, -ground.height)
 
 
 def sampled_bodies(motion: Motion) -> Array:
@@ -86,32 +80,6 @@ def sampled_bodies(motion: Motion) -> Array:
     return kept
 
 
-def find_floor(bodies: Array) -> Floor:
-    """Floor under bodies (N, 17, 3): up as people stand, level and slope as their feet tell.
-
-    The mean direction from ankles to thorax of those who stand is up, unless it is more than 60
-    degrees off the camera's; a plane through the lower ankle of each body then corrects the slope,
-    as far as people move about enough (ridge of half a metre) and by at most 15 degrees.
-    """
-    up = _standing_direction(bodies)
-    axes = Floor(up, 0.0).axes
-    heights = bodies[:, _ANKLES] @ up
-    feet = bodies[np.arange(len(bodies)), np.take(_ANKLES, heights.argmin(1))]
-    spots = feet - np.median(feet, 0)
-    flat = spots @ axes.T
-    kept = np.ones(len(feet), bool)
-    for _ in range(2):  # the second time without the fifth that fits worst: jumps and misplaced
-        rows, values = flat[kept] - flat[kept].mean(0), spots[kept] @ up
-        slope = np.linalg.solve(
-            rows.T @ rows + 0.25 * len(rows) * np.eye(2), rows.T @ (values - values.mean())
-        )
-        misfit = np.abs(spots @ up - flat @ slope - np.median(spots @ up - flat @ slope))
-        kept = misfit <= np.quantile(misfit, 0.8)
-    slope *= min(1.0, np.tan(np.radians(15)) / max(np.linalg.norm(slope), 1e-9))
-    up = unit(up - slope @ axes)
-    return Floor(up, float(np.median(feet @ up)) - ANKLE_HEIGHT)
-
-
 def unit(vector: Array) -> Array:
     """A vector (3,) scaled to length one; zero stays zero."""
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
@@ -122,11 +90,3 @@ def _nobody() -> Array:
     stick = np.full((1, 17, 3), [0.0, -0.6, 4.0])
     stick[:, _ANKLES, 1] = 1.0
     return stick
-
-
-def _standing_direction(bodies: Array) -> Array:
-    spine = bodies[:, _THORAX] - bodies[:, _ANKLES].mean(1)
-    length = np.linalg.norm(spine, axis=1)
-    standing = spine[length >= 0.8 * np.quantile(length, 0.9)]
-    up = unit((standing / np.linalg.norm(standing, axis=1, keepdims=True)).mean(0))
-    return up if up @ _CAMERA_UP > np.cos(np.radians(60)) else _CAMERA_UP
