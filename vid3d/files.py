@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def safe_stem(name: str) -> str:
+    """What files of a clip called `name` begin with: letters, digits and `_ . + -` only."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "clip"
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

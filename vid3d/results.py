@@ -1,6 +1,5 @@
 """The files that a lift leaves behind."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from vid3d.errors import Vid3dError
 from vid3d.export import check, export
 from vid3d.export.rerun import rerun_package, write_rrd
 from vid3d.export.space import export_space
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, safe_stem
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pipeline import Clip
@@ -81,7 +80,7 @@ def write_results(
     Returns:
         The paths written.
     """
-    stem = re.sub(r"[^\w.+-]+", "_", clip.name).strip("._") or "clip"
+    stem = safe_stem(clip.name)
     written = [
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),

@@ -19,6 +19,8 @@ from vid3d.errors import Vid3dError
 
 if TYPE_CHECKING:
     from vid3d.motion import Motion
+    from vid3d.pipeline import LiftOptions
+    from vid3d.results import Wanted
 
 lifter_options = together(
     click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path."),
@@ -66,6 +68,39 @@ file_options = together(
     click.option("--rrd", is_flag=True, help="A recording for rerun."),
 )  # fmt: skip
 
+result_options = together(
+    span_options,
+    network_options,
+    lifter_options,
+    camera_options,
+    people_options,
+    world_options,
+    file_options,
+)
+
+
+def settings(given: dict[str, Any]) -> tuple["LiftOptions", "Wanted"]:
+    """What `result_options` say, checked: how to lift, and which files are wanted.
+
+    Raises:
+        click.UsageError: options that clash, found before anything heavy is imported.
+        Vid3dError: a format that cannot be written.
+    """
+    if sum(given[name] is not None for name in ("fov", "intrinsics", "camera")) > 1:
+        raise click.UsageError("--fov, --intrinsics and --camera exclude each other: give one")
+    if None not in (given["start"], given["end"]) and given["end"] <= given["start"]:
+        raise click.UsageError("--end must be later than --start")
+    from vid3d.pipeline import LiftOptions
+    from vid3d.results import Wanted
+
+    options = dict(given, floor=given["floor"] == "on")
+    options["height"] = {key: m for part in given["height"] for key, m in part.items()}
+    files = {name: options.pop(name) for name in ("render", "up", "origin", "rrd")}
+    chosen = [name for part in options.pop("formats") for name in part.lower().split(",") if name]
+    wanted = Wanted(formats=chosen, floor=options["floor"], **files)
+    wanted.check()
+    return LiftOptions(**options), wanted
+
 
 @click.command("lift")
 @click.argument("videos", nargs=-1, type=FILE, metavar="[VIDEO]...")
@@ -73,34 +108,23 @@ file_options = together(
               help="Folder of the results.")  # fmt: skip
 @click.option("--keypoints", type=FILE, help="2D keypoints from a file instead of the networks: "
               ".pairs.npz, COCO-style JSON, or a folder of OpenPose JSON.")  # fmt: skip
-@span_options
-@network_options
-@lifter_options
-@camera_options
-@people_options
-@world_options
-@file_options
+@result_options
 @talk_options
-def command(videos: tuple[Path, ...], output: Path, render: bool, formats: tuple[str, ...], up: str,
-            origin: str, rrd: bool, quiet: bool, verbose: int, debug: bool,
-            **options: Any) -> int:  # fmt: skip
+def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, debug: bool,
+            **given: Any) -> int:  # fmt: skip
     """3D people from VIDEO: writes VIDEO.vid3d.npz, .vid3d.json and .overlay.mp4.
 
     Looks for people on keyframes only, follows each of them, lifts them to 3D at every frame and
     places them in the camera's space, in metres.
     """
-    _check(videos, options)
-    options["floor"] = options["floor"] == "on"
-    options["height"] = {key: m for part in options["height"] for key, m in part.items()}
-    from vid3d.pipeline import LiftOptions, Pipeline
-    from vid3d.results import Wanted, prepare_folder, write_results
+    _check_videos(videos, given["keypoints"])
+    options, wanted = settings(given)
+    from vid3d.pipeline import Pipeline
+    from vid3d.results import prepare_folder, write_results
 
-    chosen = [name for part in formats for name in part.lower().split(",") if name]
-    wanted = Wanted(render, chosen, up, origin, options["floor"], rrd)
-    wanted.check()
     talk = console(quiet, verbose)
     folder = prepare_folder(output)
-    pipeline = Pipeline(LiftOptions(**options), talk)
+    pipeline = Pipeline(options, talk)
     failed = 0
     for video in videos or (None,):
         try:
@@ -137,16 +161,12 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _check(videos: tuple[Path, ...], options: dict[str, Any]) -> None:
-    """Clashes of options, found before anything heavy is imported."""
-    if not videos and options["keypoints"] is None:
+def _check_videos(videos: tuple[Path, ...], keypoints: Path | None) -> None:
+    """What is to be lifted, checked before anything heavy is imported."""
+    if not videos and keypoints is None:
         raise click.UsageError("Missing argument 'VIDEO': give a video or --keypoints FILE")
-    if len(videos) > 1 and options["keypoints"] is not None:
+    if len(videos) > 1 and keypoints is not None:
         raise click.UsageError("--keypoints goes with one video, or with none")
-    if sum(options[name] is not None for name in ("fov", "intrinsics", "camera")) > 1:
-        raise click.UsageError("--fov, --intrinsics and --camera exclude each other: give one")
-    if None not in (options["start"], options["end"]) and options["end"] <= options["start"]:
-        raise click.UsageError("--end must be later than --start")
     stems = [video.stem for video in videos]
     twins = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twins:

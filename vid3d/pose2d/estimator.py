@@ -96,14 +96,16 @@ def load_estimator(
     Raises:
         Vid3dError: unknown backend, model or device, or a model without the files it needs.
     """
-    if backend not in BACKENDS:
-        raise Vid3dError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     device = _device(device)
     kinds = _kinds(backend, device)
-    return TopDown(
-        _detector(find_model(detector, "detection", kinds), kinds, device),
-        _pose(find_model(pose, "pose", kinds), kinds, device),
-    )
+    people, joints = find_networks(backend, detector, pose, device)
+    return TopDown(_detector(people, kinds, device), _pose(joints, kinds, device))
+
+
+def find_networks(backend: str, detector: str, pose: str, device: str) -> tuple[Manifest, Manifest]:
+    """What `load_estimator` would load, with official models downloaded; arguments as there."""
+    kinds = _kinds(backend, _device(device))
+    return find_model(detector, "detection", kinds), find_model(pose, "pose", kinds)
 
 
 def _detector(manifest: Manifest, kinds: Sequence[str], device: str) -> Detector:
@@ -133,6 +135,8 @@ def _pose(manifest: Manifest, kinds: Sequence[str], device: str) -> PoseNetwork:
 
 def _kinds(backend: str, device: str) -> tuple[str, ...]:
     """Kinds of model files to run, best first: what was asked for, or what the device likes."""
+    if backend not in BACKENDS:
+        raise Vid3dError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     if backend != "auto":
         return ("onnx",) if backend == "onnx" else ("pth",)
     from vid3d.pose2d.openmmlab import is_installed
