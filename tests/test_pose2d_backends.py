@@ -1,5 +1,6 @@
 """The same network through both backends, and stand-in networks on real people."""
 
+import json
 import shutil
 
 import numpy as np
@@ -90,6 +91,34 @@ def test_checkpoint_and_config_that_do_not_fit(toys, tmp_path):
     )
     with pytest.raises(Vid3dError, match="is not a config that this mmpose can build"):
         load_estimator("mmpose", detector, str(tmp_path), "cpu")
+
+
+def decoded_as(pose, folder, **decode):
+    """A copy of a pose model whose manifest says this of its outputs."""
+    shutil.copytree(pose, folder)
+    fields = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**fields, "decode": decode}))
+    return str(folder)
+
+
+@needs_openmmlab
+def test_mmpose_decodes_after_the_manifest(toys, tmp_path):
+    pose = decoded_as(toys[1], tmp_path / "pose", kind="simcc", split_ratio=4.0,
+                      confidence_scale=0.02)  # fmt: skip
+    by_onnx, by_mmpose = (
+        load_estimator(backend, toys[0], pose, "cpu")([noise(200, 300, 0)])[0]
+        for backend in ("onnx", "mmpose")
+    )
+    np.testing.assert_allclose(by_mmpose.confidence, by_onnx.confidence, atol=0.02)
+    assert (np.abs(by_onnx.keypoints - by_mmpose.keypoints) < 1).mean() > 0.95
+
+
+@needs_openmmlab
+def test_mmpose_outputs_that_do_not_fit_the_manifest(toys, tmp_path):
+    pose = decoded_as(toys[1], tmp_path / "pose", kind="heatmap")
+    estimator = load_estimator("mmpose", toys[0], pose, "cpu")
+    with pytest.raises(Vid3dError, match="RTMCCHead do not fit the decode field"):
+        estimator([noise(200, 300, 0)])
 
 
 @needs_openmmlab

@@ -26,10 +26,10 @@ def gaussian(x, y, sigma=2.0, shape=(64, 48)):
 @given(st.floats(8, 40), st.floats(8, 55))
 def test_dark_finds_the_centre_between_cells(x, y):
     maps = gaussian(x, y)[None, None]
-    points, scores = decode.heatmap(maps, (192, 256), dark=True, blur=11)
+    points, scores = decode.heatmap(maps, (192, 256), refine="dark", blur=11)
     np.testing.assert_allclose(points[0, 0], [4 * x, 4 * y], atol=0.2)
     assert scores[0, 0] == maps.max()
-    coarse, _ = decode.heatmap(maps, (192, 256), dark=False)
+    coarse, _ = decode.heatmap(maps, (192, 256), refine="none")
     assert (coarse % 4 == 0).all()
 
 
@@ -37,6 +37,29 @@ def test_dark_leaves_peaks_at_the_border_and_flat_maps_alone():
     maps = np.stack([gaussian(0, 0), gaussian(47, 63), np.zeros((64, 48), np.float32)])[None]
     points, _ = decode.heatmap(maps, (192, 256))
     assert points[0].tolist() == [[0, 0], [188, 252], [0, 0]]
+
+
+def softmax_gaussian(x, y, shape=(16, 12)):
+    """A map whose soft-max of sharpness 10 is a Gaussian with a deviation of half a cell."""
+    return (np.log(gaussian(x, y, 0.5, shape).clip(1e-30)) / decode.SHARPNESS).astype(np.float32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.55, 10.45), st.floats(0.55, 14.45)), min_size=1, max_size=6))
+def test_expectation_finds_the_centre_between_cells_and_near_the_border(centres):
+    maps = np.stack([softmax_gaussian(x, y) for x, y in centres])[:, None]
+    points, _ = decode.heatmap(maps, (12, 16), refine="expectation")
+    np.testing.assert_allclose(points[:, 0], centres, atol=0.05)
+
+
+def test_expectation_by_hand():
+    inside, corner, far = (np.full((4, 3), -9.0, np.float32) for _ in range(3))
+    inside[1, 1], inside[1, 2], inside[2, 1] = 0.9, 0.9, 0.9 + np.log(0.5) / decode.SHARPNESS
+    corner[0, 0], corner[0, 1] = 0.5, 0.5 + np.log(1 / 3) / decode.SHARPNESS
+    far[3, 2], far[0, 0] = 0.8, 0.79  # another peak, which has no say
+    points, scores = decode.heatmap(np.stack([inside, corner, far])[None], (30, 40), "expectation")
+    np.testing.assert_allclose(points[0], [[14, 12], [2.5, 0], [20, 30]], atol=1e-4)
+    np.testing.assert_allclose(scores[0], [0.9, 0.5, 0.8])
 
 
 @pytest.mark.parametrize("layout", ["one output a stride", "logits, then distances"])

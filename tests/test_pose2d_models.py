@@ -27,7 +27,7 @@ def test_stand_in_manifests_are_valid(repo):
     manifests = {path.stem: load_manifest(path) for path in paths}
     assert len(manifests) == 6
     assert manifests["tinypose"].decode == {
-        "kind": "heatmap", "dark": True, "blur": 11, "confidence_scale": 1.0,
+        "kind": "heatmap", "refine": "dark", "blur": 11, "confidence_scale": 1.0,
     }  # fmt: skip
     assert manifests["picodet-s-320"].input.resize == "stretch"
     assert manifests["yolox-nano"].input.std == (1, 1, 1)
@@ -65,6 +65,7 @@ def test_defaults(tmp_path):
         ({"decode": {"kind": "simcc", "split_ratio": -1}}, "decode.split_ratio must be like"),
         ({"decode": {"kind": "simcc", "blur": 3}}, "an option of decode.kind simcc"),
         ({"decode": {"kind": "heatmap", "blur": 4}}, "decode.blur must be odd"),
+        ({"decode": {"kind": "heatmap", "refine": True}}, "decode.refine must be one of dark"),
         ({"joint_set": "smpl"}, "joint_set must be one of"),
         ({"thresholds": {"score": 2}}, "thresholds.score"),
         ({"thresholds": {"nms": 2}}, "unknown threshold"),

@@ -10,11 +10,42 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.pose2d.people import JOINTS
+
 Array = NDArray[np.floating]
 MOST_BOXES = 1000
 """Best boxes of an image that enter non-maximum suppression."""
 
+SHARPNESS = 10.0
+"""Of the soft-max over cells: how heat-map heads are trained here, and RTMPose's over bins."""
+
 # ---------------------------------------------------------------- joints in a crop
+
+
+def joints_of(
+    outputs: Sequence[Array], decode: Mapping[str, Any], size: tuple[int, int]
+) -> tuple[Array, NDArray[np.float32]]:
+    """The body's joints from a pose network's outputs, by kind.
+
+    Args:
+        outputs: of a batch of N crops.
+        decode: the manifest's.
+        size: width and height of a crop.
+
+    Returns:
+        (N, 17, 2) crop pixels and (N, 17) confidence in 0..1.
+
+    Raises:
+        ValueError, IndexError: the outputs are not what the decoder takes.
+    """
+    if decode["kind"] == "simcc":
+        points, scores = simcc(outputs[0], outputs[1], decode["split_ratio"])
+    else:
+        points, scores = heatmap(outputs[0], size, decode["refine"], decode["blur"])
+    if points.shape[1] < JOINTS:
+        raise ValueError(f"{points.shape[1]} joints, at least {JOINTS} are needed")
+    confidence = np.nan_to_num(scores[:, :JOINTS] * decode["confidence_scale"]).clip(0, 1)
+    return points[:, :JOINTS], confidence.astype(np.float32)
 
 
 def simcc(simcc_x: Array, simcc_y: Array, split_ratio: float = 2.0) -> tuple[Array, Array]:
@@ -34,15 +65,17 @@ def simcc(simcc_x: Array, simcc_y: Array, split_ratio: float = 2.0) -> tuple[Arr
 
 
 def heatmap(
-    maps: Array, size: tuple[int, int], dark: bool = True, blur: int = 11
+    maps: Array, size: tuple[int, int], refine: str = "dark", blur: int = 11
 ) -> tuple[Array, Array]:
     """Joints from one map each.
 
     Args:
         maps: (N, K, h, w).
         size: width and height of the crop that the maps cover; cell (0, 0) is pixel (0, 0).
-        dark: refine peaks with the map's curvature (DARK, arXiv 1910.06278).
-        blur: odd width of the Gaussian that smooths the map for it.
+        refine: the peak's place between cells, "dark" by the map's curvature there
+            (arXiv 1910.06278), "expectation" by the centre of mass of the soft-max about it
+            (local soft-argmax), "none".
+        blur: odd width of the Gaussian that smooths the map for DARK.
 
     Returns:
         (N, K, 2) crop pixels and (N, K) score, the map's maximum.
@@ -50,10 +83,25 @@ def heatmap(
     count, joints, rows, columns = maps.shape
     flat = maps.reshape(count, joints, -1)
     best = flat.argmax(-1)
-    points = np.stack([best % columns, best // columns], -1).astype(np.float64)
-    if dark and count:
-        points += _dark_offsets(maps, points.astype(int), blur)
+    peaks = np.stack([best % columns, best // columns], -1)
+    points = peaks.astype(np.float64)
+    if refine == "dark":
+        points += _dark_offsets(maps, peaks, blur)
+    elif refine == "expectation":
+        points += _expected_offsets(maps, peaks)
     return points * (np.array(size) / np.array([columns, rows])), flat.max(-1)
+
+
+def _expected_offsets(maps: Array, peaks: NDArray[np.integer]) -> Array:
+    """Centre of mass (N, K, 2) of exp(SHARPNESS * map) over the 3 x 3 cells about each peak.
+
+    Cells beyond the border weigh nothing, so that peaks on the border itself lean inwards.
+    """
+    cells = _patches(maps, peaks, 1, -np.inf)
+    mass = np.exp(SHARPNESS * (cells - cells[..., 1:2, 1:2]))
+    columns, rows = mass.sum(-2), mass.sum(-1)
+    steps = np.stack([columns[..., 2] - columns[..., 0], rows[..., 2] - rows[..., 0]], -1)
+    return np.asarray(steps / mass.sum((-2, -1))[..., None])
 
 
 def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
@@ -61,10 +109,8 @@ def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
 
     Zero for peaks nearer than two cells to the border, where there is no curvature to measure.
     """
-    rows, columns = maps.shape[2:]
-    x, y = peaks[..., 0], peaks[..., 1]
-    inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
-    log = np.log(np.maximum(_smooth_patches(maps, x, y, blur), 1e-10))
+    inside = ((peaks > 1) & (peaks < np.array(maps.shape[:1:-1]) - 2)).all(-1)
+    log = np.log(np.maximum(_smooth_patches(maps, peaks, blur), 1e-10))
 
     def at(right: int, down: int) -> Array:
         return log[..., 2 + down, 2 + right]
@@ -80,23 +126,26 @@ def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
     return np.where(usable[..., None], step, 0.0)
 
 
-def _smooth_patches(
-    maps: Array, x: NDArray[np.integer], y: NDArray[np.integer], blur: int
-) -> Array:
+def _smooth_patches(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
     """The 5 x 5 cells (N, K, 5, 5) about each peak of the Gaussian-smoothed maps.
 
     Only what these cells need is smoothed. DARK also scales a smoothed map to its old maximum;
     the derivatives of its logarithm do not see that.
     """
-    reach = blur // 2 + 2
-    count, joints, height, width = maps.shape
-    padded = np.zeros((count, joints, height + 2 * reach, width + 2 * reach), np.float32)
-    padded[:, :, reach:-reach, reach:-reach] = maps
-    person, joint, row, column = np.ogrid[:count, :joints, : 2 * reach + 1, : 2 * reach + 1]
-    patches = padded[person, joint, y[..., None, None] + row, x[..., None, None] + column]
     kernel = cv2.getGaussianKernel(blur, 0, cv2.CV_32F)[:, 0]
     band = np.stack([np.pad(kernel, (i, 4 - i)) for i in range(5)])
-    return np.asarray(band @ patches @ band.T)
+    return np.asarray(band @ _patches(maps, peaks, blur // 2 + 2, 0) @ band.T)
+
+
+def _patches(maps: Array, peaks: NDArray[np.integer], reach: int, outside: float) -> Array:
+    """The cells (N, K, 2 reach + 1, 2 reach + 1) about each peak; `outside` beyond the map."""
+    count, joints, height, width = maps.shape
+    around = (count, joints, height + 2 * reach, width + 2 * reach)
+    padded = np.full(around, outside, np.float32)
+    padded[:, :, reach:-reach, reach:-reach] = maps
+    person, joint, row, column = np.ogrid[:count, :joints, : 2 * reach + 1, : 2 * reach + 1]
+    x, y = peaks[..., 0, None, None], peaks[..., 1, None, None]
+    return np.asarray(padded[person, joint, y + row, x + column])
 
 
 # ---------------------------------------------------------------- people in an image

@@ -42,8 +42,8 @@ DECODERS: dict[str, dict[str, dict[str, Any]]] = {
     "pose": {
         # two 1-D distributions a joint; `split_ratio` bins a pixel (SimCC, arXiv 2107.03332)
         "simcc": {"split_ratio": 2.0, "confidence_scale": 1.0},
-        # one map a joint; `dark` refines the peak (DARK, arXiv 1910.06278) after a blur
-        "heatmap": {"dark": True, "blur": 11, "confidence_scale": 1.0},
+        # one map a joint; `refine` places the peak between cells (`decode.heatmap`)
+        "heatmap": {"refine": "dark", "blur": 11, "confidence_scale": 1.0},
     },
     "detection": {
         # raw heads of RTMDet: logits and distances at each stride
@@ -56,6 +56,7 @@ DECODERS: dict[str, dict[str, dict[str, Any]]] = {
         "end2end": {"person_class": 0},
     },
 }
+REFINEMENTS = ("dark", "expectation", "none")
 JOINT_SETS = ("coco17", "h36m17", "halpe26", "wholebody133")
 _FILES = ("onnx", "pth", "config")
 _FIELDS = (
@@ -254,8 +255,10 @@ def _decode(entry: Any, task: str) -> dict[str, Any]:
     given = {name: value for name, value in entry.items() if name != "kind"}
     for name, value in given.items():
         _one_of(f"an option of decode.kind {kind}", name, tuple(defaults))
-        right = (isinstance(value, bool) if isinstance(defaults[name], bool)
-                 else isinstance(value, list) and all(type(v) is int and v > 0 for v in value)
+        if name == "refine":
+            _one_of("decode.refine", value, REFINEMENTS)
+            continue
+        right = (isinstance(value, list) and all(type(v) is int and v > 0 for v in value)
                  if isinstance(defaults[name], tuple)
                  else type(value) is int and value >= 0 if isinstance(defaults[name], int)
                  else _is_number(value) and value > 0)  # fmt: skip

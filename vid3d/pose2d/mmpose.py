@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.pose2d.decode import joints_of
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.openmmlab import load_checkpoint, prepare, quiet
 from vid3d.pose2d.people import JOINTS
@@ -136,9 +137,11 @@ class MMPosePose(_Model):
     """Joints of people whose boxes are known from an MMPose top-down network."""
 
     def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
-        self._scale = float(manifest.decode.get("confidence_scale", 1.0))
+        self._decode = dict(manifest.decode)
         super().__init__(manifest, device, "mmpose")
         self.joint_set = self._joint_set(manifest)
+        if self._decode:  # what the manifest says holds for both backends
+            self.network.head.predict = self._predict
 
     def _adapt(self, manifest: Manifest) -> None:
         super()._adapt(manifest)
@@ -161,6 +164,26 @@ class MMPosePose(_Model):
         by_config = "h36m" in dataset or "human36m" in dataset
         return "h36m17" if by_config or manifest.joint_set == "h36m17" else "coco17"
 
+    def _predict(self, features: Any, samples: Sequence[Any], test_cfg: Any) -> list[Any]:
+        """In place of the head's own method: its raw outputs, decoded after the manifest."""
+        from mmengine.structures import InstanceData
+
+        outputs = self.network.head(features)
+        parts = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+        width, height = samples[0].metainfo["input_size"]
+        try:
+            raw = [part.float().cpu().numpy() for part in parts]
+            points, scores = joints_of(raw, self._decode, (int(width), int(height)))
+        except (AttributeError, IndexError, ValueError) as error:
+            raise Vid3dError(
+                f"model {self.name}: the outputs of its {type(self.network.head).__name__} do not "
+                f"fit the decode field of its manifest ({error})"
+            ) from error
+        return [
+            InstanceData(keypoints=point[None], keypoint_scores=score[None])
+            for point, score in zip(points, scores, strict=True)
+        ]
+
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -179,5 +202,4 @@ class MMPosePose(_Model):
         for i, person in enumerate(people):
             keypoints[i] = person.keypoints[0, :JOINTS]
             confidence[i] = person.keypoint_scores[0, :JOINTS]
-        confidence = np.nan_to_num(confidence * self._scale).clip(0, 1)
-        return keypoints, confidence
+        return keypoints, np.nan_to_num(confidence).clip(0, 1)

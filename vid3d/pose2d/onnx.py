@@ -141,24 +141,12 @@ class OnnxPose:
         pictures, maps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
         outputs = self.network(pictures)
         try:
-            points, scores = self._joints(outputs)
+            points, confidence = decode.joints_of(outputs, self._decode, self.network.spec.size)
         except (IndexError, ValueError) as error:
             raise self.network.misfit(error) from error
-        keypoints = to_image(points[:, :JOINTS], maps)
-        confidence = scores[:, :JOINTS].clip(0, 1).astype(np.float32)
+        keypoints = to_image(points, maps)
         ends = np.cumsum(counts)[:-1]
         return list(zip(np.split(keypoints, ends), np.split(confidence, ends), strict=True))
-
-    def _joints(self, outputs: Sequence[Any]) -> tuple[Any, Any]:
-        options = self._decode
-        if options["kind"] == "simcc":
-            points, scores = decode.simcc(outputs[0], outputs[1], options["split_ratio"])
-        else:
-            size = self.network.spec.size
-            points, scores = decode.heatmap(outputs[0], size, options["dark"], options["blur"])
-        if points.shape[1] < JOINTS:
-            raise ValueError(f"{points.shape[1]} joints, at least {JOINTS} are needed")
-        return points, scores * options["confidence_scale"]
 
 
 def signature(path: Path) -> tuple[list[int] | None, list[str]]:

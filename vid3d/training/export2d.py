@@ -173,11 +173,6 @@ def _manifest(config: Config, folder: Path) -> dict[str, Any]:
 def _decode(config: Config) -> dict[str, Any]:
     if config.task == "detect2d":
         return {"kind": "rtmdet", "strides": list(STRIDES), "person_class": 0}
-    codec = config.model.head.decoder
-    if config.model.head.type == "HeatmapHead":
-        return {
-            "kind": "heatmap",
-            "dark": bool(codec.unbiased),
-            "blur": int(codec.blur_kernel_size),
-        }
-    return {"kind": "simcc", "split_ratio": float(codec.simcc_split_ratio)}
+    if config.model.head.type == "HeatmapHead":  # trained through a soft-max over cells
+        return {"kind": "heatmap", "refine": "expectation"}
+    return {"kind": "simcc", "split_ratio": float(config.model.head.decoder.simcc_split_ratio)}
