@@ -106,7 +106,10 @@ def test_smooth_motion_packs_small():
 
 @pytest.mark.parametrize("tilt", [0, 20])
 def test_world_stands_on_the_floor_and_projects_as_the_camera_does(tilt):
-    motion = make_motion(standing(np.array([[[-1, 4], [0, 4.5], [1, 5]]]), tilt))
+    up = [0.0, -np.cos(np.radians(tilt)), -np.sin(np.radians(tilt))]
+    ground = {"normal": up, "height": 1.5, "confidence": 1.0}
+    joints = standing(np.array([[[-1, 4], [0, 4.5], [1, 5]]]), tilt)
+    motion = make_motion(joints, meta={"fps": 25, "ground": ground})
     data = page_data(motion)
     places = decode(data["people"][0]["joints"]).reshape(-1, 17, 3)
     places[:, 1:] += places[:, :1]
