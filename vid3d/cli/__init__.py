@@ -15,6 +15,7 @@ from vid3d.errors import Vid3dError
 
 COMMANDS = {
     "lift": "3D people from videos: the main job.",
+    "batch": "3D people from all videos of a folder; goes on where it stopped.",
     "detect": "2D people on keyframes, written to a file.",
     "render": "Overlay video of a motion file.",
     "view": "A web page of a motion file, to turn in 3D.",

@@ -1,0 +1,51 @@
+"""Stand-ins for a lift, which spawned workers import, and a batch to be killed."""
+
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from vid3d.batch.runner import run_batch
+from vid3d.batch.worker import Made
+from vid3d.errors import Vid3dError
+
+
+def toy_load(journal=None, seconds=0.0):
+    """A lift that copies a text in capitals; what the text says may go wrong."""
+    return partial(toy_lift, journal, seconds)
+
+
+def toy_lift(journal, seconds, video, stem, folder):
+    text = video.read_text()
+    if journal:
+        with open(journal, "a") as file:
+            file.write(f"{video.name}\n")
+    time.sleep(seconds)
+    if "broken" in text:
+        raise Vid3dError(f"{video.name} is broken; mend it")
+    if "bug" in text:
+        raise KeyError("joint")
+    if "die" in text:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "grow" in text:
+        video.write_text(text + "more")
+    (folder / f"{stem}.vid3d.npz").write_text(text.upper())
+    (folder / f"{stem}.overlay.mp4").write_text(text[::-1])
+    return Made(len(text), 1, ("looks odd",) if "odd" in text else ())
+
+
+def fail_load():
+    raise Vid3dError("the weights are damaged; fetch them again")
+
+
+def die_load():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    source, output, journal, seconds, workers = sys.argv[1:]
+    load = partial(toy_load, journal, float(seconds))
+    report = run_batch([source], Path(output), "recipe", load, int(workers))
+    sys.exit(130 if report.interrupted else bool(report.failed))

@@ -1,0 +1,447 @@
+"""Batches: what is found, what is done once, what survives failures, deaths and interruptions."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+from batch_toys import die_load, fail_load, toy_load
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vid3d.batch.inputs import find_sources, inside, name_outputs, printable
+from vid3d.batch.lock import locked
+from vid3d.batch.manifest import NAME, Manifest
+from vid3d.batch.plan import plan_batch
+from vid3d.batch.pool import Pool
+from vid3d.batch.runner import run_batch
+from vid3d.batch.stamp import Print
+from vid3d.batch.worker import Task, carry_out
+from vid3d.cli import cli
+from vid3d.errors import Vid3dError
+from vid3d.monitor import Monitor
+
+TOYS = Path(__file__).with_name("batch_toys.py")
+
+
+def write(folder, **files):
+    """Files of given text; `a__b_mp4` is a/b.mp4."""
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def keys(inputs, output):
+    return [source.key for source in find_sources(inputs, output)[1]]
+
+
+def rows(output, what="source, status, runs", order="source"):
+    with sqlite3.connect(output / NAME) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return db.execute(f"SELECT {what} FROM jobs ORDER BY {order}").fetchall()
+
+
+def tree(folder):
+    """Every file below a folder but the lock, with its bytes."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def assert_consistent(output):
+    """The files table says exactly what lies in the folder, and nothing is left over."""
+    with sqlite3.connect(output / NAME) as db:
+        held = dict(db.execute("SELECT path, sha256 FROM files"))
+        done = {row[0] for row in db.execute("SELECT source FROM jobs WHERE status = 'done'")}
+        owners = {row[0] for row in db.execute("SELECT source FROM files")}
+    assert owners == done
+    found = tree(output)
+    del found[NAME]
+    assert set(held) == set(found)
+    assert all(Print(sha, "").fits(output / path) for path, sha in held.items())
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out"
+
+
+# --- what is found, and its names
+
+
+def test_folders_globs_and_files_are_found_below_one_root(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="", b__c_MOV="", b__d_txt="", _e_mp4="")
+    assert (folder / ".e.mp4").exists()
+    assert keys([folder], output) == ["a.mp4", "b/c.MOV"]
+    assert keys([folder / "**/*.txt"], output) == ["b/d.txt"]
+    assert keys([folder / "b" / "d.txt"], output) == ["d.txt"]
+    assert keys([folder / "b", folder / "a.mp4", folder], output) == ["a.mp4", "b/c.MOV"]
+    assert keys([folder / "*"], output) == ["a.mp4", "b/c.MOV"]
+
+
+def test_results_are_not_lifted_again(tmp_path):
+    folder = write(tmp_path, a_mp4="", out__a_mp4="", a_overlay_mp4="", a_vid3d_npz="")
+    write(folder, cut_overlay_mp4="")  # somebody's own file
+    assert keys([folder], folder / "out") == ["a.mp4", "cut.overlay.mp4"]
+    assert keys([folder / "**/*.mp4"], folder / "out") == ["a.mp4", "cut.overlay.mp4"]
+
+
+@pytest.mark.parametrize("given_input", ["none", "none/*.mp4", "empty", "in/a.fifo"])
+def test_inputs_without_a_video_are_refused_and_nothing_is_written(tmp_path, output, given_input):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "in").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "in" / "a.fifo")
+    with pytest.raises(Vid3dError):
+        run_batch([tmp_path / given_input], output, "", toy_load)
+    assert not output.exists()
+
+
+def test_names_mirror_folders_and_twins_keep_their_suffix():
+    named = name_outputs(["x/a.mp4", "x/a.mov", "a.mp4", "b c.mp4", "b_c.mp4", "D.mp4"], {})
+    assert named == {
+        "x/a.mp4": "x/a.mp4", "x/a.mov": "x/a.mov", "a.mp4": "a", "D.mp4": "D",
+        "b c.mp4": "b_c.mp4", "b_c.mp4": "b_c.mp4-" + named["b_c.mp4"][-8:],
+    }  # fmt: skip
+    later = name_outputs(["D.mp4", "d.mkv"], {"D.mp4": "D"})
+    assert later == {"D.mp4": "D", "d.mkv": "d.mkv"}
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6).filter(
+    lambda name: name not in (".", "..")
+)
+
+
+@given(st.lists(st.lists(NAMES, min_size=1, max_size=3).map("/".join), unique=True, max_size=12))
+def test_outputs_never_collide_and_never_leave_the_folder(paths):
+    found = sorted({printable(path) for path in paths})
+    named = name_outputs(found, {})
+    assert len({output.casefold() for output in named.values()}) == len(found)
+    assert name_outputs(found, named) == named
+    for output in named.values():
+        assert output.encode()
+        assert ".." not in output.split("/")
+
+
+def test_printable_escapes_what_terminals_and_databases_choke_on():
+    assert printable("ä\u3000b\n\x1b[31m\udcff") == "ä\u3000b\\n\\x1b[31m\\udcff"
+    assert printable("\n") != printable("\\n")
+
+
+@pytest.mark.parametrize("below", ["../x", "/etc/x", "link/x", "a/../../x"])
+def test_paths_stay_inside(tmp_path, output, below):
+    output.mkdir()
+    (output / "link").symlink_to(tmp_path)
+    with pytest.raises(Vid3dError, match="leads out"):
+        inside(output, below)
+    assert inside(output, "a/../b") == output / "a/../b"
+
+
+# --- one run
+
+
+def test_failures_of_all_kinds_do_not_stop_a_batch(tmp_path, output):
+    folder = write(
+        tmp_path / "in", a_mp4="odd", b__a_mp4="fine", b__a_mov="twin", c_mp4="broken",
+        d_mp4="bug", e_mp4="die", f_mp4="grow", g_mp4="fine",
+    )  # fmt: skip
+    (folder / "gone.mp4").symlink_to("nowhere")
+    seen, monitor = [], Monitor()
+    report = run_batch(
+        [folder], output, "r", toy_load, workers=2, monitor=monitor,
+        ended=lambda source, outcome: seen.append(source),
+    )  # fmt: skip
+    assert (report.total, report.done, report.kept, report.interrupted) == (9, 4, 0, False)
+    assert set(report.failed) == {"c.mp4", "d.mp4", "e.mp4", "f.mp4", "gone.mp4"}
+    assert report.failed["c.mp4"] == "c.mp4 is broken; mend it"
+    assert "unexpected KeyError" in report.failed["d.mp4"]
+    assert "killed" in report.failed["e.mp4"]
+    assert "changed while" in report.failed["f.mp4"]
+    assert len(seen) == 9
+    assert monitor.warnings == ["a.mp4: looks odd"]
+    assert (output / "b/a.mp4.vid3d.npz").read_text() == "FINE"
+    assert (output / "b/a.mov.vid3d.npz").read_text() == "TWIN"
+    assert_consistent(output)
+    trace = dict(rows(output, "source, trace"))
+    assert "toy_lift" in trace["d.mp4"]
+    assert trace["c.mp4"] is None
+    made = rows(output, "frames, people, warnings, error, length(sha256), started IS NOT NULL")
+    assert made[0] == (3, 1, "looks odd", None, 64, 1)
+
+
+def test_a_second_run_does_only_what_is_new_changed_failed_or_lost(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1", b_mp4="22", c_mp4="33", d_mp4="broken", e_mp4="5")
+    journal = tmp_path / "journal"
+    run = partial(run_batch, [folder], output, load=partial(toy_load, journal), workers=1)
+    run(recipe="r")
+    journal.unlink()
+    write(folder, b_mp4="44", n_mp4="new")
+    (output / "c.vid3d.npz").write_text("33 and more")
+    (folder / "a.mp4").touch()  # other times, same bytes
+    before = tree(tmp_path)
+    reasons = {job.source: job.reason for job in plan_batch([folder], output, "r").jobs}
+    assert tree(tmp_path) == before
+    assert reasons == {
+        "b.mp4": "changed", "c.mp4": "results missing or changed", "d.mp4": "failed before",
+        "n.mp4": "new",
+    }  # fmt: skip
+    report = run(recipe="r")
+    assert (report.total, report.kept, report.done, list(report.failed)) == (6, 2, 3, ["d.mp4"])
+    assert journal.read_text().split() == ["b.mp4", "c.mp4", "d.mp4", "n.mp4"]
+    assert_consistent(output)
+    assert len(plan_batch([folder], output, "other").jobs) == 6
+    assert len(plan_batch([folder], output, "r", resume=False).jobs) == 6
+
+
+def test_older_results_that_a_run_does_not_make_are_removed_unless_changed(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1", b_mp4="2")
+    run_batch([folder], output, "r", toy_load, workers=1)
+    with Manifest(output / NAME) as manifest:
+        for name in "ab":
+            (output / f"{name}.bvh").write_text("")
+            files = manifest.results(f"{name}.mp4")
+            files[f"{name}.bvh"] = Print.of(output / f"{name}.bvh")
+            manifest._db.execute(
+                "INSERT INTO files VALUES (?, ?, ?, ?)",
+                (f"{name}.bvh", f"{name}.mp4", files[f"{name}.bvh"].sha256, ""),
+            )
+        manifest._db.commit()
+    (output / "b.bvh").write_text("edited")
+    run_batch([folder], output, "other", toy_load, workers=1)
+    assert not (output / "a.bvh").exists()
+    assert (output / "b.bvh").exists()
+
+
+def test_results_of_another_folder_are_not_mixed_in_but_a_moved_one_goes_on(tmp_path, output):
+    one, two = write(tmp_path / "1", a_mp4="1"), write(tmp_path / "2", a_mp4="1")
+    run_batch([one], output, "r", toy_load)
+    with pytest.raises(Vid3dError, match="holds the results of"):
+        run_batch([two], output, "r", toy_load)
+    shutil.rmtree(one)
+    assert run_batch([two], output, "r", toy_load).kept == 1
+
+
+def test_no_writing_through_links_that_leave_the_folder(tmp_path, output):
+    folder = write(tmp_path / "in", a__a_mp4="1", b__a_mp4="2")
+    output.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (output / "a").symlink_to(tmp_path / "elsewhere")
+    report = run_batch([folder], output, "r", toy_load, workers=1)
+    assert list(report.failed) == ["a/a.mp4"]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+# --- workers
+
+
+@pytest.mark.parametrize(("load", "words"), [(fail_load, "damaged"), (die_load, "killed")])
+def test_workers_that_cannot_begin_end_the_batch_in_one_line(tmp_path, output, load, words):
+    folder = write(tmp_path / "in", a_mp4="1", b_mp4="2", c_mp4="3")
+    with pytest.raises(Vid3dError, match=words):
+        run_batch([folder], output, "r", load, workers=2)
+    assert {status for _, status, _ in rows(output)} == {"waiting"}
+
+
+def threads_of_a_worker():
+    def lift(video, stem, folder):
+        raise Vid3dError(f"{os.environ['OMP_NUM_THREADS']} threads")
+
+    return lift
+
+
+def test_a_worker_has_its_share_of_threads(tmp_path):
+    write(tmp_path, a_mp4="")
+    before = dict(os.environ)
+    with Pool(threads_of_a_worker, 1, 3) as pool:
+        task = Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a")
+        ((_, outcome),) = pool.run([task], lambda task: None)
+    assert outcome.error == "3 threads"
+    assert dict(os.environ) == before
+
+
+def test_running_out_of_memory_fails_the_video(tmp_path):
+    def lift(video, stem, folder):
+        raise MemoryError
+
+    write(tmp_path, a_mp4="")
+    outcome = carry_out(Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a"), lift)
+    assert "out of memory" in outcome.error
+
+
+# --- two runs, and bad manifests
+
+
+def test_one_batch_at_a_time_in_a_folder(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1")
+    with locked(output), pytest.raises(Vid3dError, match="another batch is writing"):
+        run_batch([folder], output, "r", toy_load)
+    assert run_batch([folder], output, "r", toy_load).done == 1
+
+
+def test_what_is_not_a_manifest_is_refused_and_kept(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1")
+    output.mkdir()
+    for content in (b"not a database at all" * 100, b"SQLite format 3\0" + bytes(84)):
+        (output / NAME).write_bytes(content)
+        with pytest.raises(Vid3dError, match=NAME):
+            run_batch([folder], output, "r", toy_load)
+        assert (output / NAME).read_bytes() == content
+    (output / NAME).unlink()
+    with sqlite3.connect(output / NAME) as db:
+        db.execute("CREATE TABLE jobs (name)")
+    with pytest.raises(Vid3dError, match="not a batch manifest"):
+        run_batch([folder], output, "r", toy_load)
+
+
+def test_an_output_folder_that_cannot_be_made(tmp_path):
+    folder = write(tmp_path / "in", a_mp4="1")
+    with pytest.raises(Vid3dError, match="-o"):
+        run_batch([folder], folder / "a.mp4", "r", toy_load)
+
+
+# --- interruptions
+
+
+def start(folder, output, journal, seconds, workers=2):
+    command = [sys.executable, str(TOYS), folder, output, journal, str(seconds), str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(TOYS.parent.parent)}
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
+
+
+def wait_for(journal, lines, process):
+    deadline = time.monotonic() + 60
+    while len(journal.read_text().split() if journal.exists() else []) < lines:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def group_is_gone(group):
+    """Whether all processes of a session ended: the parent, and its workers after it."""
+    for _ in range(500):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_batch_goes_on_and_does_all_once(tmp_path, output, how):
+    texts = {f"v{number}_mp4": "broken" if number == 3 else str(number) for number in range(8)}
+    folder, journal = write(tmp_path / "in", **texts), tmp_path / "journal"
+    process = start(folder, output, journal, 0.3)
+    wait_for(journal, 4, process)
+    if how == signal.SIGKILL:
+        process.kill()  # the parent alone: its workers must follow
+    else:
+        os.killpg(process.pid, how)  # all of them, as Ctrl-C does
+    process.communicate(timeout=30)
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    assert group_is_gone(process.pid)
+    statuses = Counter(status for _, status, _ in rows(output))
+    assert statuses["interrupted" if how == signal.SIGINT else "running"] in (1, 2)
+    done = {source for source, status, _ in rows(output) if status == "done"}
+    report = run_batch([folder], output, "recipe", partial(toy_load, journal), workers=2)
+    assert (report.kept, report.done) == (len(done), 7 - len(done))
+    assert list(report.failed) == ["v3.mp4"]
+    assert Counter(journal.read_text().split()).keys() == {f"v{n}.mp4" for n in range(8)}
+    assert all(runs == 1 for source, _, runs in rows(output) if source in done)
+    assert_consistent(output)
+    assert [path.name for path in (output / ".vid3d-batch").iterdir()] == ["lock"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_500_files_a_tenth_broken_killed_twice(tmp_path, output):
+    random.seed(1)
+    texts = {f"f{n % 7}__v{n}_mp4": "broken" if n % 10 == 0 else str(n) for n in range(500)}
+    folder, journal = write(tmp_path / "in", **texts), tmp_path / "journal"
+    for target in (120, 330):
+        process = start(folder, output, journal, 0.01)
+        wait_for(journal, target + random.randrange(20), process)
+        process.kill()
+        process.communicate(timeout=30)
+        assert group_is_gone(process.pid)
+    process = start(folder, output, journal, 0.0)
+    process.communicate(timeout=300)
+    assert process.returncode == 1
+    states = rows(output, "source, status, runs, error")
+    assert Counter(status for _, status, _, _ in states) == {"done": 450, "failed": 50}
+    assert all("is broken" in error for _, status, _, error in states if status == "failed")
+    again = Counter(journal.read_text().split())
+    redone = [source for source, status, runs, _ in states if status == "done" and runs > 1]
+    assert len(redone) <= 4  # two workers, killed twice: what they had in hand
+    assert all(again[Path(source).name] == 1 for source, status, runs, _ in states if runs == 1)
+    for source, status, _, _ in states:
+        result = (output / source).with_suffix(".vid3d.npz")
+        text = texts[source.replace("/", "__").replace(".", "_")]
+        assert (result.read_text() == text.upper()) if status == "done" else not result.exists()
+    assert_consistent(output)
+
+
+# --- the command
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_the_command_from_end_to_end(repo, tmp_path, output):
+    folder = tmp_path / "in"
+    write(folder, text_mp4="this is text", zero__empty_mov="")
+    shutil.copy(repo / "tests/data/tiny.mp4", folder / "good.mp4")
+    (folder / "zero/cut.mp4").write_bytes((folder / "good.mp4").read_bytes()[:9000])
+    options = ["-o", output, "--no-render", "--end", "0.4", "--format", "csv", "--workers", "1"]
+    dry = run("batch", folder, *options, "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "good.mp4 -> good.vid3d.npz  (new)" in dry.output
+    assert not output.exists()
+    first = run("batch", folder, *options)
+    assert first.exit_code == 1, first.output
+    assert "4 videos: 1 done, 0 up to date, 3 failed" in first.stdout
+    for name in ("text.mp4", "zero/empty.mov", "zero/cut.mp4"):
+        assert f"vid3d: error: {name}: " in first.stderr
+    assert "Traceback" not in first.output
+    names = {"good.vid3d.npz", "good.vid3d.json", "good.csv", "good.export.json", NAME}
+    assert set(tree(output)) == names
+    assert_consistent(output)
+    again = run("batch", folder, *options, "--dry-run")
+    assert "would lift 3; 1 up to date" in again.stdout
+    other = run("batch", folder, *options, "--dry-run", "--seed", "7")
+    assert "good.mp4 -> good.vid3d.npz  (other options or models)" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["batch"], 2, "FOLDER"),
+        (["batch", "."], 2, "--output"),
+        (["batch", ".", "-o", "x", "--workers", "0"], 2, "workers"),
+        (["batch", ".", "-o", "x", "--fov", "50", "--camera", "c.json"], 2, "exclude"),
+        (["batch", "none", "-o", "x"], 1, "no such file or folder"),
+        (["batch", "none", "-o", "x", "--model", "none"], 1, "unknown model"),
+        (["batch", "none", "-o", "x", "--pose", "none"], 1, "unknown model"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, status, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == status, result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert words in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,170 @@
+"""Running a batch: a plan, workers, and a manifest that knows at every moment what is done."""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vid3d.batch.inputs import find_sources, inside
+from vid3d.batch.lock import locked
+from vid3d.batch.manifest import NAME, Manifest
+from vid3d.batch.plan import Job, Plan, make_plan
+from vid3d.batch.pool import Pool
+from vid3d.batch.stamp import Print
+from vid3d.batch.worker import Load, Outcome, Task, describe
+from vid3d.errors import Vid3dError
+from vid3d.machine import usable_cores
+from vid3d.monitor import Monitor
+
+_MOST_WORKERS = 8
+"""Unless asked for more: each holds its networks, most of a gigabyte."""
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        total: videos in the batch.
+        kept: videos whose results were up to date.
+        done: lifted now.
+        failed: error by key of the video.
+        interrupted: whether Ctrl-C ended it before the last video.
+        seconds: it took.
+    """
+
+    total: int
+    kept: int
+    done: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def run_batch(
+    inputs: Sequence[str | os.PathLike[str]],
+    output: Path,
+    recipe: str,
+    load: Load,
+    workers: int | None = None,
+    resume: bool = True,
+    monitor: Monitor | None = None,
+    ended: Callable[[str, Outcome], None] = lambda source, outcome: None,
+) -> Report:
+    """Lift every video that is not up to date; results mirror the folders of the videos.
+
+    Args:
+        inputs: folders, files and globs.
+        output: folder of the results and of the manifest, `batch.sqlite`.
+        recipe: what results depend on beside the video: videos done with another are done again.
+        load: called once in each worker process, gives the function that lifts.
+        workers: how many processes; None: one for two cores, at most 8.
+        resume: whether videos are kept whose results are up to date.
+        monitor: told of progress and warnings.
+        ended: told of each video that ended, by its key.
+
+    Raises:
+        Vid3dError: no videos, an output folder that cannot be used, or no worker could begin.
+    """
+    monitor, begin = monitor or Monitor(), time.perf_counter()
+    found = find_sources(inputs, output)
+    with locked(output) as private, Manifest(output / NAME) as manifest:
+        for left in private.glob("run-*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        manifest.interrupt()
+        plan = make_plan(*found, output, recipe, manifest, resume, monitor)
+        report = Report(len(found[1]), len(plan.kept))
+        run = _Run(plan, output, private / f"run-{uuid.uuid4().hex[:12]}", manifest, monitor)
+        try:
+            for source, outcome in run.outcomes(load, workers):
+                if outcome.error is None:
+                    report.done += 1
+                else:
+                    report.failed[source] = outcome.error
+                ended(source, outcome)
+        except KeyboardInterrupt:
+            report.interrupted = True
+        finally:
+            run.close()
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+class _Run:
+    """One run: hands jobs to workers, and puts what they made where it belongs."""
+
+    def __init__(
+        self, plan: Plan, output: Path, staging: Path, manifest: Manifest, monitor: Monitor
+    ) -> None:
+        self._plan, self._output, self._staging = plan, output, staging
+        self._manifest, self._monitor = manifest, monitor
+        manifest.begin(plan.root, plan.recipe, {job.source: job.output for job in plan.jobs})
+
+    def close(self) -> None:
+        """Forget what was not finished."""
+        self._manifest.interrupt()
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def outcomes(self, load: Load, workers: int | None) -> Iterator[tuple[str, Outcome]]:
+        """Videos that ended, and how."""
+        tasks = [self._task(number, job) for number, job in enumerate(self._plan.jobs)]
+        count = min(len(tasks), workers or min(_MOST_WORKERS, max(1, usable_cores() // 2)))
+        if not tasks:
+            return
+        jobs = {job.source: job for job in self._plan.jobs}
+        with (
+            self._monitor.stage("lifting", len(tasks), "files") as advance,
+            Pool(load, count, max(1, usable_cores() // count)) as pool,
+        ):
+            for task, outcome in pool.run(tasks, self._started):
+                yield task.source, self._ended(jobs[task.source], task, outcome)
+                advance(1)
+
+    def _task(self, number: int, job: Job) -> Task:
+        stem = PurePosixPath(job.output).name
+        return Task(job.source, job.path, stem, self._staging / str(number))
+
+    def _started(self, task: Task) -> None:
+        self._manifest.start(task.source, self._plan.recipe)
+
+    def _ended(self, job: Job, task: Task, outcome: Outcome) -> Outcome:
+        """Put the results of a video in their place and note how it ended."""
+        try:
+            if outcome.made is not None and outcome.print is not None:
+                files = self._publish(job, task.folder, outcome.files)
+                self._remove_older(job.source, files)
+                self._manifest.finish(
+                    job.source, outcome.print, outcome.seconds, outcome.made, files
+                )
+                for text in outcome.made.warnings:
+                    self._monitor.warn(f"{job.source}: {text}")
+        except (OSError, Vid3dError) as error:
+            outcome = Outcome(outcome.seconds, describe(error))
+        if outcome.error is not None:
+            self._manifest.fail(job.source, outcome.seconds, outcome.error, outcome.trace)
+        shutil.rmtree(task.folder, ignore_errors=True)
+        return outcome
+
+    def _publish(self, job: Job, folder: Path, files: Mapping[str, str]) -> dict[str, Print]:
+        """Move results to where they belong; their fingerprints by path below the output folder."""
+        targets = {name: str(PurePosixPath(job.output).parent / name) for name in files}
+        for below in targets.values():
+            owner = self._manifest.owner(below)
+            if owner not in (None, job.source):
+                raise Vid3dError(f"{below} is a result of {owner}; rename one of the two videos")
+        published = {}
+        for name, below in targets.items():
+            target = inside(self._output, below)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder / name, target)
+            published[below] = Print.of(target, files[name])
+        return published
+
+    def _remove_older(self, source: str, files: Mapping[str, Print]) -> None:
+        """Remove results of an earlier run that this one did not make and nobody changed."""
+        for below, seen in self._manifest.results(source).items():
+            if below not in files and seen.fits(path := inside(self._output, below)):
+                path.unlink()
