@@ -55,7 +55,7 @@ def test_endings_for_rtmlib_say_what_our_decoders_say(tmp_path):
     inside = (dets[0, :, :4] / np.tile(scale[0], 2)).clip(0, [1920, 1080, 1920, 1080])
     np.testing.assert_allclose(inside, boxes, atol=0.1)
 
-    pixels, _ = crops(picture, box, pose.input)
+    pixels, _ = crops([picture], [box], pose.input)
     x, y = outputs(pose_file(pose, tmp_path), pixels)
     assert x.shape == (1, 17, 2 * pose.input.size[0])
     assert y.shape == (1, 17, 2 * pose.input.size[1])

@@ -150,7 +150,7 @@ def test_a_mark_in_the_image_is_at_its_place_in_the_crop():
     image = np.zeros((240, 320, 3), np.uint8)
     image[100, 150] = 255
     spec = InputSpec(size=(192, 256), resize="crop", pad=0)
-    pictures, maps = crops(image, np.array([[120.0, 60, 180, 140]]), spec)
+    pictures, maps = crops([image], [np.array([[120.0, 60, 180, 140]])], spec)
     y, x = np.unravel_index(pictures[0, 0].argmax(), pictures[0, 0].shape)
     np.testing.assert_allclose(to_image(np.array([[[x, y]]]), maps)[0, 0], [150, 100], atol=0.5)
 

@@ -73,7 +73,7 @@ def _own(
     """What is timed of ours, and what it is compared with."""
     detect, posed = OnnxDetector(detector), OnnxPose(pose)
     whole, _ = whole_images([picture], detect.network.spec)
-    crop, _ = crops(picture, box, posed.network.spec)
+    crop, _ = crops([picture], [box], posed.network.spec)
     calls: dict[str, Callable[[], Any]] = {
         "detector session": lambda: detect.network.bare(whole),
         "detector": lambda: detect([picture]),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vid3d.pose2d.people import JOINTS
 
 Array = NDArray[np.floating]
+Cells = NDArray[np.integer]
 MOST_BOXES = 1000
 """Best boxes of an image that enter non-maximum suppression."""
 
@@ -44,8 +45,8 @@ def joints_of(
         points, scores = heatmap(outputs[0], size, decode["refine"], decode["blur"])
     if points.shape[1] < JOINTS:
         raise ValueError(f"{points.shape[1]} joints, at least {JOINTS} are needed")
-    confidence = np.nan_to_num(scores[:, :JOINTS] * decode["confidence_scale"]).clip(0, 1)
-    return points[:, :JOINTS], confidence.astype(np.float32)
+    confidence = np.minimum(scores[:, :JOINTS] * decode["confidence_scale"], 1)
+    return points[:, :JOINTS], np.maximum(confidence, 0, dtype=np.float32)
 
 
 def simcc(simcc_x: Array, simcc_y: Array, split_ratio: float = 2.0) -> tuple[Array, Array]:
@@ -83,34 +84,38 @@ def heatmap(
     count, joints, rows, columns = maps.shape
     flat = maps.reshape(count, joints, -1)
     best = flat.argmax(-1)
-    peaks = np.stack([best % columns, best // columns], -1)
-    points = peaks.astype(np.float64)
+    y = best // columns
+    x = best - y * columns
+    points = np.empty((count, joints, 2))
+    points[..., 0], points[..., 1] = x, y
     if refine == "dark":
-        points += _dark_offsets(maps, peaks, blur)
+        points += _dark_offsets(maps, x, y, blur)
     elif refine == "expectation":
-        points += _expected_offsets(maps, peaks)
-    return points * (np.array(size) / np.array([columns, rows])), flat.max(-1)
+        points += _expected_offsets(maps, x, y)
+    return points * (size[0] / columns, size[1] / rows), flat.max(-1)
 
 
-def _expected_offsets(maps: Array, peaks: NDArray[np.integer]) -> Array:
+_MOMENTS = np.array([[x, y, 1] for y in (-1, 0, 1) for x in (-1, 0, 1)], np.float32)
+
+
+def _expected_offsets(maps: Array, x: Cells, y: Cells) -> Array:
     """Centre of mass (N, K, 2) of exp(SHARPNESS * map) over the 3 x 3 cells about each peak.
 
     Cells beyond the border weigh nothing, so that peaks on the border itself lean inwards.
     """
-    cells = _patches(maps, peaks, 1, -np.inf)
-    mass = np.exp(SHARPNESS * (cells - cells[..., 1:2, 1:2]))
-    columns, rows = mass.sum(-2), mass.sum(-1)
-    steps = np.stack([columns[..., 2] - columns[..., 0], rows[..., 2] - rows[..., 0]], -1)
-    return np.asarray(steps / mass.sum((-2, -1))[..., None])
+    cells = _patches(maps, x, y, 1, -np.inf)
+    moments = np.exp(SHARPNESS * (cells - cells[..., 4:5])) @ _MOMENTS
+    return np.asarray(moments[..., :2] / moments[..., 2:])
 
 
-def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
+def _dark_offsets(maps: Array, x: Cells, y: Cells, blur: int) -> Array:
     """Newton step (N, K, 2) of each log map (N, K, h, w) from its peak, at most 1.5 cells.
 
     Zero for peaks nearer than two cells to the border, where there is no curvature to measure.
     """
-    inside = ((peaks > 1) & (peaks < np.array(maps.shape[:1:-1]) - 2)).all(-1)
-    log = np.log(np.maximum(_smooth_patches(maps, peaks, blur), 1e-10))
+    rows, columns = maps.shape[2:]
+    inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
+    log = np.log(np.maximum(_smooth_patches(maps, x, y, blur), 1e-10))
 
     def at(right: int, down: int) -> Array:
         return log[..., 2 + down, 2 + right]
@@ -126,7 +131,7 @@ def _dark_offsets(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
     return np.where(usable[..., None], step, 0.0)
 
 
-def _smooth_patches(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array:
+def _smooth_patches(maps: Array, x: Cells, y: Cells, blur: int) -> Array:
     """The 5 x 5 cells (N, K, 5, 5) about each peak of the Gaussian-smoothed maps.
 
     Only what these cells need is smoothed. DARK also scales a smoothed map to its old maximum;
@@ -134,18 +139,20 @@ def _smooth_patches(maps: Array, peaks: NDArray[np.integer], blur: int) -> Array
     """
     kernel = cv2.getGaussianKernel(blur, 0, cv2.CV_32F)[:, 0]
     band = np.stack([np.pad(kernel, (i, 4 - i)) for i in range(5)])
-    return np.asarray(band @ _patches(maps, peaks, blur // 2 + 2, 0) @ band.T)
+    patches = _patches(maps, x, y, blur // 2 + 2, 0).reshape(*x.shape, blur + 4, blur + 4)
+    return np.asarray(band @ patches @ band.T)
 
 
-def _patches(maps: Array, peaks: NDArray[np.integer], reach: int, outside: float) -> Array:
-    """The cells (N, K, 2 reach + 1, 2 reach + 1) about each peak; `outside` beyond the map."""
+def _patches(maps: Array, x: Cells, y: Cells, reach: int, outside: float) -> Array:
+    """The cells (N, K, (2 reach + 1)^2) about each peak, by rows; `outside` beyond the map."""
     count, joints, height, width = maps.shape
-    around = (count, joints, height + 2 * reach, width + 2 * reach)
-    padded = np.full(around, outside, np.float32)
+    rows, columns = height + 2 * reach, width + 2 * reach
+    padded = np.full((count, joints, rows, columns), outside, np.float32)
     padded[:, :, reach:-reach, reach:-reach] = maps
-    person, joint, row, column = np.ogrid[:count, :joints, : 2 * reach + 1, : 2 * reach + 1]
-    x, y = peaks[..., 0, None, None], peaks[..., 1, None, None]
-    return np.asarray(padded[person, joint, y + row, x + column])
+    side = np.arange(2 * reach + 1)
+    around = (side[:, None] * columns + side).ravel()
+    first = np.arange(count * joints).reshape(count, joints) * (rows * columns) + y * columns + x
+    return np.asarray(padded.ravel()[first[..., None] + around])
 
 
 # ---------------------------------------------------------------- people in an image

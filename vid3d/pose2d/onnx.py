@@ -1,6 +1,7 @@
 """The onnx backend: detectors and pose networks on onnxruntime."""
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +136,15 @@ class OnnxPose:
         if not sum(counts):
             return [(np.zeros((0, JOINTS, 2), np.float32), np.zeros((0, JOINTS), np.float32))
                     for _ in counts]  # fmt: skip
-        cut = [
-            crops(image, each, self.network.spec) for image, each in zip(images, boxes, strict=True)
-        ]
-        pictures, maps = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        pictures, maps = crops(images, boxes, self.network.spec)
         outputs = self.network(pictures)
         try:
             points, confidence = decode.joints_of(outputs, self._decode, self.network.spec.size)
         except (IndexError, ValueError) as error:
             raise self.network.misfit(error) from error
         keypoints = to_image(points, maps)
-        ends = np.cumsum(counts)[:-1]
-        return list(zip(np.split(keypoints, ends), np.split(confidence, ends), strict=True))
+        ends = pairwise(accumulate(counts, initial=0))
+        return [(keypoints[start:end], confidence[start:end]) for start, end in ends]
 
 
 def signature(path: Path) -> tuple[list[int] | None, list[str]]:

@@ -52,22 +52,24 @@ def clipped(
 
 
 def crops(
-    image: Image, boxes: NDArray[np.floating], spec: InputSpec
+    images: Sequence[Image], boxes: Sequence[NDArray[np.floating]], spec: InputSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Cut the people in `boxes` (N, 4) out of one image.
+    """Cut the people in the `boxes` (N_i, 4) of each image out of it.
 
     A box is widened to the shape of the input and enlarged by `CROP_PADDING`.
 
     Returns:
-        (N, 3, H, W) input, and (N, 2, 3) affine maps from image to crop pixels.
+        (N, 3, H, W) input for all N people, image by image, and (N, 2, 3) affine maps from image
+        to crop pixels.
     """
-    maps = crop_maps(boxes, spec.size)
+    maps = crop_maps(np.concatenate(boxes), spec.size)
     width, height = spec.size
     flags = _INTERPOLATION[spec.interpolation]
-    canvas = np.empty((len(boxes), height, width, 3), np.uint8)
+    canvas = np.empty((len(maps), height, width, 3), np.uint8)
     border = (spec.pad,) * 3
-    for i, matrix in enumerate(maps):
-        canvas[i] = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderValue=border)
+    sources = (image for image, own in zip(images, boxes, strict=True) for _ in own)
+    for image, matrix, crop in zip(sources, maps, canvas, strict=True):
+        cv2.warpAffine(image, matrix, (width, height), crop, flags, borderValue=border)
     return normalise(canvas, spec), maps
 
 
