@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 from batch_toys import die_load, fail_load, toy_load
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vid3d.batch.inputs import find_sources, inside, name_outputs, printable
@@ -25,7 +26,7 @@ from vid3d.batch.plan import plan_batch
 from vid3d.batch.pool import Pool
 from vid3d.batch.runner import run_batch
 from vid3d.batch.stamp import Print
-from vid3d.batch.worker import Task, carry_out
+from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
 from vid3d.monitor import Monitor
@@ -301,6 +302,42 @@ def test_what_is_not_a_manifest_is_refused_and_kept(tmp_path, output):
         db.execute("CREATE TABLE jobs (name)")
     with pytest.raises(Vid3dError, match="not a batch manifest"):
         run_batch([folder], output, "r", toy_load)
+
+
+def test_a_manifest_cannot_lead_out_of_the_folder(tmp_path, output):
+    folder, keep = write(tmp_path / "in", a_mp4="1", b_mp4="2"), tmp_path / "keep.txt"
+    keep.write_text("keep")
+    run_batch([folder], output, "r", toy_load, workers=1)
+    with sqlite3.connect(output / NAME) as db:
+        db.execute("UPDATE jobs SET output = '../../evil' WHERE source = 'a.mp4'")
+        seen = Print.of(keep)
+        db.execute("INSERT INTO files VALUES ('../keep.txt', 'b.mp4', ?, '')", (seen.sha256,))
+    report = run_batch([folder], output, "other", toy_load, workers=1)
+    assert "leads out of" in report.failed["a.mp4"]
+    assert report.done == 1
+    assert keep.read_text() == "keep"
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "keep.txt"}
+
+
+@given(st.data())
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_damaged_manifest_is_refused_or_read(tmp_path, data):
+    folder = write(tmp_path / "in", a_mp4="1", b_mp4="2")
+    path = tmp_path / "fuzz" / NAME
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    with Manifest(path) as manifest:
+        manifest.begin(folder, "r", {"a.mp4": "a", "b.mp4": "b"})
+        manifest.finish("a.mp4", Print("0", "1"), 1, Made(1, 1), {"a.vid3d.npz": Print("2", "3")})
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        used = data.draw(st.sampled_from([i for i, byte in enumerate(content) if byte]))
+        content[used] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with suppress(Vid3dError):
+        plan_batch([folder], path.parent, "r")
 
 
 def test_an_output_folder_that_cannot_be_made(tmp_path):

@@ -108,7 +108,11 @@ def inside(folder: Path, below: str) -> Path:
         Vid3dError: it leads out of the folder, by `..`, from the root, or through a link.
     """
     path = folder / below
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        stays = path.resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError, RuntimeError):  # a zero byte, a name too long, a circle of links
+        stays = False
+    if not stays:
         raise Vid3dError(f"{printable(str(path))} leads out of {folder}: nothing is written there")
     return path
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from vid3d.batch.inputs import inside
 from vid3d.errors import Vid3dError
 
 PRIVATE = ".vid3d-batch"
@@ -21,7 +22,7 @@ def locked(output: Path) -> Iterator[Path]:
     Raises:
         Vid3dError: another batch holds it, or it cannot be written to.
     """
-    private = output / PRIVATE
+    private = inside(output, PRIVATE)
     try:
         private.mkdir(parents=True, exist_ok=True)
         lock = FileLock(private / "lock", timeout=0)

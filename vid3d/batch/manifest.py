@@ -125,16 +125,13 @@ class Manifest:
             rows = self._db.execute(
                 "SELECT source, output, status, recipe, sha256, stamp FROM jobs"
             )
-            return {
-                source: Entry(
-                    output,
-                    status,
-                    recipe,
-                    Print(sha256, stamp) if sha256 else None,
-                    files.get(source, {}),
-                )
-                for source, output, status, recipe, sha256, stamp in rows
-            }
+            known = {}
+            for source, output, status, recipe, sha256, stamp in rows:
+                if not isinstance(source, str) or not isinstance(output, str):
+                    raise sqlite3.DatabaseError("damaged")
+                seen = Print(sha256, stamp) if sha256 else None
+                known[source] = Entry(output, status, recipe, seen, files.get(source, {}))
+            return known
 
     def begin(self, root: Path, recipe: str, outputs: Mapping[str, str]) -> None:
         """A run begins: note its recipe, and the videos that are new with their outputs, by key."""
@@ -217,6 +214,8 @@ class Manifest:
                 f"{self.path} is not a batch manifest of this version of vid3d; move it away, or "
                 "choose another folder with -o"
             )
+        if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("damaged")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

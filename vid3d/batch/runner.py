@@ -5,6 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -71,7 +72,7 @@ def run_batch(
     """
     monitor, begin = monitor or Monitor(), time.perf_counter()
     found = find_sources(inputs, output)
-    with locked(output) as private, Manifest(output / NAME) as manifest:
+    with locked(output) as private, Manifest(inside(output, NAME)) as manifest:
         for left in private.glob("run-*"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         manifest.interrupt()
@@ -105,8 +106,8 @@ class _Run:
 
     def close(self) -> None:
         """Forget what was not finished."""
-        self._manifest.interrupt()
         shutil.rmtree(self._staging, ignore_errors=True)
+        self._manifest.interrupt()
 
     def outcomes(self, load: Load, workers: int | None) -> Iterator[tuple[str, Outcome]]:
         """Videos that ended, and how."""
@@ -166,5 +167,6 @@ class _Run:
     def _remove_older(self, source: str, files: Mapping[str, Print]) -> None:
         """Remove results of an earlier run that this one did not make and nobody changed."""
         for below, seen in self._manifest.results(source).items():
-            if below not in files and seen.fits(path := inside(self._output, below)):
-                path.unlink()
+            with suppress(Vid3dError):  # a manifest that somebody edited may name any path
+                if below not in files and seen.fits(path := inside(self._output, below)):
+                    path.unlink()
