@@ -450,7 +450,7 @@ def test_the_command_from_end_to_end(repo, tmp_path, output):
     assert not output.exists()
     first = run("batch", folder, *options)
     assert first.exit_code == 1, first.output
-    assert "4 videos: 1 done, 0 up to date, 3 failed" in first.stdout
+    assert "1 done, 0 up to date, 3 failed of 4 in" in first.stdout
     for name in ("text.mp4", "zero/empty.mov", "zero/cut.mp4"):
         assert f"vid3d: error: {name}: " in first.stderr
     assert "Traceback" not in first.output
@@ -461,6 +461,25 @@ def test_the_command_from_end_to_end(repo, tmp_path, output):
     assert "would lift 3; 1 up to date" in again.stdout
     other = run("batch", folder, *options, "--dry-run", "--seed", "7")
     assert "good.mp4 -> good.vid3d.npz  (other options or models)" in other.stdout
+
+
+def test_the_recipe_knows_options_and_models_by_their_bytes(repo, tmp_path):
+    from vid3d.batch.lifting import recipe
+    from vid3d.pipeline import LiftOptions
+    from vid3d.results import Wanted
+
+    known = recipe(LiftOptions(device="cpu"), Wanted())
+    assert str(repo) not in known
+    model = shutil.copytree(repo / "weights/vid3d-base", tmp_path / "vid3d-base")
+    (model / "README.md").write_text("other words")
+    same = LiftOptions(device="cpu", model=str(model))
+    assert recipe(same, Wanted()) == known
+    (model / "manifest.json").write_text((model / "manifest.json").read_text() + "\n")
+    others = [
+        (same, Wanted()), (LiftOptions(device="cpu", height={None: 1.8, 2: 1.6}), Wanted()),
+        (LiftOptions(device="cpu", fov=60), Wanted()), (LiftOptions(device="cpu"), Wanted(False)),
+    ]  # fmt: skip
+    assert len({known, *(recipe(*other) for other in others)}) == 5
 
 
 @pytest.mark.parametrize(

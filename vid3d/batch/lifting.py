@@ -91,7 +91,7 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
     given["model"] = _bytes_of(find_model(options.model))
     for name, manifest in zip(("detector", "pose"), networks, strict=True):
         files = {kind: sha256_of(file.path) for kind, file in manifest.files.items()}
-        given[name] = {**asdict(replace(manifest, files={})), "files": files}
+        given[name] = {**asdict(replace(manifest, files={}, licence="")), "files": files}
     given["height"] = {str(person): metres for person, metres in options.height.items()}
     if isinstance(options.camera, Path):
         given["camera"] = sha256_of(options.camera)
@@ -102,6 +102,6 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
 
 
 def _bytes_of(model: Path) -> dict[str, str]:
-    """Checksums of a model's file, or of the files of its folder, by name."""
+    """Checksums of a model's file, or of the files of its folder but its model card, by name."""
     files = sorted(model.rglob("*")) if model.is_dir() else [model]
-    return {file.name: sha256_of(file) for file in files if file.is_file()}
+    return {one.name: sha256_of(one) for one in files if one.is_file() and one.suffix != ".md"}

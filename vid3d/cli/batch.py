@@ -64,9 +64,9 @@ def _conclude(report: "Report", output: Path, talk: "Console") -> int:
         talk.error(f"{source}: {error}")
     counts = [f"{report.done} done", f"{report.kept} up to date", f"{len(report.failed)} failed"]
     left = report.total - report.done - report.kept - len(report.failed)
-    talk.say(f"{report.total} videos: {', '.join(counts)} in {report.seconds:.1f} s")
+    talk.say(f"{', '.join(counts)} of {report.total} in {report.seconds:.1f} s")
     talk.say(str(output / NAME))
     if report.interrupted:
-        talk.error(f"interrupted with {left} videos left: run the same command again to go on")
+        talk.error(f"interrupted with {left} left: run the same command again to go on")
         return 130
     return 1 if report.failed else 0
