@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
@@ -61,7 +61,7 @@ def find_sources(
             f"no video in {', '.join(map(str, inputs))} (looked for {' '.join(VIDEO_SUFFIXES)}); "
             "name other files, or give a glob such as 'FOLDER/**/*.dat'"
         )
-    sources = [Source(printable(path.relative_to(root).as_posix()), path) for path in found]
+    sources = [Source(key_of(path.relative_to(root)), path) for path in found]
     return root, sorted(sources, key=lambda source: source.key)
 
 
@@ -94,11 +94,15 @@ def name_outputs(keys: Sequence[str], held: Mapping[str, str]) -> dict[str, str]
 
 
 def printable(text: str) -> str:
-    """Text with what terminals, UTF-8 or databases choke on escaped; different texts stay so."""
+    """Text with what terminals, UTF-8 or databases choke on escaped."""
     return "".join(
-        ascii(char)[1:-1] if char == "\\" or unicodedata.category(char) in _ESCAPED else char
-        for char in text
+        ascii(char)[1:-1] if unicodedata.category(char) in _ESCAPED else char for char in text
     )
+
+
+def key_of(path: PurePath) -> str:
+    """A path as printable text with `/`; different paths stay different."""
+    return printable(path.as_posix().replace("\\", "\\\\"))
 
 
 def inside(folder: Path, below: str) -> Path:

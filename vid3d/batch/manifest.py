@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vid3d.batch.inputs import printable
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made
 from vid3d.errors import Vid3dError
@@ -136,7 +137,9 @@ class Manifest:
     def begin(self, root: Path, recipe: str, outputs: Mapping[str, str]) -> None:
         """A run begins: note its recipe, and the videos that are new with their outputs, by key."""
         with self._guarded(), self._db:
-            self._db.execute("INSERT OR REPLACE INTO batch VALUES ('root', ?)", (str(root),))
+            self._db.execute(
+                "INSERT OR REPLACE INTO batch VALUES ('root', ?)", (printable(str(root)),)
+            )
             self._db.execute(
                 "INSERT OR IGNORE INTO recipes VALUES (?, ?)", (digest_of(recipe), recipe)
             )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vid3d.batch.inputs import Source, find_sources, inside, name_outputs
+from vid3d.batch.inputs import Source, find_sources, inside, name_outputs, printable
 from vid3d.batch.manifest import NAME, Entry, Manifest, digest_of
 from vid3d.batch.stamp import Print
 from vid3d.errors import Vid3dError
@@ -77,7 +77,7 @@ def make_plan(
     """The plan beside a manifest that is open, or None where there is none yet."""
     known = manifest.entries() if manifest else {}
     before = manifest.root if manifest else None
-    if before is not None and before != root and before.exists():
+    if before is not None and before != Path(printable(str(root))) and before.exists():
         raise Vid3dError(
             f"{output} holds the results of {before}, not of {root}; choose another folder with -o"
         )

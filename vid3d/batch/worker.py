@@ -7,10 +7,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from vid3d.batch.inputs import printable
 from vid3d.batch.stamp import Print, stamp_of
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
@@ -103,9 +104,11 @@ def carry_out(task: Task, lift: Lift) -> Outcome:
             raise Vid3dError(f"{task.path} changed while it was lifted; run the batch again")
         written = sorted(path for path in task.folder.iterdir() if path.is_file())
         files = {path.name: sha256_of(path) for path in written}
+        made = replace(made, warnings=tuple(map(printable, made.warnings)))
     except Exception as error:
         foreseen = isinstance(error, (Vid3dError, OSError, MemoryError))
-        trace = None if foreseen else traceback.format_exc()
+        lines = [] if foreseen else traceback.format_exc().splitlines()
+        trace = "\n".join(map(printable, lines)) or None
         return Outcome(time.perf_counter() - start, describe(error), trace)
     return Outcome(time.perf_counter() - start, print=before, made=made, files=files)
 
@@ -114,7 +117,7 @@ def describe(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, MemoryError):
         return "out of memory; use fewer --workers"
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, (Vid3dError, OSError)):
         return text
     return f"unexpected {type(error).__name__}: {text}"
