@@ -1,7 +1,7 @@
-"""vid3d-pose: CSPNeXt-tiny with stride-8 heat maps, COCO-17, 128x96, distilled on a CPU.
+"""vid3d-pose: CSPNeXt-tiny with stride-8 heat maps, COCO-17, 192x128, distilled on a CPU.
 
-An interim recipe for one CPU core and an hour: the small input shows three times as many people a
-minute as 256x192 does, and heat maps that read three strides learn sooner than a SimCC head (see
+A recipe for one CPU core and five hours: small crops first, which show three times as many people a
+minute, then finer ones. Heat maps that read three strides learn sooner than a SimCC head (see
 weights/vid3d-pose/README.md). With a GPU: rtmpose-t.py.
 """
 
@@ -15,8 +15,8 @@ default_scope = "mmpose"
 
 codec = dict(
     type="MSRAHeatmap",
-    input_size=(96, 128),
-    heatmap_size=(12, 16),
+    input_size=(128, 192),
+    heatmap_size=(16, 24),
     sigma=1.0,
     unbiased=True,
     blur_kernel_size=3,
@@ -58,7 +58,7 @@ model = dict(
 test_pipeline = [
     dict(type="LoadImage"),
     dict(type="GetBBoxCenterScale"),
-    dict(type="TopdownAffine", input_size=(96, 128)),
+    dict(type="TopdownAffine", input_size=(128, 192)),
     dict(type="PackPoseInputs"),
 ]
 test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
@@ -78,8 +78,7 @@ training = dict(
         noise=0.1,
     ),
     stages=[
-        dict(name="main", size=(96, 128), samples=96_000, batch=24, lr=1e-3),
-        dict(name="late", size=(96, 128), samples=200_000, minutes=42, batch=32, lr=8e-4, frozen=1),
-        dict(name="last", size=(96, 128), samples=60_000, minutes=9, batch=32, lr=4e-4, frozen=1),
+        dict(name="small", size=(96, 128), samples=700_000, batch=64, lr=1.5e-3),
+        dict(name="full", size=(128, 192), samples=320_000, batch=64, lr=1.2e-3, frozen=1),
     ],
 )

@@ -24,13 +24,13 @@ from vid3d.data.crops import (
 )
 from vid3d.data.labelled_images import LABELS, LabelledImages
 from vid3d.errors import Vid3dError
+from vid3d.pose2d.decode import SHARPNESS
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
-SHARPNESS = 10.0  # of the soft-max over cells, as RTMPose has it over bins
 
 
 def model_at(model: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
