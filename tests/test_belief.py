@@ -77,10 +77,10 @@ def test_skeletons_that_no_body_shows():
 
 
 def test_the_clearest_quarter_decides():
-    assert is_person([-0.5])
-    assert not is_person([-1.5])
-    assert is_person([-3.0] * 6 + [-0.5, -1.0])  # -0.75 on average
-    assert not is_person([-3.0] * 7 + [-0.5])  # -1.75
+    assert is_person([-0.3])
+    assert not is_person([-0.5])
+    assert is_person([-3.0] * 6 + [-0.1, -0.6])  # -0.35 on average
+    assert not is_person([-3.0] * 7 + [-0.1])  # -1.55
     assert not is_person([-np.inf] * 4)
 
 

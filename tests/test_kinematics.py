@@ -224,7 +224,9 @@ def test_angles_of_a_motion():
     assert np.isfinite(found.degrees[0]).all()
     assert np.isfinite(found.spread[motion.present]).all()
     lean = list(ANGLES).index("trunk_lean")
-    assert found.degrees[0, 0, lean] == pytest.approx(0, abs=5)  # up as people stand, nearly: cameras are rather level
+    assert found.degrees[0, 0, lean] == pytest.approx(
+        0, abs=5
+    )  # up as people stand, nearly: cameras are rather level
     ground = {"normal": [0.0, -1.0, 0.0], "height": 1.5, "confidence": 1.0}
     told = motion_angles(make_motion(joints, meta={"fps": 25, "ground": ground}))
     assert abs(told.degrees[0, 0, lean]) == pytest.approx(30, abs=0.1)

@@ -67,20 +67,20 @@ def test_both_backends_find_both_people_of_the_tiny_clip(tiny, truth, backend):
     report = evaluate_result(motion, truth)
     assert report.switches == 0
     assert report.found_share > 0.9
-    assert reprojection(motion) < 15  # of 270 pixels
+    assert reprojection(motion) < 10  # of 270 pixels
     assert motion.keyframes[[0, -1]].tolist() == [0, 44]
 
 
-@pytest.mark.parametrize("backend", ["onnx", "mmpose"])
-def test_the_sample_keeps_its_promise(repo, backend):
+@pytest.mark.parametrize(("backend", "stride"), [("onnx", 10), ("mmpose", 10), ("onnx", None)])
+def test_the_sample_keeps_its_promise(repo, backend, stride):
     """Both people found for at least 95 % of the frames and no switch, on the shipped weights."""
     if backend == "mmpose":
         pytest.importorskip("mmpose", reason="OpenMMLab is not installed")
-    motion = vid3d.lift(repo / "samples/two_people.mp4", backend=backend, stride=10)
+    motion = vid3d.lift(repo / "samples/two_people.mp4", backend=backend, stride=stride)
     report = evaluate_result(motion, read_pairs(repo / "samples/two_people.pairs.npz"))
     assert min(person.found_share for person in report.people) >= 0.95
     assert report.switches == 0
-    assert report.overall.mpjpe < 175
+    assert report.overall.mpjpe < 125
 
 
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(tiny, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vid3d.data.pairs import read_pairs
+from vid3d.evaluation.people2d import iou
 from vid3d.pose2d.estimator import load_estimator
 from vid3d.pose2d.openmmlab import is_installed
 from vid3d.weights import shipped_models
@@ -37,7 +38,7 @@ def test_people_of_the_sample_are_found_upright(by_onnx, repo):
             distance = np.linalg.norm(people.keypoints - wanted, axis=-1)[:, seen].mean(1)
             apart.append(distance.min(initial=np.inf) / height)
     # a skeleton upside down is half a body away
-    assert (np.array(apart) < 0.2).sum() >= 6, apart
+    assert max(apart) < 0.1, apart
 
 
 @pytest.fixture
@@ -55,12 +56,15 @@ def one_thread():
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
 def test_both_backends_agree(by_onnx, frames):
-    by_mmpose = load_estimator("mmpose", device="cpu")(frames)
-    for a, b in zip(by_onnx, by_mmpose, strict=True):
-        assert len(a) == len(b)
-        np.testing.assert_allclose(a.boxes, b.boxes, atol=0.5)
-        # one pixel of the crop: a bin more or less where two maxima are equal
-        pixel = 1.25 * (a.boxes[:, 3] - a.boxes[:, 1]) / 256
-        apart = np.linalg.norm(a.keypoints - b.keypoints, axis=-1) / pixel[:, None]
-        assert (apart >= 1).sum() <= 0.05 * apart.size
-        np.testing.assert_allclose(a.confidence, b.confidence, atol=0.05)
+    mmpose = load_estimator("mmpose", device="cpu")
+    for a, (boxes, scores) in zip(by_onnx, mmpose.detect(frames), strict=True):
+        assert len(a) == len(boxes)
+        # suppression may keep either of two candidates that score alike
+        assert np.diag(iou(a.boxes, boxes)).min() > 0.9
+        np.testing.assert_allclose(a.scores, scores, atol=0.02)
+    posed = mmpose.pose(frames, [people.boxes for people in by_onnx])
+    for a, (keypoints, confidence) in zip(by_onnx, posed, strict=True):
+        pixel = 1.25 * (a.boxes[:, 3] - a.boxes[:, 1]) / 192  # of the crop
+        apart = np.linalg.norm(a.keypoints - keypoints, axis=-1) / pixel[:, None]
+        assert apart.max() < 1
+        np.testing.assert_allclose(a.confidence, confidence, atol=0.05)

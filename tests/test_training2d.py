@@ -116,8 +116,8 @@ def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
     manifest = load_manifest(folder)
     assert manifest.task == "pose"
     assert manifest.input is not None
-    assert manifest.input.size == (96, 128)
-    _assert_parity(config, folder, (96, 128))
+    assert manifest.input.size == (128, 192)  # as the recipe's test_pipeline says
+    _assert_parity(config, folder, manifest.input.size)
 
 
 def test_detector_training_and_export(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_detector_training_and_export(tmp_path: Path) -> None:
     detect2d.train(config, [tmp_path / "data"], tmp_path / "work")
     folder = tmp_path / "work" / "model"
     assert load_manifest(folder).task == "detection"
-    _assert_parity(config, folder, (320, 320))
+    _assert_parity(config, folder, export2d.input_size(config))
 
 
 def _assert_parity(config: Config, folder: Path, size: tuple[int, int]) -> None:

@@ -91,7 +91,7 @@ test_dataloader = dict(
 training = dict(
     seed=0,
     workers=0,
-    thresholds=dict(score=0.35, iou=0.6),
+    thresholds=dict(score=0.3, iou=0.5),
     backbone="weights/vid3d-pose/model.pth",
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[

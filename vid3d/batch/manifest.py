@@ -210,7 +210,11 @@ class Manifest:
             self._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("application_id", "user_version")
         )
-        if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        try:
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        except UnicodeDecodeError as error:  # sqlite3 quotes the damaged schema in its message
+            raise sqlite3.DatabaseError("damaged") from error
+        if not tables:
             self._db.executescript(_TABLES)
         elif (application, version) != (_APPLICATION, SCHEMA):
             raise Vid3dError(

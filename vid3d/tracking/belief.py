@@ -16,11 +16,11 @@ from vid3d.tracking.similarity import MIN_CONFIDENCE, sizes
 
 Array = NDArray[np.floating]
 
-LEAST_EVIDENCE = -0.9
+LEAST_EVIDENCE = -0.4
 """Log odds that the clearest quarter of a track's sightings must reach on average.
 
-A confidence of 0.33 and a box score of 0.45, say. Of single sightings in photographs, 83 % of
-false and 25 % of true ones lie below; the clearest of several lie higher for people only.
+A confidence of 0.45 and a box score of 0.45, say. Of single sightings in photographs, nine in ten
+false and one in five true ones lie below; the clearest of several lie higher for people only.
 """
 
 MOST_DISORDER = 1.5

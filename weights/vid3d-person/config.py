@@ -94,8 +94,8 @@ test_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(keep_ratio=True, scale=(
-                320,
-                320,
+                416,
+                416,
             ), type='Resize'),
             dict(
                 pad_val=dict(img=(
@@ -104,8 +104,8 @@ test_dataloader = dict(
                     114,
                 )),
                 size=(
-                    320,
-                    320,
+                    416,
+                    416,
                 ),
                 type='Pad'),
             dict(
@@ -122,16 +122,16 @@ test_dataloader = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(keep_ratio=True, scale=(
-        320,
-        320,
+        416,
+        416,
     ), type='Resize'),
     dict(pad_val=dict(img=(
         114,
         114,
         114,
     )), size=(
-        320,
-        320,
+        416,
+        416,
     ), type='Pad'),
     dict(
         meta_keys=(
