@@ -4,10 +4,13 @@ python benchmarks/overlay/speed.py MOTION VIDEO [--layout side] [--frames 120]
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from vid3d.motion import Motion
 from vid3d.render import RenderOptions
