@@ -130,6 +130,13 @@ def test_page_draws_scrubs_and_keeps_the_video_in_step(open_page, embedded):
     assert bar == pytest.approx((48 + 0.5) / 64, abs=0.008)  # half of a bar's width
 
 
+def wait_for_readout(page, words):
+    """The words under the curve follow with the next drawn frame."""
+    page.wait_for_function(
+        "words => document.getElementById('readout').textContent.includes(words)", arg=words
+    )
+
+
 def test_keys_buttons_and_boxes(open_page, embedded):
     page = open_page(embedded)
     page.keyboard.press("ArrowRight")
@@ -147,13 +154,13 @@ def test_keys_buttons_and_boxes(open_page, embedded):
     before = picture(page, "#view")
     page.keyboard.press("1")
     assert not page.locator("#people input").first.is_checked()
-    assert page.text_content("#readout").startswith("Person 2")
+    wait_for_readout(page, "Person 2")
     page.wait_for_timeout(300)
     assert (np.abs(picture(page, "#view") - before).max(-1) > 30).any()
     page.click("[aria-label='Follow Person 2']")
     assert page.get_attribute("[aria-label='Follow Person 2']", "aria-pressed") == "true"
     page.select_option("#quantity", label="Knee flexion")
-    assert "left" in page.text_content("#readout")
+    wait_for_readout(page, "left")
     turned = picture(page, "#view")
     page.focus("#view")
     page.keyboard.press("ArrowLeft")
