@@ -1,14 +1,25 @@
-"""Writing files so that they appear whole or not at all, and checksums."""
+"""Files: written whole or not at all, read within limits, and checksums."""
 
 import hashlib
+import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
 
 from vid3d.errors import Vid3dError
+
+if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
+
+MOST_JSON = 1 << 28
+"""Bytes of the largest JSON file that is read; parsed it takes about ten times as much memory."""
+MOST_ARRAYS = 1 << 32
+"""Bytes of the arrays of the largest .npz file that is read: a few megabytes can hold terabytes."""
 
 
 @contextmanager
@@ -44,9 +55,109 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: not JSON, larger than `MOST_JSON`, nested too deeply, or no ordinary file.
+    """
+    if _size_of_file(path) > MOST_JSON:
+        raise ValueError(f"larger than {MOST_JSON >> 20} MiB")
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator["NpzFile"]:
+    """The arrays of an .npz file, checked before any of them is read.
+
+    Nothing in it can run code (pickled objects are refused) or ask for more memory than the file
+    states and `MOST_ARRAYS` allows. What goes wrong while the arrays are used inside the `with`
+    block is reported in the same way.
+
+    Raises:
+        OSError: no such file, or it cannot be read.
+        ValueError: not such a file, too large, an array missing, or one that does not fit its use.
+    """
+    import struct
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    _size_of_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_arrays(archive)
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except KeyError as error:
+        raise ValueError(f"it lacks {error.args[0] if error.args else error}") from error
+    except (AttributeError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError,
+            TypeError, struct.error, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _check_arrays(archive: Any) -> None:
+    """Refuse members that are no plain arrays of exactly their stated size, and too much of them.
+
+    Raises:
+        ValueError: such a member, or more than `MOST_ARRAYS` bytes in all.
+    """
+    import math
+
+    from numpy.lib import format as npy
+
+    entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > MOST_ARRAYS:
+        raise ValueError(f"its arrays are larger than {MOST_ARRAYS >> 30} GiB")
+    for entry in entries:
+        with archive.open(entry) as member:
+            version = npy.read_magic(member)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"{entry.filename} has array format {version}")
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(member)
+            stated = math.prod(shape) * dtype.itemsize + member.tell()
+        if dtype.hasobject or min(shape, default=0) < 0 or stated != entry.file_size:
+            raise ValueError(f"{entry.filename} is not a plain array of the size that it states")
+
+
+def _size_of_file(path: str | os.PathLike[str]) -> int:
+    """Bytes of an ordinary file: pipes and devices may never end.
+
+    Raises:
+        OSError: no such file.
+        ValueError: not an ordinary file.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device")
+    return status.st_size
+
+
+def below(folder: Path, name: str) -> Path:
+    """The path of a file that something in `folder` names, which must not lead out of it.
+
+    Raises:
+        ValueError: an absolute path, or one with `..`.
+    """
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if path.anchor or ".." in path.parts or "\0" in name:
+            raise ValueError(f"{name!r} leads out of its folder; files lie beside what names them")
+    return folder / name
+
+
 def safe_stem(name: str) -> str:
-    """What files of a clip called `name` begin with: letters, digits and `_ . + -` only."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "clip"
+    """What files of a clip called `name` begin with: letters, digits and `_ . + -` only.
+
+    Long names are cut, so that with a suffix they fit what file systems take (255 bytes).
+    """
+    stem = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "clip"
+    return stem.encode()[:200].decode(errors="ignore")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

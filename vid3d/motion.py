@@ -4,8 +4,6 @@ Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d
 """
 
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, open_npz
+from vid3d.motion_checks import check_motion
 from vid3d.skeleton import H36M17, joint_set
 
 SCHEMA = 1
@@ -134,27 +133,33 @@ class Motion:
             Vid3dError: no such file, or not a motion file of a schema that this version knows.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with open_npz(path) as data:
                 arrays = {name: data[name] for name in _SCHEMA}
                 meta = json.loads(str(data["meta"]))
                 joint_names = tuple(str(name) for name in data["joint_names"])
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])
         except FileNotFoundError as error:
             raise Vid3dError(f"no such file: {path}") from error
-        except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
             raise Vid3dError(
                 f"{path} is not a vid3d motion file ({error}); make one with `vid3d lift`"
             ) from error
-        if meta.get("schema") != SCHEMA:
+        schema = meta.get("schema") if isinstance(meta, dict) else None
+        if schema != SCHEMA:
             raise Vid3dError(
-                f"{path} has schema {meta.get('schema')}, this vid3d reads {SCHEMA}: update vid3d"
+                f"{path} has schema {str(schema)[:20]}, this vid3d reads {SCHEMA}: update vid3d"
             )
         if joint_names != H36M17.joints:
             raise Vid3dError(f"{path}: joint_names are not h36m17's")
         by_names = {joint_set(name).joints: name for name in ("h36m17", "coco17")}
         if keypoint_names not in by_names:
             raise Vid3dError(f"{path}: keypoint_names are neither coco17's nor h36m17's")
-        return cls(**arrays, keypoint_set=by_names[keypoint_names], meta=meta)
+        try:
+            motion = cls(**arrays, keypoint_set=by_names[keypoint_names], meta=meta)
+            check_motion(motion)
+        except (Vid3dError, TypeError, ValueError) as error:
+            raise Vid3dError(f"{path}: {error}; make it anew with `vid3d lift`") from error
+        return motion
 
     def save_json(self, path: str | Path) -> Path:
         """Write the same motion as JSON: one entry a person, arrays over its present frames."""

@@ -26,7 +26,7 @@ def prepare_folder(folder: Path) -> Path:
     try:
         with atomic_path(probe):
             pass
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run may have been quicker
     except (Vid3dError, OSError) as error:
         reason = error.__cause__ or error
         raise Vid3dError(f"cannot write to {folder} ({reason}); choose a folder with -o") from error

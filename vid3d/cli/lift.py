@@ -16,6 +16,7 @@ from vid3d.cli.options import (
     together,
 )
 from vid3d.errors import Vid3dError
+from vid3d.files import safe_stem
 
 if TYPE_CHECKING:
     from vid3d.motion import Motion
@@ -167,7 +168,7 @@ def _check_videos(videos: tuple[Path, ...], keypoints: Path | None) -> None:
         raise click.UsageError("Missing argument 'VIDEO': give a video or --keypoints FILE")
     if len(videos) > 1 and keypoints is not None:
         raise click.UsageError("--keypoints goes with one video, or with none")
-    stems = [video.stem for video in videos]
+    stems = [safe_stem(video.stem) for video in videos]
     twins = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twins:
         raise click.UsageError(
