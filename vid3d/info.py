@@ -123,7 +123,7 @@ def _people_lines(
 ) -> Card:
     """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
     from vid3d.stature import stature
-    from vid3d.world.stances import runs
+    from vid3d.motion import runs
 
     lines = []
     for person, track in enumerate(motion.track_ids):
