@@ -61,6 +61,9 @@ def test_truth_has_no_error_and_linear_interpolation_has():
     assert root.mpjpe == pytest.approx(0, abs=1e-3)
     assert root.mrpe == report.row(20, "linear").scores.mrpe
     assert root.reprojection > 1
+    assert root.root_reprojection > 1
+    assert report.row(20).scores.root_velocity == pytest.approx(0, abs=1e-2)
+    assert root.root_velocity > 100
 
 
 def test_moments_at_looks_and_between():

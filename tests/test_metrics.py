@@ -65,7 +65,8 @@ def test_motion_errors_by_hand():
 def test_reprojection_is_a_share_of_the_size():
     truth = np.array([[[0.0, 0], [10, 40]], [[5, 0], [10, 20]], [[5, 0], [10, 30]]])
     moved = truth + [[[3, 4]], [[0, 0]], [[0, 0]]]
-    assert metrics.reprojection_error(moved, truth) == pytest.approx([5 / 30, 0, 0])
+    errors = metrics.reprojection_errors(moved, truth, [0, 1])
+    assert errors == pytest.approx(np.array([[5, 5], [0, 0], [0, 0]]) / 30)
 
 
 def test_inside_by_hand():

@@ -52,7 +52,7 @@ class Strides(click.ParamType):
 @click.option("--strides", type=Strides(), default="1,5,10,20", show_default=True,
               help="Frames from one look to the next.")  # fmt: skip
 @click.option("--protocol", default="vid3d", show_default=True, metavar="NAME",
-              help="Joints and figures: vid3d, h36m-p1, h36m-p2, 3dhp or 3dpw.")  # fmt: skip
+              help="Joints and figures: vid3d, root, h36m-p1, h36m-p2, 3dhp or 3dpw.")  # fmt: skip
 @click.option("--occlusion", metavar="NAME",
               help="Keypoints left out: random, leg-arm, leg or frames (DiffHPE).")  # fmt: skip
 @click.option("--by", type=Names(BREAKDOWNS), multiple=True,

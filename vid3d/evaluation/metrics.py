@@ -6,6 +6,8 @@ joint of the frame, or of a frame that it is compared with, is not finite. Their
 the metric of the literature.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,16 +81,17 @@ def _differences(error: Array, order: int) -> Array:
     return np.concatenate([unknown, np.linalg.norm(changes, axis=-1).mean(-1)])
 
 
-def reprojection_error(predicted: Array, truth: Array) -> Array:
-    """Mean distance of projected joints, as a share of the person's size.
+def reprojection_errors(predicted: Array, truth: Array, members: Sequence[int]) -> Array:
+    """Distances (F, J) of projected joints, as shares of the person's size.
 
     Args:
         predicted: (F, J, 2) pixels.
-        truth: (F, J, 2) pixels; the size is the longer side of its box, median over frames.
+        truth: (F, J, 2) pixels.
+        members: joints whose box's longer side, median over frames, is the size.
     """
-    box = np.ptp(truth, axis=1).max(-1)
+    box = np.ptp(truth[:, list(members)], axis=1).max(-1)
     size = np.median(box[np.isfinite(box)]) if np.isfinite(box).any() else np.nan
-    return mpjpe(predicted, truth) / size
+    return joint_errors(predicted, truth) / size
 
 
 def inside(errors: Array, spread: Array, factor: float) -> Array:

@@ -33,6 +33,11 @@ PROTOCOLS = {
          "acceleration", *_SHAPE, "inside1", "inside2"),
         "15 joints, without nose and head",
     ),
+    "root": Protocol(
+        tuple(SCORED),
+        ("mrpe", "root_velocity", "root_reprojection", "reprojection"),
+        "the root's place; 15 joints, without nose and head, reprojected",
+    ),
     "h36m-p1": Protocol(
         _ALL, ("mpjpe", "n_mpjpe", "velocity", *_SHAPE), "Human3.6M protocol 1: 17 joints, MPJPE"
     ),

@@ -27,7 +27,9 @@ class Scores:
         pck: per cent of joints within 150 mm.
         auc: mean of pck over 0 to 150 mm.
         mrpe: error of the root's place.
+        root_velocity: error of the root's velocity, mm/s.
         reprojection: error of projected joints, per cent of the person's size.
+        root_reprojection: the same of the root alone.
         velocity: mm/s, root-relative.
         acceleration: mm/s^2, root-relative.
         symmetry_gap: difference of left and right bones.
@@ -42,7 +44,9 @@ class Scores:
     pck: float
     auc: float
     mrpe: float
+    root_velocity: float
     reprojection: float
+    root_reprojection: float
     velocity: float
     acceleration: float
     symmetry_gap: float
@@ -123,9 +127,9 @@ def frame_figures(
     moving = [i for i in members if i != 0]  # the root has no root-relative error
     errors = metrics.joint_errors(*(metrics.root_relative(j)[:, moving] for j in (joints, truth)))
     steady = metrics.segment_length_std(joints, H36M17)
-    missed = np.full(len(joints), np.nan)
+    missed = np.full((len(joints), 17), np.nan)
     if pixels is not None:
-        missed = metrics.reprojection_error(*(p[:, members] for p in pixels))
+        missed = metrics.reprojection_errors(*pixels, members)
     columns = {
         "mpjpe": _METRE * metrics.mpjpe(relative, true),
         "p_mpjpe": _METRE * metrics.p_mpjpe(relative, true),
@@ -133,7 +137,9 @@ def frame_figures(
         "pck": _WHOLE * metrics.pck(relative, true),
         "auc": _WHOLE * metrics.auc(relative, true),
         "mrpe": _METRE * metrics.mrpe(joints[:, 0], truth[:, 0]),
-        "reprojection": _WHOLE * missed,
+        "root_velocity": _METRE * metrics.velocity_error(joints[:, :1], truth[:, :1], fps),
+        "reprojection": _WHOLE * missed[:, members].mean(-1),
+        "root_reprojection": _WHOLE * missed[:, 0],
         "velocity": _METRE * metrics.velocity_error(relative, true, fps),
         "acceleration": _METRE * metrics.acceleration_error(relative, true, fps),
         "symmetry_gap": _METRE * metrics.symmetry_gap(joints, H36M17),

@@ -33,6 +33,8 @@ class Readout(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.head = nn.Linear(width, 2 * 51 + 3 + 2)
+        nn.init.normal_(self.head.weight, std=0.1 / width**0.5)  # decimetres, not metres, at first
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Tensor) -> Encoded:
         """Read features (B, G, width)."""
