@@ -16,7 +16,7 @@ from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
 from vid3d.lifter.encoder import Encoder, EncoderConfig
 from vid3d.weights import find_model
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,10 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     if header.get("format") != "vid3d-lifter":
         raise Vid3dError(f"{path} holds no vid3d lifter: choose another --model")
     if header["schema"] != SCHEMA:
+        newer = header["schema"] > SCHEMA
         raise Vid3dError(
-            f"{path} has lifter schema {header['schema']}, this vid3d reads {SCHEMA}: update vid3d"
+            f"{path} has lifter schema {header['schema']}, this vid3d reads {SCHEMA}: "
+            + ("update vid3d" if newer else "train the model again, or use weights of this version")
         )
     networks = build_networks(LifterConfig.from_dict(header["config"]))
     expected = _state(networks)

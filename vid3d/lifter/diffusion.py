@@ -2,11 +2,14 @@
 
 It denoises the residual between truth and the encoder's answer, conditioned on the encoder's
 features, so one pass of the encoder serves all hypotheses and steps (the wrapper idea of DiffHPE,
-Rommel et al. 2023, without a second network). Cosine schedule in continuous time, x0-prediction,
-deterministic few-step sampling (DDIM, Song et al. 2021).
+Rommel et al. 2023, without a second network). The residual is counted in the deviations that the
+encoder expects, which leaves the head a problem of unit size everywhere, and it lives on every
+second moment of the grid: what is left over after the encoder changes slowly. Both keep it small.
+Cosine schedule in continuous time, x0-prediction, deterministic few-step sampling (DDIM, Song et
+al. 2021).
 
 A hypothesis has an identity over time: its noise is a function of (seed, track, hypothesis,
-absolute grid moment), see `hypothesis_noise`.
+absolute moment), see `hypothesis_noise`.
 """
 
 import math
@@ -19,7 +22,12 @@ from torch import Tensor, nn
 
 from vid3d.lifter.encoder import Block, rotary
 
-POSE = 51
+POSE = 48
+"""Coordinates of a residual: all joints but the root."""
+EVERY = 2
+"""Moments of the grid from one of the head's to the next."""
+LARGEST = 5.0
+"""Deviations at which residuals are cut off in training."""
 _NOISE_BLOCK = 64  # grid moments drawn from one counter
 
 
@@ -27,8 +35,8 @@ _NOISE_BLOCK = 64  # grid moments drawn from one counter
 class DiffusionConfig:
     """Sizes of the head; the same meanings as in `EncoderConfig`."""
 
-    width: int = 128
-    blocks: int = 3
+    width: int = 96
+    blocks: int = 2
     heads: int = 4
     ratio: int = 2
 
@@ -41,8 +49,6 @@ def signal_and_noise(level: Tensor) -> tuple[Tensor, Tensor]:
 
 class DiffusionHead(nn.Module):
     """Predicts the clean residual from a noisy one."""
-
-    deviation: Tensor
 
     def __init__(self, config: DiffusionConfig, condition_width: int) -> None:
         super().__init__()
@@ -58,16 +64,14 @@ class DiffusionHead(nn.Module):
         self.head = nn.Linear(width, POSE)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        # Metres of one unit of residual, by coordinate; set from the encoder's errors.
-        self.register_buffer("deviation", torch.full((POSE,), 0.05))
 
     def forward(
         self, noisy: Tensor, level: Tensor, condition: Tensor, times: Tensor, valid: Tensor
     ) -> Tensor:
-        """Clean residual (N, G, 51), in deviations.
+        """Clean residual (N, G, 48), in deviations.
 
         Args:
-            noisy: (N, G, 51) in deviations.
+            noisy: (N, G, 48) in deviations.
             level: (N,) noise level in 0..1.
             condition: (N, G, condition_width) features of the encoder.
             times: (N, G) seconds.
@@ -95,6 +99,11 @@ class DiffusionHead(nn.Module):
         return self.head(self.norm(x))
 
 
+def standardised(residual: Tensor, deviation: Tensor) -> Tensor:
+    """Residuals (B, G, 17, 3) in deviations, on the head's moments: (B, G / 2, 48)."""
+    return (residual / deviation)[:, ::EVERY, 1:].flatten(2)
+
+
 def diffusion_loss(
     head: DiffusionHead,
     residual: Tensor,
@@ -103,8 +112,17 @@ def diffusion_loss(
     valid: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Mean squared error of the clean residual (B, G, 51), in deviations, at random levels."""
-    clean = residual / head.deviation
+    """Mean squared error of the clean residual at random levels.
+
+    Args:
+        head: that is judged.
+        residual: (B, G, 48) in deviations, as `standardised` gives it.
+        condition: (B, G, condition_width) features of the encoder.
+        times: (B, G) seconds.
+        valid: (B, G) bool, moments that count.
+        generator: of levels and noise.
+    """
+    clean = residual.clamp(-LARGEST, LARGEST)
     anything = valid | ~valid.any(1, keepdim=True)  # never an empty row of keys
     level = torch.rand(len(clean), generator=generator)
     signal, noise = (weight[:, None, None] for weight in signal_and_noise(level))
@@ -133,7 +151,7 @@ def ddim(noise: Tensor, steps: int, clean: Callable[[Tensor, float], Tensor]) ->
 
 
 def hypothesis_noise(seed: int, track: int, hypotheses: int, first: int, count: int) -> Tensor:
-    """Noise (hypotheses, count, 51) of grid moments `first` to `first + count`.
+    """Noise (hypotheses, count, 48) of the head's moments `first` to `first + count`.
 
     Counter-based (Philox): a moment's noise does not depend on how the track is cut.
     """
