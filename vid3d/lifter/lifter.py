@@ -184,14 +184,19 @@ class _Hypotheses:
         seen, grid, count = self.seen, self.windows.times, len(self.offsets)
         if rule == "mean" or count == 1:
             return aggregation.mean_weights(count, len(grid))
+        if rule == "soft":
+            residuals = placement.reprojection_residuals(
+                self.joints_at_looks, self.roots_at_looks, seen.rays
+            )
+            return aggregation.soft_weights(
+                residuals, seen.confidence, seen.joints, seen.times, grid
+            )
         errors = placement.reprojection_errors(
             self.joints_at_looks, self.roots_at_looks, seen.rays, seen.confidence
         )
         if rule == "best":
             return aggregation.best_weights(errors, len(grid))
-        if rule == "jpma":
-            return aggregation.jpma_weights(errors, seen.joints, seen.times, grid)
-        return aggregation.soft_weights(errors, seen.joints, seen.times, grid)
+        return aggregation.jpma_weights(errors, seen.joints, seen.times, grid)
 
     def place(self, offsets: Array) -> Array:
         """Root positions (G, 3) for the aggregated offsets (G, 17, 3)."""

@@ -27,6 +27,7 @@ from vid3d.lifter.checkpoint import LifterConfig, build_networks
 from vid3d.lifter.diffusion import EVERY, DiffusionConfig, diffusion_loss, standardised
 from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
 from vid3d.skeleton import H36M17
+from vid3d.training.distributed import rank
 from vid3d.training.fitting import Stage, fast_precision, fit
 
 _DEV_SEED = 1000
@@ -143,6 +144,20 @@ class Networks(nn.Module):
         self.encoder = built.encoder
         self.diffusion = built.diffusion
 
+    def start_from(self, other: checkpoint.Networks) -> None:
+        """Take the weights of another lifter.
+
+        Raises:
+            Vid3dError: they do not fit.
+        """
+        try:
+            self.encoder.load_state_dict(other.encoder.state_dict())
+            if other.diffusion is not None:
+                self.diffusion.load_state_dict(other.diffusion.state_dict())
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise Vid3dError(f"cannot start from {other.config.name}: {reason}") from error
+
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Parts of the loss on a batch; the head's does not reach the encoder."""
         encoded, targets = encode(self.encoder, batch)
@@ -208,7 +223,9 @@ def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions
     return Motions(train), Motions(dev)
 
 
-def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> Path:
+def train(
+    cfg: Any, data: list[Path], work_dir: Path, resume: bool = False, start: str | None = None
+) -> Path:
     """Train a lifter as a config says, on the GPU where there is one.
 
     Args:
@@ -217,6 +234,7 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
         data: folders that hold the motion files.
         work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
         resume: go on from the checkpoint in `work_dir`, if there is one.
+        start: name or path of a lifter whose weights this training begins with.
 
     Returns:
         The model's folder.
@@ -226,18 +244,24 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     """
     # Tensors made without naming a device, in batches too, land on this one.
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        networks = _train(cfg, data, work_dir, resume)
+        networks = _train(cfg, data, work_dir, resume, start)
+    if rank():
+        return work_dir / "model"
     trained = checkpoint.Networks(networks.config, networks.encoder, networks.diffusion)
     checkpoint.write_model(work_dir / "model", trained)
     return work_dir / "model"
 
 
-def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool) -> Networks:
+def _train(
+    cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None
+) -> Networks:
     options, stage = batch_options(cfg.batches), Stage(**cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)
     networks = Networks(lifter_config(cfg))
+    if start is not None:
+        networks.start_from(checkpoint.load_networks(start))
 
     def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
         generator = _generator(cfg.seed * 1_000_003 + step)
