@@ -5,8 +5,8 @@ features, so one pass of the encoder serves all hypotheses and steps (the wrappe
 Rommel et al. 2023, without a second network). The residual is counted in the deviations that the
 encoder expects, which leaves the head a problem of unit size everywhere, and it lives on every
 second moment of the grid: what is left over after the encoder changes slowly. Both keep it small.
-Cosine schedule in continuous time, x0-prediction, deterministic few-step sampling (DDIM, Song et
-al. 2021).
+x0-prediction in continuous time, deterministic few-step sampling: DDIM (Song et al. 2021), which on
+the linear schedule is Euler's method for flow matching (Lipman et al. 2023).
 
 A hypothesis has an identity over time: its noise is a function of (seed, track, hypothesis,
 absolute moment), see `hypothesis_noise`.
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vid3d.errors import Vid3dError
 from vid3d.lifter.encoder import Block, rotary
 
 POSE = 48
@@ -33,18 +34,38 @@ _NOISE_BLOCK = 64  # grid moments drawn from one counter
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """Sizes of the head; the same meanings as in `EncoderConfig`."""
+    """Sizes of the head, with the same meanings as in `EncoderConfig`, and its noise.
+
+    Attributes:
+        schedule: how signal gives way to noise, a name of `SCHEDULES`.
+    """
 
     width: int = 96
     blocks: int = 2
     heads: int = 4
     ratio: int = 2
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            raise Vid3dError(f"schedule is {self.schedule!r}, expected one of {known}")
 
 
-def signal_and_noise(level: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of signal and noise at a level in 0..1: cosine and sine of a quarter turn."""
+Schedule = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def _cosine(level: Tensor) -> tuple[Tensor, Tensor]:
     angle = level * (math.pi / 2)
     return angle.cos(), angle.sin()
+
+
+def _linear(level: Tensor) -> tuple[Tensor, Tensor]:
+    return 1 - level, level
+
+
+SCHEDULES: dict[str, Schedule] = {"cosine": _cosine, "linear": _linear}
+"""Weights of signal and noise at a level in 0..1: a quarter turn, or a straight line."""
 
 
 class DiffusionHead(nn.Module):
@@ -53,6 +74,7 @@ class DiffusionHead(nn.Module):
     def __init__(self, config: DiffusionConfig, condition_width: int) -> None:
         super().__init__()
         self.config = config
+        self.schedule = SCHEDULES[config.schedule]
         width = config.width
         self.pose_in = nn.Linear(POSE, width)
         self.condition_in = nn.Linear(condition_width, width)
@@ -125,18 +147,21 @@ def diffusion_loss(
     clean = residual.clamp(-LARGEST, LARGEST)
     anything = valid | ~valid.any(1, keepdim=True)  # never an empty row of keys
     level = torch.rand(len(clean), generator=generator)
-    signal, noise = (weight[:, None, None] for weight in signal_and_noise(level))
+    signal, noise = (weight[:, None, None] for weight in head.schedule(level))
     noisy = signal * clean + noise * torch.randn(clean.shape, generator=generator)
     error = (head(noisy, level, condition, times, anything) - clean) ** 2
     return (error.mean(-1) * valid).sum() / valid.sum().clamp_min(1)
 
 
-def ddim(noise: Tensor, steps: int, clean: Callable[[Tensor, float], Tensor]) -> Tensor:
+def ddim(
+    noise: Tensor, steps: int, schedule: Schedule, clean: Callable[[Tensor, float], Tensor]
+) -> Tensor:
     """Deterministic sampling from level 1 to 0.
 
     Args:
         noise: unit Gaussian noise of any shape.
         steps: how many times `clean` is asked.
+        schedule: weights of signal and noise at a level.
         clean: predicts the clean value from a noisy one at a level.
     """
     y = noise
@@ -144,7 +169,7 @@ def ddim(noise: Tensor, steps: int, clean: Callable[[Tensor, float], Tensor]) ->
         level, following = (1 - (index + k) / steps for k in (0, 1))
         x0 = clean(y, level)
         (a, s), (a_next, s_next) = (
-            signal_and_noise(torch.tensor(value)) for value in (level, following)
+            schedule(torch.tensor(value)) for value in (level, following)
         )
         y = a_next * x0 + s_next * (y - a * x0) / s
     return y

@@ -186,7 +186,7 @@ def sample_offsets(
             ).cpu()
         return coarse.blend(flat.view(cut.shape))
 
-    drawn = ddim(noise, steps, clean).double().numpy()
+    drawn = ddim(noise, steps, head.schedule, clean).double().numpy()
     drawn -= drawn.mean(0)
     fine = cubic(np.moveaxis(drawn, 1, 0), coarse.times, windows.times)  # (G, H, 48)
     offsets = np.zeros((hypotheses, windows.count, 17, 3))
