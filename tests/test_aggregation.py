@@ -20,11 +20,11 @@ def test_soft_weights_are_the_kalman_update():
     residuals[:, 0, wrist, 0] = 0.5 * noise - places
     confidence = np.zeros((1, 17))
     confidence[0, wrist] = 1
-    weights = aggregation.soft_weights(
-        residuals, confidence, H36M17, LOOKS[:1], TIMES, noise=noise
-    )
+    weights = aggregation.soft_weights(residuals, confidence, H36M17, LOOKS[:1], TIMES, noise=noise)
     np.testing.assert_allclose(weights.sum(0), 1)
-    drawn = aggregation.combine(np.broadcast_to(places[:, None, None, None], (3, 5, 17, 3)), weights)
+    drawn = aggregation.combine(
+        np.broadcast_to(places[:, None, None, None], (3, 5, 17, 3)), weights
+    )
     kept = 1 / (1 + 0.1**2)  # half a noise off is a tenth of the way to an outlier
     expected = 0.5 * noise * kept**2 / (1 + kept**2)
     np.testing.assert_allclose(drawn[:, H36M17.index("left_elbow")], expected, rtol=1e-6)

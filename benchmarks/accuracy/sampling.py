@@ -61,6 +61,7 @@ class Batches:
         )
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Residuals, condition, times and valid moments of a step's windows."""
         generator = torch.Generator().manual_seed(step)
         batch = make_batch(self.motions, BATCH, self.options, generator)
         with torch.no_grad():

@@ -17,8 +17,13 @@ from vid3d.cli.options import FILE, Paths, console, talk_options
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --work-dir.")
 @click.option("--init-from", "start", metavar="MODEL",
               help="Begin with the weights of this model: a name, folder or file.")  # fmt: skip
-@click.option("--launcher", type=click.Choice(["none", "torchrun"]), default="none",
-              show_default=True, help="torchrun: one of the processes that torchrun started.")  # fmt: skip
+@click.option(
+    "--launcher",
+    type=click.Choice(["none", "torchrun"]),
+    default="none",
+    show_default=True,
+    help="torchrun: one of the processes that torchrun started.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @talk_options
 def command(

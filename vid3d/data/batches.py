@@ -30,8 +30,8 @@ class BatchOptions:
         recombined: share of windows with limbs of another.
         short: share of windows cut to a random shorter length, down to one moment.
         irregular: share of windows whose looks are thinned at random.
-        blind: share of windows whose looks the encoder is not shown, so that it also knows what motion
-            is like when nothing is seen.
+        blind: share of windows whose looks the encoder is not shown, so that it also knows what
+            motion is like when nothing is seen.
         focal: deviation of the logarithm of a wrongly assumed focal length, in a third of windows.
     """
 

@@ -168,9 +168,7 @@ def ddim(
     for index in range(steps):
         level, following = (1 - (index + k) / steps for k in (0, 1))
         x0 = clean(y, level)
-        (a, s), (a_next, s_next) = (
-            schedule(torch.tensor(value)) for value in (level, following)
-        )
+        (a, s), (a_next, s_next) = (schedule(torch.tensor(value)) for value in (level, following))
         y = a_next * x0 + s_next * (y - a * x0) / s
     return y
 

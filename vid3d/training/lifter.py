@@ -252,9 +252,7 @@ def train(
     return work_dir / "model"
 
 
-def _train(
-    cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None
-) -> Networks:
+def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None) -> Networks:
     options, stage = batch_options(cfg.batches), Stage(**cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)

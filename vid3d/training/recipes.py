@@ -78,6 +78,7 @@ def train(
     """
     from importlib import import_module
 
+    from vid3d.training.curves import draw_curves
     from vid3d.training.distributed import rank
 
     for path in data:
@@ -90,3 +91,5 @@ def train(
         work_dir.mkdir(parents=True, exist_ok=True)
         config.dump(work_dir / "config.py")
     task.train(config, list(data), work_dir, resume, start)
+    if rank() == 0:
+        draw_curves(work_dir / "metrics.jsonl", work_dir / "metrics.png")
