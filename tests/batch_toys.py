@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from vid3d.batch.cluster import connected
 from vid3d.batch.runner import run_batch
 from vid3d.batch.worker import Made
 from vid3d.errors import Vid3dError
@@ -29,11 +31,21 @@ def toy_lift(journal, seconds, video, stem, folder):
         raise KeyError("joint")
     if "die" in text:
         os.kill(os.getpid(), signal.SIGKILL)
+    if "hang" in text:
+        hang_once(video.with_suffix(".pid"))
     if "grow" in text:
         video.write_text(text + "more")
     (folder / f"{stem}.vid3d.npz").write_text(text.upper())
     (folder / f"{stem}.overlay.mp4").write_text(text[::-1])
     return Made(len(text), 1, ("looks odd",) if "odd" in text else ())
+
+
+def hang_once(note):
+    """Say who hangs and wait to be killed; the next to come goes on."""
+    if not note.exists():
+        note.with_suffix(".part").write_text(str(os.getpid()))
+        os.replace(note.with_suffix(".part"), note)
+        time.sleep(120)
 
 
 def fail_load():
@@ -45,7 +57,8 @@ def die_load():
 
 
 if __name__ == "__main__":
-    source, output, journal, seconds, workers = sys.argv[1:]
+    source, output, journal, seconds, workers = sys.argv[1:6]
     load = partial(toy_load, journal, float(seconds))
-    report = run_batch([source], Path(output), "recipe", load, int(workers))
+    with connected(sys.argv[6]) if sys.argv[6:] else nullcontext() as cluster:
+        report = run_batch([source], Path(output), "recipe", load, int(workers), cluster=cluster)
     sys.exit(130 if report.interrupted else bool(report.failed))

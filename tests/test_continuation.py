@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from vid3d.motion import Motion
 from vid3d.stature import stature
 from vid3d.tracking import Track, continuations, joined
-from vid3d.tracking.continuation import _End, _end, step_cost
+from vid3d.tracking.continuation import End, _tracklet, step_cost
 
 FPS = 25
 
@@ -52,29 +52,29 @@ def walk(start, stop, x, speed=0.0, z=5.0):
 
 def test_ends_by_hand():
     motion = motion_of([walk(10, 40, 0, speed=1.5)], root_spread=0.2)
-    last = _end(motion, 0, last=True)
+    last = _tracklet(motion, 0).last
     assert last.time == pytest.approx(39 / FPS)
     assert last.place == pytest.approx([1.5 * 39 / FPS, 0, 5], abs=1e-6)
     assert last.velocity == pytest.approx([1.5, 0, 0], abs=1e-4)
     assert last.spread == pytest.approx(0.2)
-    assert _end(motion, 0, last=False).time == pytest.approx(10 / FPS)
+    assert _tracklet(motion, 0).first.time == pytest.approx(10 / FPS)
 
 
 def test_cost_of_a_step_by_hand():
     # Both stand still, 1 s apart; errors at 5 m: 0.65 for wandering, 0.25 for place at each end.
-    here = _End(0.0, np.array([0.0, 0, 4.5]), np.zeros(3), 0.3)
-    behind = _End(1.0, np.array([0.0, 0, 5.5]), np.zeros(3), 0.4)
+    here = End(0.0, np.array([0.0, 0, 4.5]), np.zeros(3), 0.3)
+    behind = End(1.0, np.array([0.0, 0, 5.5]), np.zeros(3), 0.4)
     across = 0.65**2 + 2 * 0.25**2
     along = across + 0.3**2 + 0.4**2
     volume = (2 * np.log(across / 0.25) + np.log(along / 0.25)) / 2
     assert step_cost(here, behind) == pytest.approx(1 / (2 * along) + volume)
     # Across the ray, which goes through the middle, the same metre is less likely.
-    here = _End(0.0, np.array([-0.5, 0, 5]), np.zeros(3), 0.3)
-    beside = _End(1.0, np.array([0.5, 0, 5]), np.zeros(3), 0.4)
+    here = End(0.0, np.array([-0.5, 0, 5]), np.zeros(3), 0.3)
+    beside = End(1.0, np.array([0.5, 0, 5]), np.zeros(3), 0.4)
     assert step_cost(here, beside) == pytest.approx(1 / (2 * across) + volume)
     # A walker is expected to go on: 1.2 m/s for 1 s, fading, is 0.76 m.
-    walker = _End(0.0, np.array([0.0, 0, 5]), np.array([1.2, 0, 0]), 0.3)
-    onward = _End(1.0, np.array([1.2 * (1 - np.exp(-1)), 0, 5]), np.array([1.2, 0, 0]), 0.4)
+    walker = End(0.0, np.array([0.0, 0, 5]), np.array([1.2, 0, 0]), 0.3)
+    onward = End(1.0, np.array([1.2 * (1 - np.exp(-1)), 0, 5]), np.array([1.2, 0, 0]), 0.4)
     assert step_cost(walker, onward) == pytest.approx(volume, abs=1e-2)
 
 

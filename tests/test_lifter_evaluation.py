@@ -1,55 +1,187 @@
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from vid3d.camera import Camera
-from vid3d.data.pairs import PairSequence
+from vid3d.cli import eval as command
+from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.calibration import fit_factor
-from vid3d.evaluation.lifting import evaluate_lifter, format_table
-from vid3d.lifter.lifter import Lifted
+from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames
+from vid3d.evaluation.occlusion import OCCLUSIONS, STRETCH, occlude, occlusion_mask
+from vid3d.evaluation.protocols import PROTOCOLS, find_protocol
+from vid3d.evaluation.scores import FIGURES, score
+from vid3d.evaluation.tables import format_report
+from vid3d.lifter.lifter import Lifted, Lifter
+from vid3d.skeleton import COCO17, H36M17
 
 CAMERA = Camera.from_fov(60, (1280, 720))
 
 
 class Oracle:
-    """Knows the truth at all times, and adds a bias that grows away from the looks."""
+    """Knows the truth at all times, and adds a bias at will."""
 
-    def __init__(self, truth):
-        self.truth = truth
+    name = "oracle"
 
-    def __call__(self, keypoints2d, confidence, *, times, out_times, camera, joint_set):
+    def __init__(self, truth, bias=0.0):
+        self.truth, self.bias = truth, bias
+        self.cameras, self.looks = [], []
+
+    def __call__(self, keypoints2d, confidence, *, times, out_times, camera, **options):
+        self.cameras.append(camera)
+        self.looks.append(len(times))
         joints = self.truth.astype(np.float32)
+        joints[:, 1:] += np.float32([self.bias, 0, 0])
         spread = np.full((len(joints), 17), 0.01, np.float32)
         return Lifted(joints, spread, spread[:, 0], np.zeros((len(joints), 2), np.float32))
 
 
-def pair(with_3d=True):
+def pair(with_3d=True, name="toy"):
     rng = np.random.default_rng(0)
     time = np.arange(21)[:, None, None] / 50
     joints = rng.normal(size=(1, 17, 3)) * 0.3 + [0, 0, 4] + 0.5 * np.sin(9 * time) * [1, 0, 0]
     joints[:, 1:] += 0.2 * time**2
-    return PairSequence("toy", CAMERA.project(joints), np.ones((21, 17)), "h36m17",
+    return PairSequence(name, CAMERA.project(joints), np.ones((21, 17)), "h36m17",
                         joints if with_3d else None, CAMERA, 50)  # fmt: skip
 
 
 def test_truth_has_no_error_and_linear_interpolation_has():
     sequence = pair()
-    rows = evaluate_lifter(Oracle(sequence.joints3d), [sequence], (1, 20))
-    table = {(row.stride, row.system): row.scores for row in rows}
-    assert table[20, "vid3d"].mpjpe == pytest.approx(0, abs=1e-3)
-    assert table[20, "vid3d"].inside1 == 100
-    assert table[1, "linear"].mpjpe == pytest.approx(0, abs=1e-3)
-    assert table[20, "linear"].mpjpe > 1
-    assert table[20, "linear"].mrpe > 100
-    assert np.isnan(table[20, "linear"].inside1)
-    lines = format_table(rows).splitlines()
-    assert len(lines) == 5
-    assert "mpjpe" in lines[0]
+    report = evaluate_lifter(Oracle(sequence.joints3d), [sequence], (1, 20))
+    assert report.row(20).scores.mpjpe == pytest.approx(0, abs=1e-3)
+    assert report.row(20).scores.inside1 == 100
+    assert report.row(20).scores.reprojection == pytest.approx(0, abs=1e-3)
+    assert report.row(1, "linear").scores.mpjpe == pytest.approx(0, abs=1e-3)
+    assert report.row(20, "linear").scores.mpjpe > 1
+    assert report.row(20, "linear").scores.mrpe > 100
+    assert np.isnan(report.row(20, "linear").scores.inside1)
+    root = report.row(20, "linear root").scores  # the lifter's poses, the baseline's roots
+    assert root.mpjpe == pytest.approx(0, abs=1e-3)
+    assert root.mrpe == report.row(20, "linear").scores.mrpe
+    assert root.reprojection > 1
+
+
+def test_moments_at_looks_and_between():
+    sequence = pair()
+    report = evaluate_lifter(Oracle(sequence.joints3d), [sequence], (1, 20))
+    assert [row.part for row in report.rows if row.stride == 1] == ["all"] * 3
+    whole, looks, between = (
+        report.row(20, "linear", part) for part in ("all", "at looks", "between")
+    )
+    assert (whole.frames, looks.frames, between.frames) == (21, 2, 19)
+    assert looks.scores.mrpe == pytest.approx(0, abs=1e-3)
+    assert between.scores.mrpe == pytest.approx(whole.scores.mrpe * 21 / 19)
+
+
+def test_joints_actions_and_protocols():
+    sequences = [pair(name="a/walk 1@0"), pair(name="a/walk 2"), pair(name="a/run_07.60")]
+    report = evaluate_lifter(Oracle(sequences[0].joints3d, 0.1), sequences, (10,))
+    assert {row.part: row.frames for row in report.actions} == {"walk": 42, "run": 21}
+    row = report.row(10)
+    assert row.joints["pelvis"] == 0
+    assert row.joints["nose"] == pytest.approx(100, abs=1e-3)
+    assert row.scores.mpjpe == pytest.approx(100 * 14 / 15, abs=1e-3)
+    assert row.scores.inside1 == 0
+    h36m = evaluate_lifter(Oracle(sequences[0].joints3d, 0.1), sequences, (10,), "h36m-p1")
+    assert h36m.row(10).scores.mpjpe == pytest.approx(100 * 16 / 17, abs=1e-3)
+    assert action_of("cmu_35_01@0") == "cmu_35"
+    assert action_of("12") == "12"
+
+
+def test_every_protocol_has_a_table():
+    for name, protocol in PROTOCOLS.items():
+        assert set(protocol.figures) <= set(FIGURES)
+        report = evaluate_lifter(Oracle(pair().joints3d), [pair()], (20,), name)
+        assert protocol.title in format_report(report)
+    assert len(find_protocol("3dpw").joints) == 14
+    with pytest.raises(Vid3dError, match="expected one of vid3d"):
+        find_protocol("h37m")
+
+
+def test_report_as_text_and_json():
+    report = evaluate_lifter(Oracle(pair().joints3d), [pair()], (1, 20))
+    lines = format_report(report).splitlines()
+    assert "MPJPE" in lines[0]
+    assert len(lines) == 1 + 2 * 3 + 2
+    everything = format_report(report, ["moment", "action", "joint"])
+    for words in ("linear root, between", "toy", "left_wrist"):
+        assert words in everything
+    stored = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert stored["rows"][1]["scores"]["inside1"] is None
+    assert len(stored["joints"]) == 15
+
+
+def test_lifter_may_be_told_another_camera():
+    oracle = Oracle(pair().joints3d)
+    report = evaluate_lifter(oracle, [pair()], (10,), fov=40)
+    assert oracle.cameras[0].fov == pytest.approx(40)
+    assert report.row(10).scores.reprojection > 5  # the same joints through another lens
 
 
 def test_needs_truth():
     with pytest.raises(Vid3dError, match="no 3D joints"):
         evaluate_lifter(Oracle(None), [pair(with_3d=False)])
+
+
+def test_unknown_truth_does_not_count():
+    sequence = pair()
+    joints = sequence.joints3d
+    truth = joints.copy()
+    truth[5] = np.nan
+    scores = score(joints + [[[0.0, 0, 0.1]]], truth, 50, np.full((21, 17), 0.1))
+    assert scores.mrpe == pytest.approx(100)
+    assert scores.mpjpe == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("joints", [H36M17, COCO17])
+def test_occlusion_patterns_have_the_papers_shares(joints):
+    frames = 400 * STRETCH
+    masks = {name: occlusion_mask(name, frames, joints) for name in OCCLUSIONS}
+    assert masks["random"].mean() == pytest.approx(0.2, abs=0.01)
+    limbs = joints.indices(["left_elbow", "right_knee"])
+    assert masks["leg-arm"][:, limbs].mean() == pytest.approx(0.4, abs=0.02)
+    assert (masks["leg-arm"].sum(1) % 6 == 0).all()
+    leg = masks["leg"].reshape(400, STRETCH, 17)
+    assert (leg.sum(1) == 10 * np.isin(joints.joints, ["right_hip", "right_knee", "right_ankle"])
+            ).all()  # fmt: skip
+    assert (np.abs(np.diff(leg[:, :, joints.index("right_knee")], axis=1)).sum(1) <= 2).all()
+    assert (masks["frames"].reshape(400, STRETCH, 17).sum((1, 2)) == 5 * 17).all()
+
+
+def test_occlusion_is_the_same_each_time_and_for_all_strides():
+    sequence = pair()
+    first, again = occlude(sequence, "frames"), occlude(sequence, "frames")
+    assert (first.confidence == again.confidence).all()
+    gone = np.flatnonzero((first.confidence == 0).all(1))
+    assert 0 < len(gone) <= 5
+    assert set(looked_frames(first, 1)) == set(range(21)) - set(gone)
+    with pytest.raises(Vid3dError, match="leg-arm"):
+        occlude(sequence, "everything")
+
+
+def test_occlusion_leaves_looks_out():
+    oracle = Oracle(pair().joints3d)
+    report = evaluate_lifter(oracle, [pair()], (1,), occlusion="frames")
+    assert oracle.looks == [19]
+    assert report.row(1, part="between").frames == 2
+    assert "occlusion: frames" in format_report(report)
+
+
+def test_command_writes_json(tmp_path, monkeypatch):
+    oracle = Oracle(pair().joints3d)
+    monkeypatch.setattr(Lifter, "load", lambda name: oracle)
+    write_pairs(tmp_path / "toy.pairs.npz", [pair()])
+    arguments = ["oracle", "--data", str(tmp_path / "toy.pairs.npz"), "--strides", "10",
+                 "--by", "joint,action", "--by", "moment", "--protocol", "h36m-p2",
+                 "--json", str(tmp_path / "out.json")]  # fmt: skip
+    result = CliRunner().invoke(command.command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    stored = json.loads((tmp_path / "out.json").read_text())
+    assert (stored["model"], stored["protocol"]) == ("oracle", "h36m-p2")
+    unknown = CliRunner().invoke(command.command, [*arguments, "--by", "colour"])
+    assert unknown.exit_code == 2
 
 
 def test_factor_holds_the_share():

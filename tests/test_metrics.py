@@ -15,8 +15,8 @@ def pose():
 def test_mpjpe_by_hand():
     truth = np.zeros((2, 2, 3))
     predicted = truth.copy()
-    predicted[0, 0] = [3, 4, 0]  # 5 m on one of four joints
-    assert metrics.mpjpe(predicted, truth) == pytest.approx(5 / 4)
+    predicted[0, 0] = [3, 4, 0]  # 5 m on one of the two joints of the first frame
+    assert metrics.mpjpe(predicted, truth) == pytest.approx([5 / 2, 0])
 
 
 def test_pck_and_auc_by_hand():
@@ -35,7 +35,7 @@ def test_aligned_metrics_ignore_what_they_align(pose):
 
 
 def test_p_mpjpe_does_not_mirror(pose):
-    assert metrics.p_mpjpe(pose * [-1, 1, 1], pose) > 0.1
+    assert (metrics.p_mpjpe(pose * [-1, 1, 1], pose) > 0.1).all()
 
 
 @given(st.integers(0, 1000))
@@ -51,15 +51,44 @@ def test_motion_errors_by_hand():
     time = np.arange(5.0)[:, None, None]
     truth = np.zeros((5, 2, 3))
     drifting = truth + time * [0.1, 0, 0]
-    assert metrics.velocity_error(drifting, truth, 10) == pytest.approx(1.0)
-    assert metrics.acceleration_error(drifting, truth, 10) == pytest.approx(0.0)
+    velocity = metrics.velocity_error(drifting, truth, 10)
+    assert np.isnan(velocity[0])
+    assert velocity[1:] == pytest.approx(1.0)
+    acceleration = metrics.acceleration_error(drifting, truth, 10)
+    assert np.isnan(acceleration[:2]).all()
+    assert acceleration[2:] == pytest.approx(0.0)
     falling = truth + time**2 * [0, 0.005, 0]
-    assert metrics.acceleration_error(falling, truth, 10) == pytest.approx(1.0)
-    assert metrics.velocity_error(truth[:1], truth[:1], 10) == 0.0
+    assert metrics.acceleration_error(falling, truth, 10)[2:] == pytest.approx(1.0)
+    assert np.isnan(metrics.acceleration_error(truth[:1], truth[:1], 10)).all()
+
+
+def test_reprojection_is_a_share_of_the_size():
+    truth = np.array([[[0.0, 0], [10, 40]], [[5, 0], [10, 20]], [[5, 0], [10, 30]]])
+    moved = truth + [[[3, 4]], [[0, 0]], [[0, 0]]]
+    assert metrics.reprojection_error(moved, truth) == pytest.approx([5 / 30, 0, 0])
+
+
+def test_inside_by_hand():
+    errors = np.array([[0.1, 0.2, 0.3], [0.1, 0.2, np.nan]])
+    spread = np.full((2, 3), 0.15)
+    shares = metrics.inside(errors, spread, 1)
+    assert shares[0] == pytest.approx(1 / 3)
+    assert np.isnan(shares[1])
+    assert metrics.inside(errors, spread, 2)[0] == pytest.approx(1)
+    assert np.isnan(metrics.inside(errors, np.full((2, 3), np.nan), 1)).all()
+
+
+def test_unknown_frames_stay_unknown(pose):
+    truth = pose.copy()
+    truth[1, 3] = np.nan
+    for metric in (metrics.mpjpe, metrics.p_mpjpe, metrics.n_mpjpe, metrics.pck, metrics.auc):
+        assert np.isnan(metric(pose, truth)).tolist() == [False, True, False, False]
+    velocity = metrics.velocity_error(pose, truth, 50)
+    assert np.isnan(velocity).tolist() == [True, True, True, False]
 
 
 def test_mrpe_by_hand():
-    assert metrics.mrpe(np.array([[0.0, 0, 4]]), np.array([[0.0, 0, 3.5]])) == pytest.approx(0.5)
+    assert metrics.mrpe(np.array([[0.0, 0, 4]]), np.array([[0.0, 0, 3.5]])) == pytest.approx([0.5])
 
 
 def test_bones_by_hand():

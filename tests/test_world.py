@@ -9,7 +9,7 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import bone_lengths
 from vid3d.info import describe
-from vid3d.motion import Motion
+from vid3d.motion import Motion, runs
 from vid3d.skeleton import H36M17
 from vid3d.world import (
     Ground,
@@ -29,7 +29,7 @@ from vid3d.world.ground import ANKLE_HEIGHT, level_axes
 from vid3d.world.legs import move_ankle
 from vid3d.world.smoothing import cutoff, trust
 from vid3d.world.spline import smooth_series
-from vid3d.world.stances import ANKLES, foot_stands, runs, standing
+from vid3d.world.stances import ANKLES, foot_stands, standing
 
 FPS = 25
 # A standing person with the floor at y = 0, y up, facing z; metres.

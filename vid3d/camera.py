@@ -3,7 +3,7 @@
 Camera frame: x right, y down, z forward, metres. Pixel centres lie at integer coordinates.
 """
 
-import json
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.files import read_json
 
 ASSUMED_FOV = 55.0
 """Degrees across the longer side when nothing is known of the camera (a phone's main lens)."""
+
+LARGEST_SIDE = 65_535
+"""Pixels of the longest side of a picture."""
 
 Array = NDArray[np.floating]
 
@@ -41,8 +45,14 @@ class Camera:
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
             raise Vid3dError("camera intrinsics need finite values and positive focal lengths")
         width, height = (int(side) for side in self.frame_size)
-        if width < 1 or height < 1:
-            raise Vid3dError(f"camera frame size is {width} x {height}, expected positive sides")
+        if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+            raise Vid3dError(
+                f"camera frame size is {width} x {height}, expected sides of 1 to {LARGEST_SIDE}"
+            )
+        if self.dist is not None and not (
+            len(self.dist) in (4, 5, 8, 12, 14) and np.isfinite(self.dist).all()
+        ):
+            raise Vid3dError(f"camera dist is {self.dist}, expected 4, 5, 8, 12 or 14 numbers")
         object.__setattr__(self, "intrinsics", matrix)
         object.__setattr__(self, "frame_size", (width, height))
 
@@ -82,18 +92,21 @@ class Camera:
             Vid3dError: no such file, not JSON, a field missing, or a shape other than the video's.
         """
         try:
-            fields: dict[str, Any] = json.loads(Path(path).read_text())
-            fx, fy, cx, cy = (float(fields[key]) for key in ("fx", "fy", "cx", "cy"))
-            size = (int(fields["width"]), int(fields["height"]))
-            dist = tuple(float(value) for value in fields.get("dist") or ()) or None
+            fields: dict[str, Any] = read_json(path)
+            fx, fy, cx, cy = (_number(fields[key]) for key in ("fx", "fy", "cx", "cy"))
+            size = (operator.index(fields["width"]), operator.index(fields["height"]))
+            dist = tuple(_number(value) for value in fields.get("dist") or ()) or None
         except OSError as error:
             raise Vid3dError(f"cannot read camera file {path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise Vid3dError(
                 f"camera file {path} is not valid ({error}); "
                 "it is JSON with fx, fy, cx, cy, width, height and optionally dist"
             ) from error
-        camera = cls.from_focal(fx, fy, cx, cy, size, dist)
+        try:
+            camera = cls.from_focal(fx, fy, cx, cy, size, dist)
+        except Vid3dError as error:
+            raise Vid3dError(f"camera file {path}: {error}") from error
         return camera if frame_size is None else camera.resized(frame_size)
 
     def resized(self, frame_size: tuple[int, int]) -> "Camera":
@@ -174,6 +187,13 @@ class Camera:
         joints = np.where(seen[..., None], joints, 0.0)
         keypoints = np.where(seen[..., None], np.asarray(keypoints, np.float64), 0.0)
         return solve_translation(joints, self.rays(keypoints)[..., :2], weights)
+
+
+def _number(value: Any) -> float:
+    """A number of a JSON file; text and truth values are none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
 
 
 def solve_translation(joints: Array, rays: Array, weights: Array) -> Array:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,6 +21,8 @@ MOST_JSON = 1 << 28
 """Bytes of the largest JSON file that is read; parsed it takes about ten times as much memory."""
 MOST_ARRAYS = 1 << 32
 """Bytes of the arrays of the largest .npz file that is read: a few megabytes can hold terabytes."""
+_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories: control, format (such as right-to-left marks), surrogates, separators."""
 
 
 @contextmanager
@@ -149,6 +152,13 @@ def below(folder: Path, name: str) -> Path:
         if path.anchor or ".." in path.parts or "\0" in name:
             raise ValueError(f"{name!r} leads out of its folder; files lie beside what names them")
     return folder / name
+
+
+def printable(text: str) -> str:
+    """Text with what terminals, UTF-8 or databases choke on escaped."""
+    return "".join(
+        ascii(char)[1:-1] if unicodedata.category(char) in _ESCAPED else char for char in text
+    )
 
 
 def safe_stem(name: str) -> str:

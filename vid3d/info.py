@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.files import open_npz
 from vid3d.weights import check_model, find_model, read_manifest, shipped_models
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _people_lines(
     motion: "Motion", slides: NDArray[np.float64], jitter: NDArray[np.float64]
 ) -> Card:
     """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
+    from vid3d.motion import runs
     from vid3d.stature import stature
-    from vid3d.world.stances import runs
 
     lines = []
     for person, track in enumerate(motion.track_ids):
@@ -202,7 +203,7 @@ def describe_lifter(path: Path) -> Card:
 
 def _is_pairs(path: Path) -> bool:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_npz(path) as arrays:
             return any(name.endswith("/keypoints2d") for name in arrays.files)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise Vid3dError(f"{path} is not an npz file ({error})") from error

@@ -4,7 +4,8 @@ Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,56 @@ _SCHEMA: dict[str, tuple[type, tuple[int | str, ...]]] = {
     "intrinsics": (np.float32, (3, 3)),
     "frame_size": (np.int64, (2,)),
 }
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One person's unbroken presence, or a part of it.
+
+    Attributes:
+        start: frame of the clip that it begins with.
+        times: (F,) seconds.
+        joints3d: (F, 17, 3) h36m17, camera frame, metres.
+        spread: (F, 17) metres; NaN where not known.
+        root_spread: (F,) metres; likewise.
+        contacts: (F, 2) of the left and the right foot.
+    """
+
+    start: int
+    times: NDArray[np.float64]
+    joints3d: NDArray[np.floating]
+    spread: NDArray[np.floating]
+    root_spread: NDArray[np.floating]
+    contacts: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def stop(self) -> int:
+        """The frame after the last."""
+        return self.start + len(self)
+
+    def part(self, first: int, stop: int) -> "Stretch":
+        """The frames of the clip from `first` to before `stop`, as far as they are here."""
+        cut = slice(max(first - self.start, 0), max(stop - self.start, 0))
+        return Stretch(
+            self.start + cut.start,
+            self.times[cut],
+            self.joints3d[cut],
+            self.spread[cut],
+            self.root_spread[cut],
+            self.contacts[cut],
+        )
+
+    def scaled(self, factor: float) -> "Stretch":
+        """Scaled about the camera, which leaves the picture of the person as it is."""
+        return replace(
+            self,
+            joints3d=self.joints3d * self.joints3d.dtype.type(factor),
+            spread=self.spread * self.spread.dtype.type(factor),
+            root_spread=self.root_spread * self.root_spread.dtype.type(factor),
+        )
 
 
 @dataclass(frozen=True)
@@ -114,6 +165,19 @@ class Motion:
         width, height = self.frame_size
         dist = self.meta.get("dist")
         return Camera(self.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+
+    def stretches(self, person: int) -> Iterator[Stretch]:
+        """The unbroken presences of a person, in order."""
+        for start, stop in runs(self.present[person]):
+            part = person, slice(start, stop)
+            yield Stretch(
+                start,
+                self.timestamps[start:stop],
+                self.joints3d[part],
+                self.spread[part],
+                self.root_spread[part],
+                self.contacts[part],
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
@@ -195,6 +259,12 @@ class Motion:
                 "xyc": _rounded(self.keypoints2d[index, seen], 3),
             },
         }
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(start, stop) of every unbroken run of True in (F,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def _rounded(array: NDArray[Any], digits: int) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.camera import LARGEST_SIDE
 from vid3d.errors import Vid3dError
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ MOST_FRAMES = 2_000_000
 """Frames of the longest clip: nine hours at 60 a second."""
 FARTHEST = 1e5
 """Metres from the camera beyond which nobody is."""
-LARGEST_SIDE = 65_535
-"""Pixels of the longest side of a picture."""
 
 
 def check_motion(motion: "Motion") -> None:

@@ -1,10 +1,10 @@
 """Where weights lie: those that ship with vid3d, and folders that users name."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
+from vid3d.files import below, read_json
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -56,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except FileNotFoundError as error:
         raise Vid3dError(
             f"{folder} is a folder without manifest.json, so not a model; give a file"
@@ -76,7 +76,9 @@ def check_model(folder: Path) -> list[Path]:
     """
     from vid3d.pose2d.manifest import ModelFile
 
-    paths = []
-    for entry in read_manifest(folder).get("files", {}).values():
-        paths.append(ModelFile(folder / entry["path"], entry.get("sha256")).check())
-    return paths
+    try:
+        entries = read_manifest(folder).get("files", {}).values()
+        files = [ModelFile(below(folder, e["path"]), e.get("sha256")) for e in entries]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Vid3dError(f"{folder}: the files of its manifest are wrong ({error})") from error
+    return [file.check() for file in files]

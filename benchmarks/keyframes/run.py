@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.data.pairs import PairSequence, read_pairs
-from vid3d.evaluation.lifting import score
+from vid3d.evaluation.scores import score
 from vid3d.lifter import Lifter
 from vid3d.pose2d.people import People, boxes_around
 from vid3d.skeleton import H36M17

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.evaluation.lifting import score
+from vid3d.evaluation.scores import score
 from vid3d.motion import Motion
 from vid3d.world import ground_of, settle, smoothed
 from vid3d.world.fit import assumed_ground

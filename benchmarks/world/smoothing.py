@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from vid3d.data.pairs import PairSequence, read_pairs
-from vid3d.evaluation.lifting import lift_sequence, score
+from vid3d.evaluation.lifting import lift_sequence
+from vid3d.evaluation.scores import score
 from vid3d.lifter import Lifted, Lifter
 from vid3d.motion import Motion
 from vid3d.world import jitters, lag, smoothed

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from vid3d.errors import Vid3dError
-from vid3d.files import safe_stem
+from vid3d.files import printable, safe_stem
 
 VIDEO_SUFFIXES = (
     ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov",
     ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
 """What is taken for a video inside a folder; a file that is named or matched is taken as it is."""
-_ESCAPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories: control, format (such as right-to-left marks), surrogates, separators."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +89,6 @@ def name_outputs(keys: Sequence[str], held: Mapping[str, str]) -> dict[str, str]
         named[key] = next(one for one in choices if _folded(one) not in taken)
         taken.add(_folded(named[key]))
     return named
-
-
-def printable(text: str) -> str:
-    """Text with what terminals, UTF-8 or databases choke on escaped."""
-    return "".join(
-        ascii(char)[1:-1] if unicodedata.category(char) in _ESCAPED else char for char in text
-    )
 
 
 def key_of(path: PurePath) -> str:

@@ -11,16 +11,18 @@ from typing import Any
 import cv2
 
 from vid3d import __version__
+from vid3d.batch.cluster import connected
 from vid3d.batch.plan import Plan, plan_batch
 from vid3d.batch.runner import Report, run_batch
 from vid3d.batch.worker import Lift, Made
+from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
 from vid3d.machine import usable_cores
 from vid3d.monitor import Monitor
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.estimator import find_networks
 from vid3d.results import Wanted, write_results
-from vid3d.weights import find_model
+from vid3d.weights import find_model, shipped_models
 
 
 def lift_folder(
@@ -28,6 +30,7 @@ def lift_folder(
     output: str | os.PathLike[str],
     options: LiftOptions | None = None,
     wanted: Wanted | None = None,
+    ray: str | None = None,
     **how: Any,
 ) -> Report:
     """Lift all videos of folders, files and globs into a folder: `vid3d batch`.
@@ -39,15 +42,20 @@ def lift_folder(
         output: folder of the results and of the manifest, `batch.sqlite`.
         options: of each lift.
         wanted: which files each leaves.
+        ray: address of a Ray cluster to work on, or "auto"; None: processes of this machine.
         how: `workers`, `resume`, `monitor` and `ended` of `run_batch`.
 
     Raises:
-        Vid3dError: as `run_batch`; an unknown model.
+        Vid3dError: as `run_batch`; an unknown model; no cluster, or one without this vid3d.
     """
-    options, wanted = options or LiftOptions(), wanted or Wanted()
-    return run_batch(
-        inputs, Path(output), recipe(options, wanted), partial(load_lift, options, wanted), **how
-    )
+    options, wanted = _anchored(options or LiftOptions()), wanted or Wanted()
+    if ray is None:
+        load = partial(load_lift, options, wanted)
+        return run_batch(inputs, Path(output), recipe(options, wanted), load, **how)
+    with connected(ray, options.device) as cluster:
+        same = cluster.call(recipe, options, wanted)  # there: this machine may have no GPU
+        load = partial(_load_same, same, options, wanted)
+        return run_batch(inputs, Path(output), same, load, cluster=cluster, **how)
 
 
 def plan_folder(
@@ -55,12 +63,18 @@ def plan_folder(
     output: str | os.PathLike[str],
     options: LiftOptions | None = None,
     wanted: Wanted | None = None,
+    ray: str | None = None,
     resume: bool = True,
     monitor: Monitor | None = None,
 ) -> Plan:
     """What `lift_folder` would do with the same arguments; writes nothing."""
-    options, wanted = options or LiftOptions(), wanted or Wanted()
-    return plan_batch(inputs, Path(output), recipe(options, wanted), resume, monitor)
+    options, wanted = _anchored(options or LiftOptions()), wanted or Wanted()
+    if ray is None:
+        made_with = recipe(options, wanted)
+    else:
+        with connected(ray, options.device) as cluster:
+            made_with = cluster.call(recipe, options, wanted)
+    return plan_batch(inputs, Path(output), made_with, resume, monitor)
 
 
 def load_lift(options: LiftOptions, wanted: Wanted) -> Lift:
@@ -88,6 +102,7 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
     """
     given: dict[str, Any] = {one.name: getattr(options, one.name) for one in fields(options)}
     networks = find_networks(options.backend, options.detector, options.pose, options.device)
+    given["device"] = _kind_of(options.device)
     given["model"] = _bytes_of(find_model(options.model))
     for name, manifest in zip(("detector", "pose"), networks, strict=True):
         files = {kind: sha256_of(file.path) for kind, file in manifest.files.items()}
@@ -99,6 +114,46 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
         given["camera"] = repr(options.camera)
     made_with = {"vid3d": __version__, "options": given, "files": asdict(wanted)}
     return json.dumps(made_with, sort_keys=True, default=str)
+
+
+def _kind_of(device: str) -> str:
+    """`cpu` or `cuda`: results of the two differ, those of two GPUs are taken to be the same."""
+    if device == "auto":
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device.partition(":")[0]
+
+
+def _load_same(made_with: str, options: LiftOptions, wanted: Wanted) -> Lift:
+    """`load_lift`, once it is sure that this machine of a cluster has the same version and models.
+
+    Raises:
+        Vid3dError: it has not.
+    """
+    if recipe(options, wanted) != made_with:
+        raise Vid3dError(
+            "this machine has other models or another version of vid3d than the one that was asked "
+            "first; install the same on all"
+        )
+    return load_lift(options, wanted)
+
+
+def _anchored(options: LiftOptions) -> LiftOptions:
+    """Options whose paths do not depend on the folder that a process runs in."""
+
+    def anchor(name: str) -> str:
+        named = name not in shipped_models() and os.path.exists(name)
+        return os.path.abspath(name) if named else name
+
+    camera = options.camera
+    return replace(
+        options,
+        detector=anchor(options.detector),
+        pose=anchor(options.pose),
+        model=anchor(options.model),
+        camera=camera.absolute() if isinstance(camera, Path) else camera,
+    )
 
 
 def _bytes_of(model: Path) -> dict[str, str]:

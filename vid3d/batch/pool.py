@@ -1,4 +1,4 @@
-"""Worker processes that are handed tasks one by one; one that dies fails its task only."""
+"""Worker processes that are handed tasks one by one; one that dies takes only its task along."""
 
 import multiprocessing
 import os
@@ -11,9 +11,17 @@ from multiprocessing.connection import Connection, wait
 
 from vid3d.batch.worker import Load, Outcome, Task, serve
 from vid3d.errors import Vid3dError
+from vid3d.machine import usable_cores
 
+_MOST_WORKERS = 8
+"""Unless asked for more: each holds its networks, most of a gigabyte."""
 _PATIENCE = 5.0
 """Seconds that a worker has for ending by itself."""
+
+
+def default_workers() -> int:
+    """One for two cores, at most 8."""
+    return min(_MOST_WORKERS, max(1, usable_cores() // 2))
 
 
 class Worker:
@@ -71,11 +79,12 @@ class Pool:
     Args:
         load: what each worker calls first.
         count: how many at most.
-        threads: of each.
+        threads: of each; None: its share of the cores.
     """
 
-    def __init__(self, load: Load, count: int, threads: int) -> None:
-        self._load, self._count, self._threads = load, count, threads
+    def __init__(self, load: Load, count: int, threads: int | None = None) -> None:
+        self._load, self._count = load, count
+        self._threads = threads or max(1, usable_cores() // count)
         self._workers: list[Worker] = []
 
     def __enter__(self) -> "Pool":
@@ -115,7 +124,8 @@ class Pool:
                 self._workers.remove(worker)
                 how = worker.end()
                 if task is not None:
-                    yield task, Outcome(worker.seconds, f"the process that lifted it {how}")
+                    why = f"the process that lifted it {how}"
+                    yield task, Outcome(worker.seconds, why, died=True)
                     continue
                 broken += 1
                 if broken == self._count:

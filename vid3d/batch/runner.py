@@ -9,19 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from vid3d.batch.cluster import Cluster, ClusterPool
 from vid3d.batch.inputs import find_sources, inside
 from vid3d.batch.lock import locked
 from vid3d.batch.manifest import NAME, Manifest
 from vid3d.batch.plan import Job, Plan, make_plan
-from vid3d.batch.pool import Pool
+from vid3d.batch.pool import Pool, default_workers
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Load, Outcome, Task, describe
 from vid3d.errors import Vid3dError
-from vid3d.machine import usable_cores
 from vid3d.monitor import Monitor
 
-_MOST_WORKERS = 8
-"""Unless asked for more: each holds its networks, most of a gigabyte."""
+TRIES = 3
+"""How often a video is begun whose process died: for want of memory, say, or with its machine."""
 
 
 @dataclass
@@ -52,6 +52,7 @@ def run_batch(
     load: Load,
     workers: int | None = None,
     resume: bool = True,
+    cluster: Cluster | None = None,
     monitor: Monitor | None = None,
     ended: Callable[[str, Outcome], None] = lambda source, outcome: None,
 ) -> Report:
@@ -62,8 +63,10 @@ def run_batch(
         output: folder of the results and of the manifest, `batch.sqlite`.
         recipe: what results depend on beside the video: videos done with another are done again.
         load: called once in each worker process, gives the function that lifts.
-        workers: how many processes; None: one for two cores, at most 8.
+        workers: how many processes; None: one for two cores, at most 8, or on a cluster as many
+            as its machines have room for.
         resume: whether videos are kept whose results are up to date.
+        cluster: a Ray cluster to work on; None: processes of this machine.
         monitor: told of progress and warnings.
         ended: told of each video that ended, by its key.
 
@@ -78,9 +81,10 @@ def run_batch(
         manifest.interrupt()
         plan = make_plan(*found, output, recipe, manifest, resume, monitor)
         report = Report(len(found[1]), len(plan.kept))
-        run = _Run(plan, output, private / f"run-{uuid.uuid4().hex[:12]}", manifest, monitor)
+        staging = private.absolute() / f"run-{uuid.uuid4().hex[:12]}"
+        run = _Run(plan, output, staging, manifest, monitor)
         try:
-            for source, outcome in run.outcomes(load, workers):
+            for source, outcome in run.outcomes(load, workers, cluster):
                 if outcome.error is None:
                     report.done += 1
                 else:
@@ -109,24 +113,42 @@ class _Run:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._manifest.interrupt()
 
-    def outcomes(self, load: Load, workers: int | None) -> Iterator[tuple[str, Outcome]]:
-        """Videos that ended, and how."""
-        tasks = [self._task(number, job) for number, job in enumerate(self._plan.jobs)]
-        count = min(len(tasks), workers or min(_MOST_WORKERS, max(1, usable_cores() // 2)))
-        if not tasks:
+    def outcomes(
+        self, load: Load, workers: int | None, cluster: Cluster | None
+    ) -> Iterator[tuple[str, Outcome]]:
+        """Videos that ended, and how; those whose process died are begun again at the end."""
+        left = self._plan.jobs
+        if not left:
             return
-        jobs = {job.source: job for job in self._plan.jobs}
-        with (
-            self._monitor.stage("lifting", len(tasks), "files") as advance,
-            Pool(load, count, max(1, usable_cores() // count)) as pool,
-        ):
-            for task, outcome in pool.run(tasks, self._started):
-                yield task.source, self._ended(jobs[task.source], task, outcome)
-                advance(1)
+        self._make_staging()
+        if cluster is not None:
+            pool: Pool | ClusterPool = ClusterPool(cluster, load, workers)
+        else:
+            pool = Pool(load, min(len(left), workers or default_workers()))
+        with self._monitor.stage("lifting", len(left), "files") as advance, pool:
+            for tries in range(1, TRIES + 1):
+                tasks = {self._task(f"{tries}-{i}", job): job for i, job in enumerate(left)}
+                left = []
+                for task, outcome in pool.run(list(tasks), self._started):
+                    job = tasks[task]
+                    if outcome.died and tries < TRIES:
+                        left.append(job)
+                        continue
+                    yield job.source, self._ended(job, task, outcome)
+                    advance(1)
 
-    def _task(self, number: int, job: Job) -> Task:
+    def _make_staging(self) -> None:
+        try:
+            self._staging.mkdir()
+        except OSError as error:
+            raise Vid3dError(
+                f"cannot write to {self._output} ({error.strerror or error}); check space and "
+                "permissions"
+            ) from error
+
+    def _task(self, name: str, job: Job) -> Task:
         stem = PurePosixPath(job.output).name
-        return Task(job.source, job.path, stem, self._staging / str(number))
+        return Task(job.source, job.path, stem, self._staging / name)
 
     def _started(self, task: Task) -> None:
         self._manifest.start(task.source, self._plan.recipe)

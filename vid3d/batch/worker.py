@@ -66,6 +66,7 @@ class Outcome:
         print: of the video.
         made: what the lift says of the result.
         files: checksums of the results by name in the task's folder.
+        died: whether its process failed rather than the lift, so that another may succeed.
     """
 
     seconds: float
@@ -74,6 +75,7 @@ class Outcome:
     print: Print | None = None
     made: Made | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    died: bool = False
 
 
 def serve(connection: Connection, load: Load) -> None:

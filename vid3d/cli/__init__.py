@@ -4,6 +4,7 @@ A command's module parses, calls one library function and prints; errors become 
 """
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ import click
 
 from vid3d import __version__
 from vid3d.errors import Vid3dError
+from vid3d.files import printable
 
 COMMANDS = {
     "lift": "3D people from videos: the main job.",
@@ -65,6 +67,10 @@ class LazyGroup(click.Group):
             if "--debug" in arguments:
                 raise
             fail(str(error), 1)
+        except (OSError, MemoryError) as error:
+            if "--debug" in arguments:
+                raise
+            fail(_of_the_system(error), 1)
         except Exception as error:
             if "--debug" in arguments:
                 raise
@@ -73,9 +79,17 @@ class LazyGroup(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _of_the_system(error: OSError | MemoryError) -> str:
+    """What the operating system refused, and what to look at."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}): take a smaller or shorter input, or close programs"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; check the name, space and permissions"
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Print one line and exit."""
-    click.echo(f"vid3d: error: {' '.join(message.split())}", err=True)
+    click.echo(f"vid3d: error: {printable(' '.join(message.split()))}", err=True)
     sys.exit(status)
 
 
@@ -90,4 +104,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Entry point of the `vid3d` script."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli.main(prog_name="vid3d")

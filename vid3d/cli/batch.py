@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 @result_options
 @click.option("--workers", type=click.IntRange(min=1),
               help="Processes.  [default: one for two cores, at most 8]")  # fmt: skip
+@click.option("--ray", metavar="auto|ADDRESS",
+              help="Work on this Ray cluster; auto: the one this machine belongs to.")  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True,
               help="Keep what is done and unchanged; --no-resume: lift all again.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @talk_options
-def command(inputs: tuple[str, ...], output: Path, workers: int | None, resume: bool, dry_run: bool,
-            quiet: bool, verbose: int, debug: bool, **given: Any) -> int:  # fmt: skip
+def command(inputs: tuple[str, ...], output: Path, workers: int | None, ray: str | None,
+            resume: bool, dry_run: bool, quiet: bool, verbose: int, debug: bool,
+            **given: Any) -> int:  # fmt: skip
     """Lift all videos in FOLDER and below; results mirror its folders.
 
     Goes on after failures and lists them at the end. Run it again to go on where it was
@@ -37,7 +40,7 @@ def command(inputs: tuple[str, ...], output: Path, workers: int | None, resume: 
 
     talk = console(quiet, verbose)
     if dry_run:
-        _show(plan_folder(inputs, output, options, wanted, resume, talk), talk)
+        _show(plan_folder(inputs, output, options, wanted, ray, resume, talk), talk)
         return 0
 
     def ended(source: str, outcome: "Outcome") -> None:
@@ -46,7 +49,7 @@ def command(inputs: tuple[str, ...], output: Path, workers: int | None, resume: 
             talk.error(outcome.trace)
 
     how = {"workers": workers, "resume": resume, "monitor": talk, "ended": ended}
-    return _conclude(lift_folder(inputs, output, options, wanted, **how), output, talk)
+    return _conclude(lift_folder(inputs, output, options, wanted, ray, **how), output, talk)
 
 
 def _show(plan: "Plan", talk: "Console") -> None:

@@ -1,12 +1,34 @@
 """`vid3d eval`: a lifter on pair files, or a result against truth."""
 
 import json
-from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vid3d.cli.options import FILE, Paths, console, talk_options
+
+BREAKDOWNS = ("moment", "action", "joint")
+
+
+class Names(click.ParamType):
+    """Some of several names, separated by commas."""
+
+    name = "NAME,..."
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[str, ...]:
+        """Known names, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(filter(None, str(value).split(",")))
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}")
+        return names
 
 
 class Strides(click.ParamType):
@@ -28,21 +50,36 @@ class Strides(click.ParamType):
 @click.argument("target", metavar="MODEL|MOTION")
 @click.option("--data", type=Paths(), multiple=True, required=True, help="Pair files; the truth.")
 @click.option("--strides", type=Strides(), default="1,5,10,20", show_default=True,
-              help="For a lifter: frames from one look to the next.")  # fmt: skip
+              help="Frames from one look to the next.")  # fmt: skip
+@click.option("--protocol", default="vid3d", show_default=True, metavar="NAME",
+              help="Joints and figures: vid3d, h36m-p1, h36m-p2, 3dhp or 3dpw.")  # fmt: skip
+@click.option("--occlusion", metavar="NAME",
+              help="Keypoints left out: random, leg-arm, leg or frames (DiffHPE).")  # fmt: skip
+@click.option("--by", type=Names(BREAKDOWNS), multiple=True,
+              help="Break-downs to show: moment, action, joint.")  # fmt: skip
+@click.option("--fov", type=float, metavar="DEG",
+              help="Assume this field of view in place of the true camera.")  # fmt: skip
+@click.option("--hypotheses", type=click.IntRange(1), metavar="H",
+              help="As in lift; 1 is the encoder alone.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), metavar="K", help="As in lift.")
+@click.option("--aggregate", metavar="RULE", help="As in lift: soft, jpma, mean or best.")
 @click.option("--json", "json_path", type=FILE, help="Write the figures to this file as well.")
 @talk_options
 def command(
     target: str,
     data: tuple[list[Path], ...],
     strides: tuple[int, ...],
+    by: tuple[tuple[str, ...], ...],
     json_path: Path | None,
     quiet: bool,
     verbose: int,
     debug: bool,
+    **options: Any,
 ) -> None:
     """Measure MODEL (a lifter) on pair files, or MOTION (.vid3d.npz) against the truth of its clip.
 
-    A motion's people are matched to the truth's by mean 2D distance.
+    A motion's people are matched to the truth's by mean 2D distance. All options but --data and
+    --json are about lifters.
     """
     from vid3d.data.pairs import read_pairs
     from vid3d.files import atomic_path
@@ -53,15 +90,16 @@ def command(
         from vid3d.evaluation.result import evaluate_result
         from vid3d.motion import Motion
 
-        report = evaluate_result(Motion.load(target), truth)
-        text, figures = report.text(), report.to_json()
+        result = evaluate_result(Motion.load(target), truth)
+        text, figures = result.text(), result.to_json()
     else:
-        from vid3d.evaluation.lifting import evaluate_lifter, format_table
+        from vid3d.evaluation.lifting import evaluate_lifter
+        from vid3d.evaluation.tables import format_report
         from vid3d.lifter import Lifter
 
-        rows = evaluate_lifter(Lifter.load(target), truth, strides)
-        text, figures = format_table(rows), {"rows": [asdict(row) for row in rows]}
+        report = evaluate_lifter(Lifter.load(target), truth, strides, **options)
+        text, figures = format_report(report, list(chain(*by))), report.to_json()
     talk.say(text)
     if json_path is not None:
         with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1))
+            temporary.write_text(json.dumps(figures, indent=1, allow_nan=False))

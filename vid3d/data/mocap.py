@@ -5,7 +5,6 @@ differences between successive frames, in multiples of `unit` metres; `offsets` 
 the clips, named by `clips`, `actors` and `descs`. Differences run on across clips, modulo 2^16.
 """
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.files import open_npz
 
 MOCAP_FPS = 50.0
 DEV_ACTORS = ("hdm05_tr", "cmu_s35", "cmu_s86")
@@ -44,13 +44,13 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
         Vid3dError: no such file, or not of this format.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_npz(path) as arrays:
             low, high = arrays["lo"].T.astype(np.uint16), arrays["hi"].T.astype(np.uint16)
             unit, offsets = float(arrays["unit"]), arrays["offsets"]
             labels = [arrays[key].tolist() for key in ("clips", "actors", "descs")]
     except OSError as error:
         raise Vid3dError(f"cannot read motion file {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise Vid3dError(f"{path} is not a compact motion-capture file ({error})") from error
     code = low | (high << 8)
     differences = (code >> 1) ^ (0 - (code & 1)).astype(np.uint16)  # zigzag: 0, -1, 1, -2, ...

@@ -6,8 +6,6 @@ y down, z forward), absolute, always h36m17 (absent in pure 2D files), `i/intrin
 `i/frame_size` (2,) width and height, `i/fps`, `i/name`.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, open_npz, printable
 from vid3d.skeleton import joint_set
 
 Array = NDArray[np.floating]
@@ -53,7 +51,7 @@ class PairSequence:
         self._check("confidence", self.confidence, (frames, 17))
         if self.joints3d is not None:
             self._check("joints3d", self.joints3d, (frames, 17, 3))
-        if frames == 0 or not self.fps > 0:
+        if frames == 0 or not 0 < self.fps < 1e5:
             raise Vid3dError(f"sequence {self.name!r} has {frames} frames at {self.fps} fps")
 
     def _check(self, field: str, array: Array, shape: tuple[int, ...]) -> None:
@@ -74,23 +72,15 @@ def read_pairs(path: str | Path) -> list[PairSequence]:
         Vid3dError: no such file, not a pair file, or an array missing or of a wrong shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
+        with open_npz(path) as arrays:
             prefixes = sorted({key.split("/")[0] for key in arrays.files if "/" in key})
             sequences = [_read_sequence(arrays, prefix) for prefix in prefixes]
     except OSError as error:
         raise Vid3dError(f"cannot read pair file {path}: {error.strerror or error}") from error
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except ValueError as error:
         raise Vid3dError(f"{path} is not a pair file ({error}); see docs/formats.md") from error
+    except Vid3dError as error:
+        raise Vid3dError(f"{path}: {error}") from error
     if not sequences:
         raise Vid3dError(f"pair file {path} holds no sequence; see docs/formats.md")
     return sequences
@@ -105,7 +95,7 @@ def _read_sequence(arrays: Any, prefix: str) -> PairSequence:
     confidence, joints3d, name = (optional(field) for field in ("confidence", "joints3d", "name"))
     width, height = (int(side) for side in arrays[f"{prefix}/frame_size"])
     return PairSequence(
-        name=prefix if name is None else str(name),
+        name=printable(prefix if name is None else str(name))[:200],
         keypoints2d=keypoints,
         confidence=(
             np.isfinite(keypoints).all(-1).astype(np.float32)

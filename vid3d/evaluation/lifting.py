@@ -1,172 +1,226 @@
 """A lifter on pair files: errors by stride, beside linear interpolation between key frames."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.camera import Camera
 from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
-from vid3d.evaluation import metrics
-from vid3d.evaluation.metrics import SCORED
+from vid3d.evaluation.metrics import joint_errors, root_relative
+from vid3d.evaluation.occlusion import occlude
+from vid3d.evaluation.protocols import find_protocol
+from vid3d.evaluation.scores import FrameScores, Scores, frame_figures
 from vid3d.lifter import Lifted, Lifter
 from vid3d.lifter.resample import linear
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Errors of one system at one stride, averaged over frames; lengths in millimetres.
-
-    Attributes:
-        mpjpe: root-relative position error.
-        p_mpjpe: the same after similarity alignment.
-        n_mpjpe: the same after scaling.
-        pck: per cent of joints within 150 mm.
-        auc: mean of pck over 0 to 150 mm.
-        mrpe: error of the root's place.
-        velocity: mm/s, root-relative.
-        acceleration: mm/s^2, root-relative.
-        symmetry_gap: difference of left and right bones.
-        bone_std: deviation of bone lengths over time.
-        inside1: per cent of root-relative errors within 1x spread; NaN without spread.
-        inside2: the same within 2x spread.
-    """
-
-    mpjpe: float
-    p_mpjpe: float
-    n_mpjpe: float
-    pck: float
-    auc: float
-    mrpe: float
-    velocity: float
-    acceleration: float
-    symmetry_gap: float
-    bone_std: float
-    inside1: float
-    inside2: float
+STRIDES = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Scores of one system at one stride."""
+    """Scores of one system at one stride.
+
+    Attributes:
+        stride: frames from one look to the next.
+        system: `lifter`; `linear`: the lifter's joints and roots at the looks, interpolated;
+            `linear root`: the lifter's poses on such roots.
+        part: `all` frames, those `at looks`, those `between`, or those of an action.
+        frames: how many.
+        scores: means over them.
+        joints: mean root-relative error by joint, millimetres.
+    """
 
     stride: int
     system: str
+    part: str
+    frames: int
     scores: Scores
+    joints: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `vid3d eval MODEL` tells.
+
+    Attributes:
+        model: name of the lifter.
+        protocol: name.
+        occlusion: pattern, or None.
+        rows: by stride, system and moments.
+        actions: by stride and action, of the lifter.
+    """
+
+    model: str
+    protocol: str
+    occlusion: str | None
+    rows: list[Row]
+    actions: list[Row]
+
+    def row(self, stride: int, system: str = "lifter", part: str = "all") -> Row:
+        """The row of a stride, a system and moments."""
+        wanted = (stride, system, part)
+        return next(r for r in self.rows if (r.stride, r.system, r.part) == wanted)
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON holds them; null where there was nothing to measure."""
+        protocol = find_protocol(self.protocol)
+        fields = {
+            "model": self.model,
+            "protocol": self.protocol,
+            "occlusion": self.occlusion,
+            "joints": [H36M17.joints[i] for i in protocol.joints],
+            "unit": "mm, mm/s, mm/s^2, per cent",
+            "rows": [asdict(row) for row in self.rows],
+            "actions": [asdict(row) for row in self.actions],
+        }
+        known: dict[str, Any] = _without_nan(fields)
+        return known
 
 
 def evaluate_lifter(
     lifter: Lifter,
     sequences: Sequence[PairSequence],
-    strides: Sequence[int] = (1, 5, 10, 20),
+    strides: Sequence[int] = STRIDES,
+    protocol: str = "vid3d",
+    occlusion: str | None = None,
+    fov: float | None = None,
     **options: Any,
-) -> list[Row]:
-    """Errors of a lifter at several strides, and of the baseline.
-
-    The baseline keeps the lifter's joints and roots at the looks and interpolates them linearly.
+) -> Report:
+    """Errors of a lifter at several strides, and of interpolation between its key frames.
 
     Args:
         lifter: to evaluate.
-        sequences: with 3D truth.
+        sequences: with 3D truth; those without are left out.
         strides: frames from one look to the next; the first and last frame are looked at.
+        protocol: name of what is scored.
+        occlusion: name of a pattern of DiffHPE; sequence i is occluded with seed i.
+        fov: field of view in degrees that the lifter is told in place of the true camera.
         options: of the lifter: hypotheses, steps, aggregate, seed.
 
     Raises:
-        Vid3dError: no sequence has 3D joints.
+        Vid3dError: no sequence has 3D joints, or an unknown protocol or pattern.
     """
     known = [sequence for sequence in sequences if sequence.joints3d is not None]
     if not known:
         raise Vid3dError("the pair files hold no 3D joints: nothing to compare with")
-    rows = []
+    if occlusion is not None:
+        known = [occlude(sequence, occlusion, seed) for seed, sequence in enumerate(known)]
+    scored = find_protocol(protocol).joints
+    rows: list[Row] = []
+    actions: list[Row] = []
     for stride in strides:
-        parts: dict[str, list[tuple[int, Scores]]] = {"vid3d": [], "linear": []}
+        parts: dict[str, list[FrameScores]] = {}
         for sequence in known:
-            for system, scores in _one(lifter, sequence, stride, options).items():
-                parts[system].append((len(sequence), scores))
-        rows += [Row(stride, system, _average(scored)) for system, scored in parts.items()]
-    return rows
+            if len(looked_frames(sequence, stride)) == 0:
+                continue
+            camera = Camera.from_fov(fov, sequence.camera.frame_size) if fov else sequence.camera
+            for system, frames in _systems(lifter, sequence, stride, camera, scored, options):
+                parts.setdefault(system, []).append(frames)
+        for system, many in parts.items():
+            rows += _moments(stride, system, FrameScores.join(many))
+        if parts:
+            actions += _actions(stride, FrameScores.join(parts["lifter"]))
+    return Report(getattr(lifter, "name", "lifter"), protocol, occlusion, rows, actions)
+
+
+def looked_frames(sequence: PairSequence, stride: int) -> NDArray[np.int64]:
+    """Every `stride`-th frame and the last one, where at least two joints are seen."""
+    frames = np.arange(len(sequence))
+    looks = np.unique(np.append(frames[::stride], frames[-1]))
+    return looks[(sequence.confidence[looks] > 0).sum(1) >= 2]
 
 
 def lift_sequence(
-    lifter: Lifter, sequence: PairSequence, stride: int, **options: Any
+    lifter: Lifter,
+    sequence: PairSequence,
+    stride: int,
+    camera: Camera | None = None,
+    **options: Any,
 ) -> tuple[Lifted, NDArray[np.int64]]:
-    """Lift a sequence from every `stride`-th frame and its last; and those frames (K,)."""
-    frames = np.arange(len(sequence))
-    looks = np.unique(np.append(frames[::stride], frames[-1]))
-    looks = looks[(sequence.confidence[looks] > 0).sum(1) >= 2]
-    times = frames / sequence.fps
+    """Lift a sequence from its `looked_frames`; and those frames (K,).
+
+    The lifter is told another `camera` than the sequence's where one is given.
+    """
+    looks = looked_frames(sequence, stride)
+    times = np.arange(len(sequence)) / sequence.fps
     lifted = lifter(
         sequence.keypoints2d[looks],
         sequence.confidence[looks],
         times=times[looks],
         out_times=times,
-        camera=sequence.camera,
+        camera=camera or sequence.camera,
         joint_set=sequence.joint_set,
         **options,
     )
     return lifted, looks
 
 
-def _one(
-    lifter: Lifter, sequence: PairSequence, stride: int, options: dict[str, Any]
-) -> dict[str, Scores]:
-    lifted, looks = lift_sequence(lifter, sequence, stride, **options)
-    truth = np.asarray(sequence.joints3d, np.float64)
+def action_of(name: str) -> str:
+    """What is done in a sequence, by its name: `S9/Walking 1.60457274@300` is `Walking`."""
+    last = re.split(r"[@.#]", name.rsplit("/", 1)[-1])[0]
+    return re.sub(r"[\s_]*\d+$", "", last) or last
+
+
+def _systems(
+    lifter: Lifter,
+    sequence: PairSequence,
+    stride: int,
+    camera: Camera,
+    scored: Sequence[int],
+    options: dict[str, Any],
+) -> Iterator[tuple[str, FrameScores]]:
+    """The systems' frames of one sequence."""
+    lifted, looks = lift_sequence(lifter, sequence, stride, camera, **options)
     joints = lifted.joints3d.astype(np.float64)
+    truth = np.asarray(sequence.joints3d, np.float64)
     frames = np.arange(len(sequence), dtype=np.float64)
+    looked = np.isin(frames, looks)
+    action = np.full(len(frames), action_of(sequence.name))
     between = linear(joints[looks], frames[looks], frames)
-    return {
-        "vid3d": score(joints, truth, sequence.fps, lifted.spread),
-        "linear": score(between, truth, sequence.fps, np.full(lifted.spread.shape, np.nan)),
-    }
+    seen = sequence.camera.project(truth)
+    no_spread = np.full(lifted.spread.shape, np.nan)
+    for system, placed, spread in (
+        ("lifter", joints, lifted.spread),
+        ("linear", between, no_spread),
+        ("linear root", root_relative(joints) + between[:, :1], no_spread),
+    ):
+        pixels = (camera.project(placed), seen)
+        figures = frame_figures(placed, truth, sequence.fps, spread, pixels, scored)
+        errors = 1000 * joint_errors(root_relative(placed), root_relative(truth))
+        yield system, FrameScores(figures, errors, looked, action)
 
 
-def score(joints: Array, truth: Array, fps: float, spread: Array) -> Scores:
-    """Scores of absolute joints (F, 17, 3), metres, against the truth."""
-    relative, true = (metrics.root_relative(j)[:, SCORED] for j in (joints, truth))
-    errors = metrics.joint_errors(relative, true)[:, 1:]
-    band = spread[:, SCORED][:, 1:]
-    inside = [
-        100 * float((errors <= k * band).mean()) if np.isfinite(band).all() else float("nan")
-        for k in (1, 2)
+def _row(stride: int, system: str, part: str, frames: FrameScores) -> Row:
+    return Row(stride, system, part, len(frames), frames.scores(), frames.joint_means())
+
+
+def _moments(stride: int, system: str, frames: FrameScores) -> list[Row]:
+    rows = [_row(stride, system, "all", frames)]
+    if not frames.looked.all():
+        rows.append(_row(stride, system, "at looks", frames.only(frames.looked)))
+        rows.append(_row(stride, system, "between", frames.only(~frames.looked)))
+    return rows
+
+
+def _actions(stride: int, frames: FrameScores) -> list[Row]:
+    return [
+        _row(stride, "lifter", action, frames.only(frames.action == action))
+        for action in np.unique(frames.action).tolist()
     ]
-    return Scores(
-        mpjpe=1000 * metrics.mpjpe(relative, true),
-        p_mpjpe=1000 * metrics.p_mpjpe(relative, true),
-        n_mpjpe=1000 * metrics.n_mpjpe(relative, true),
-        pck=100 * metrics.pck(relative, true),
-        auc=100 * metrics.auc(relative, true),
-        mrpe=1000 * metrics.mrpe(joints[:, 0], truth[:, 0]),
-        velocity=1000 * metrics.velocity_error(relative, true, fps),
-        acceleration=1000 * metrics.acceleration_error(relative, true, fps),
-        symmetry_gap=1000 * metrics.symmetry_gap(joints, H36M17),
-        bone_std=1000 * metrics.segment_length_std(joints, H36M17),
-        inside1=inside[0],
-        inside2=inside[1],
-    )
 
 
-def _average(parts: Sequence[tuple[int, Scores]]) -> Scores:
-    """Mean of scores, weighted by frames."""
-    weights = np.array([frames for frames, _ in parts], np.float64)
-    columns = {
-        item.name: np.array([getattr(scores, item.name) for _, scores in parts])
-        for item in fields(Scores)
-    }
-    return Scores(**{k: float(np.average(v, weights=weights)) for k, v in columns.items()})
-
-
-def format_table(rows: Sequence[Row]) -> str:
-    """The rows as text, one line each."""
-    names = [item.name for item in fields(Scores)]
-    lines = ["stride system " + " ".join(f"{name:>12}" for name in names)]
-    for row in rows:
-        values = asdict(row.scores)
-        numbers = " ".join(f"{values[name]:12.1f}" for name in names)
-        lines.append(f"{row.stride:6d} {row.system:6s} {numbers}")
-    return "\n".join(lines)
+def _without_nan(value: Any) -> Any:
+    """The value with None for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

@@ -1,8 +1,9 @@
-"""Metrics of 3D pose and motion as pure functions of arrays.
+"""Metrics of 3D pose and motion as pure functions of arrays, one figure a frame.
 
 Joints are (F, J, 3) metres; `root`-relative metrics expect arrays that were made relative to the
-root by the caller (`root_relative`). Results are metres, unless said otherwise. Frames with NaN
-must be left out by the caller.
+root by the caller (`root_relative`). Results are (F,) metres unless said otherwise; NaN where a
+joint of the frame, or of a frame that it is compared with, is not finite. Their mean over frames is
+the metric of the literature.
 """
 
 import numpy as np
@@ -15,6 +16,9 @@ Array = NDArray[np.floating]
 SCORED = [i for i, joint in enumerate(H36M17.joints) if joint not in ("nose", "head")]
 """The 15 joints that are scored: data sets disagree about nose and head."""
 
+PCK_LIMIT = 0.15
+AUC_LIMITS = np.arange(31) * 0.005
+
 
 def root_relative(joints: Array, root: int = 0) -> Array:
     """Joints (..., J, 3) minus their root."""
@@ -22,54 +26,75 @@ def root_relative(joints: Array, root: int = 0) -> Array:
 
 
 def joint_errors(predicted: Array, truth: Array) -> Array:
-    """Distance (F, J) of every joint from the truth."""
+    """Distance (F, J) of every joint from the truth; pixels where both are pixels (F, J, 2)."""
     return np.linalg.norm(predicted - truth, axis=-1)
 
 
-def mpjpe(predicted: Array, truth: Array) -> float:
+def mpjpe(predicted: Array, truth: Array) -> Array:
     """Mean per-joint position error (Ionescu et al. 2014)."""
-    return float(joint_errors(predicted, truth).mean())
+    return joint_errors(predicted, truth).mean(-1)
 
 
-def p_mpjpe(predicted: Array, truth: Array) -> float:
+def p_mpjpe(predicted: Array, truth: Array) -> Array:
     """MPJPE after the best similarity transform of every frame (protocol 2)."""
     return mpjpe(procrustes(predicted, truth), truth)
 
 
-def n_mpjpe(predicted: Array, truth: Array) -> float:
+def n_mpjpe(predicted: Array, truth: Array) -> Array:
     """MPJPE after the best scale of every frame (Rhodin et al. 2018)."""
     scale = (predicted * truth).sum((1, 2)) / np.maximum((predicted**2).sum((1, 2)), 1e-12)
     return mpjpe(predicted * scale[:, None, None], truth)
 
 
-def mrpe(predicted_root: Array, truth_root: Array) -> float:
-    """Mean root position error of (F, 3) absolute roots."""
-    return float(np.linalg.norm(predicted_root - truth_root, axis=-1).mean())
+def mrpe(predicted_root: Array, truth_root: Array) -> Array:
+    """Root position error of (F, 3) absolute roots."""
+    return np.linalg.norm(predicted_root - truth_root, axis=-1)
 
 
-def pck(predicted: Array, truth: Array, threshold: float = 0.15) -> float:
-    """Share of joints within a threshold, 0..1 (Mehta et al. 2017)."""
-    return float((joint_errors(predicted, truth) <= threshold).mean())
+def pck(predicted: Array, truth: Array, limit: float = PCK_LIMIT) -> Array:
+    """Share of joints within a limit, 0..1 (Mehta et al. 2017)."""
+    errors = joint_errors(predicted, truth)
+    return np.where(np.isfinite(errors).all(-1), (errors <= limit).mean(-1), np.nan)
 
 
-def auc(predicted: Array, truth: Array) -> float:
-    """Mean PCK over thresholds from 0 to 150 mm in steps of 5 mm, 0..1 (Mehta et al. 2017)."""
-    thresholds = np.arange(31) * 0.005
-    return float(np.mean([pck(predicted, truth, threshold) for threshold in thresholds]))
+def auc(predicted: Array, truth: Array) -> Array:
+    """Mean PCK over limits from 0 to 150 mm in steps of 5 mm, 0..1 (Mehta et al. 2017)."""
+    return np.mean([pck(predicted, truth, limit) for limit in AUC_LIMITS], axis=0)
 
 
-def velocity_error(predicted: Array, truth: Array, fps: float) -> float:
-    """Mean distance of velocities, metres a second; 0 for fewer than two frames."""
-    if len(predicted) < 2:
-        return 0.0
-    return mpjpe(np.diff(predicted, axis=0), np.diff(truth, axis=0)) * fps
+def velocity_error(predicted: Array, truth: Array, fps: float) -> Array:
+    """Distance of velocities since the frame before, m/s; NaN for the first frame."""
+    return _differences(predicted - truth, 1) * fps
 
 
-def acceleration_error(predicted: Array, truth: Array, fps: float) -> float:
-    """Mean distance of accelerations, metres a second squared; 0 for fewer than three frames."""
-    if len(predicted) < 3:
-        return 0.0
-    return mpjpe(np.diff(predicted, n=2, axis=0), np.diff(truth, n=2, axis=0)) * fps**2
+def acceleration_error(predicted: Array, truth: Array, fps: float) -> Array:
+    """Distance of accelerations over the last three frames, m/s^2; NaN for the first two."""
+    return _differences(predicted - truth, 2) * fps**2
+
+
+def _differences(error: Array, order: int) -> Array:
+    """Mean norm over joints of an error's differences (F, J, 3); NaN for the first frames."""
+    changes = np.diff(error, n=order, axis=0)
+    unknown = np.full(len(error) - len(changes), np.nan)
+    return np.concatenate([unknown, np.linalg.norm(changes, axis=-1).mean(-1)])
+
+
+def reprojection_error(predicted: Array, truth: Array) -> Array:
+    """Mean distance of projected joints, as a share of the person's size.
+
+    Args:
+        predicted: (F, J, 2) pixels.
+        truth: (F, J, 2) pixels; the size is the longer side of its box, median over frames.
+    """
+    box = np.ptp(truth, axis=1).max(-1)
+    size = np.median(box[np.isfinite(box)]) if np.isfinite(box).any() else np.nan
+    return mpjpe(predicted, truth) / size
+
+
+def inside(errors: Array, spread: Array, factor: float) -> Array:
+    """Share (F,) of errors (F, J) of at most `factor` times their spread (F, J), 0..1."""
+    known = np.isfinite(errors).all(-1) & np.isfinite(spread).all(-1)
+    return np.where(known, (errors <= factor * spread).mean(-1), np.nan)
 
 
 def bone_lengths(joints: Array, joint_set: JointSet) -> Array:
@@ -78,18 +103,21 @@ def bone_lengths(joints: Array, joint_set: JointSet) -> Array:
     return np.linalg.norm(joints[:, list(children)] - joints[:, list(parents)], axis=-1)
 
 
-def symmetry_gap(joints: Array, joint_set: JointSet) -> float:
+def symmetry_gap(joints: Array, joint_set: JointSet) -> Array:
     """Mean difference of left and right bone lengths (Rommel et al. 2023)."""
     lengths = bone_lengths(joints, joint_set)
     left, right = zip(*joint_set.bone_pairs, strict=True)
-    return float(np.abs(lengths[:, list(left)] - lengths[:, list(right)]).mean())
+    return np.abs(lengths[:, list(left)] - lengths[:, list(right)]).mean(-1)
 
 
 def segment_length_std(joints: Array, joint_set: JointSet) -> float:
-    """Standard deviation of bone lengths over time, mean over bones (Rommel et al. 2023)."""
-    if len(joints) < 2:
-        return 0.0
-    return float(bone_lengths(joints, joint_set).std(axis=0, ddof=1).mean())
+    """Deviation of bone lengths over all frames, mean over bones (Rommel et al. 2023).
+
+    Frames that are not finite do not count; 0 for fewer than two others.
+    """
+    lengths = bone_lengths(joints, joint_set)
+    lengths = lengths[np.isfinite(lengths).all(-1)]
+    return float(lengths.std(axis=0, ddof=1).mean()) if len(lengths) > 1 else 0.0
 
 
 def procrustes(predicted: Array, truth: Array) -> Array:
@@ -97,13 +125,16 @@ def procrustes(predicted: Array, truth: Array) -> Array:
 
     Closed form by singular value decomposition (Schoenemann 1966; Umeyama 1991), no reflection.
     """
-    centre_p = predicted.mean(1, keepdims=True)
-    centre_t = truth.mean(1, keepdims=True)
-    p, t = predicted - centre_p, truth - centre_t
+    aligned = np.full(predicted.shape, np.nan)
+    known = np.isfinite(predicted).all((1, 2)) & np.isfinite(truth).all((1, 2))
+    centre_p = predicted[known].mean(1, keepdims=True)
+    centre_t = truth[known].mean(1, keepdims=True)
+    p, t = predicted[known] - centre_p, truth[known] - centre_t
     U, S, Vt = np.linalg.svd(t.transpose(0, 2, 1) @ p)
     sign = np.sign(np.linalg.det(U @ Vt))
     U[:, :, 2] *= sign[:, None]
     S[:, 2] *= sign
     rotation = U @ Vt
     scale = S.sum(1) / np.maximum((p**2).sum((1, 2)), 1e-12)
-    return scale[:, None, None] * (p @ rotation.transpose(0, 2, 1)) + centre_t
+    aligned[known] = scale[:, None, None] * (p @ rotation.transpose(0, 2, 1)) + centre_t
+    return aligned

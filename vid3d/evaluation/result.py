@@ -17,6 +17,7 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.identity import count_switches
 from vid3d.evaluation.matching import match_people
 from vid3d.evaluation.metrics import SCORED, joint_errors, procrustes, root_relative
+from vid3d.evaluation.tables import align
 from vid3d.motion import Motion
 
 Array = NDArray[np.floating]
@@ -123,7 +124,7 @@ class ResultReport:
         notes = ["mm; root-relative at the pelvis; 15 joints of h36m17, without nose and head"]
         if self.unmatched_tracks:
             notes.append(f"tracks of nobody: {' '.join(map(str, self.unmatched_tracks))}")
-        return "\n".join([*_table([head, *rows]), *notes])
+        return "\n".join([align([head, *rows]), *notes])
 
 
 @dataclass(frozen=True)
@@ -263,15 +264,3 @@ def _percent(share: float | None) -> str:
 def _cells(errors: Errors) -> list[str]:
     values = (errors.mpjpe, errors.p_mpjpe, errors.mrpe)
     return ["-" if value is None else f"{value:.1f}" for value in values]
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    """Rows of cells as aligned lines: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for row in rows
-    ]

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
-from vid3d.lifter.encoder import Encoder, EncoderConfig
-from vid3d.weights import find_model
+from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.encoders import AnyEncoderConfig, build_encoder, encoder_config
+from vid3d.weights import check_model, find_model, read_manifest
 
 SCHEMA = 2
 
@@ -25,7 +26,7 @@ class LifterConfig:
 
     Attributes:
         name: of the model.
-        encoder: its sizes.
+        encoder: its kind and sizes.
         diffusion: the head's sizes; None for an encoder alone.
         seconds: length of a window.
         grid: seconds between output moments.
@@ -37,21 +38,21 @@ class LifterConfig:
     """
 
     name: str
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: AnyEncoderConfig = field(default_factory=EncoderConfig)
     diffusion: DiffusionConfig | None = None
     seconds: float = 2.56
     grid: float = 0.08
     spread: float = 1.0
     root_spread: float = 1.0
-    hypotheses: int = 8
-    steps: int = 3
-    aggregate: str = "mean"
+    hypotheses: int = 20
+    steps: int = 2
+    aggregate: str = "soft"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "LifterConfig":
         """The inverse of `dataclasses.asdict`."""
         parts = dict(fields)
-        parts["encoder"] = EncoderConfig(**parts["encoder"])
+        parts["encoder"] = encoder_config(parts["encoder"])
         if parts["diffusion"] is not None:
             parts["diffusion"] = DiffusionConfig(**parts["diffusion"])
         return cls(**parts)
@@ -62,14 +63,14 @@ class Networks:
     """A lifter's networks in memory, ready for inference."""
 
     config: LifterConfig
-    encoder: Encoder
+    encoder: nn.Module
     diffusion: DiffusionHead | None
     sha256: str = ""
 
 
 def build_networks(config: LifterConfig) -> Networks:
     """Untrained networks of a config."""
-    encoder = Encoder(config.encoder)
+    encoder = build_encoder(config.encoder)
     head = None
     if config.diffusion is not None:
         head = DiffusionHead(config.diffusion, config.encoder.width)
@@ -118,24 +119,15 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("vid3d", "{}"))
+            config = _config(header, path)
+            _check_state(config, file, path)
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise Vid3dError(f"cannot read lifter weights {path}: {error}") from error
-    if header.get("format") != "vid3d-lifter":
-        raise Vid3dError(f"{path} holds no vid3d lifter: choose another --model")
-    if header["schema"] != SCHEMA:
-        newer = header["schema"] > SCHEMA
-        raise Vid3dError(
-            f"{path} has lifter schema {header['schema']}, this vid3d reads {SCHEMA}: "
-            + ("update vid3d" if newer else "train the model again, or use weights of this version")
-        )
-    networks = build_networks(LifterConfig.from_dict(header["config"]))
-    expected = _state(networks)
-    wrong = [k for k in expected if k not in state or state[k].shape != expected[k].shape]
-    wrong += [key for key in state if key not in expected]
-    if wrong:
-        raise Vid3dError(f"{path}: weights do not fit their config ({wrong[0]}); fetch them again")
-    for key, value in expected.items():
+    if bad := [key for key, value in state.items() if not torch.isfinite(value).all()]:
+        raise Vid3dError(f"{path} is damaged ({bad[0]} is not finite); fetch it again")
+    networks = build_networks(config)
+    for key, value in _state(networks).items():
         value.copy_(state[key])
     for module in (networks.encoder, networks.diffusion):
         if module is not None:
@@ -143,14 +135,67 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     return Networks(networks.config, networks.encoder, networks.diffusion, sha256_of(path))
 
 
+def _config(header: Any, path: Path) -> LifterConfig:
+    """The configuration in a file's metadata, with sizes that a lifter can have.
+
+    Raises:
+        Vid3dError: no lifter, of a later schema, or a configuration that is wrong.
+    """
+    if not isinstance(header, dict) or header.get("format") != "vid3d-lifter":
+        raise Vid3dError(f"{path} holds no vid3d lifter: choose another --model")
+    if (schema := header.get("schema")) != SCHEMA:
+        older = isinstance(schema, int) and schema < SCHEMA
+        raise Vid3dError(
+            f"{path} has lifter schema {str(schema)[:20]}, this vid3d reads {SCHEMA}: "
+            + ("take weights of this version, or train them again" if older else "update vid3d")
+        )
+    try:
+        _check_sizes(header["config"])
+        config = LifterConfig.from_dict(header["config"])
+        if not 0 < 0.5 * config.grid < config.seconds <= 1000 * config.grid:
+            raise ValueError(f"windows of {config.seconds} s every {config.grid} s")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
+    return config
+
+
+def _check_sizes(fields: dict[str, Any]) -> None:
+    """Refuse sizes for which building the networks would take all memory or for ever."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            _check_sizes(value)
+        elif isinstance(value, (int, float)):
+            most = 64 if name.endswith("blocks") else 8192
+            if not 0 <= value <= most:
+                raise ValueError(f"{name} is {value!r}")
+
+
+def _check_state(config: LifterConfig, file: Any, path: Path) -> None:
+    """Compare the names and shapes of a file's tensors with what its configuration asks for.
+
+    Raises:
+        Vid3dError: they differ.
+    """
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is allocated
+            expected = {
+                key: list(value.shape) for key, value in _state(build_networks(config)).items()
+            }
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
+    found = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    if wrong := [k for k in {**expected, **found} if expected.get(k) != found.get(k)]:
+        raise Vid3dError(f"{path}: weights do not fit their config ({wrong[0]}); fetch them again")
+
+
 def _weights_file(path: Path) -> Path:
-    """The safetensors file of a model folder, or the file itself."""
+    """The safetensors file of a model folder, checked against its manifest, or the file itself."""
     if not path.is_dir():
         return path
-    try:
-        manifest = json.loads((path / "manifest.json").read_text())
-        if manifest["task"] != "lifter":
-            raise Vid3dError(f"{path} is a {manifest['task']} model, not a lifter")
-        return path / str(manifest["files"]["safetensors"]["path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Vid3dError(f"{path} has no usable manifest.json ({error})") from error
+    manifest = read_manifest(path)
+    if manifest.get("task") != "lifter":
+        raise Vid3dError(f"{path} is a {str(manifest.get('task'))[:40]} model, not a lifter")
+    found = [file for file in check_model(path) if file.suffix == ".safetensors"]
+    if len(found) != 1:
+        raise Vid3dError(f"the manifest of {path} names {len(found)} safetensors files, not one")
+    return found[0]

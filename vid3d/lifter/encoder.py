@@ -15,6 +15,7 @@ Features:
   tokens to attend to; where nothing is, a learned token says so.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -131,6 +132,35 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+HEADS = 3 * 51 + 3 + 2
+"""Numbers that heads say of a moment: joints, coco, deviation, root, contacts."""
+
+
+def read_heads(head: nn.Module, features: Tensor) -> Encoded:
+    """The answer in features (B, G, width), by a head that maps them to `HEADS` numbers.
+
+    In full precision: in eight bits a metre is known to some millimetres.
+    """
+    with full_precision(features):
+        features = features.float()
+        parts = head(features).split([51, 51, 51, 3, 2], -1)
+    joints, coco, deviation = (part.unflatten(-1, (17, 3)) for part in parts[:3])
+    return Encoded(
+        features=features,
+        joints=joints - joints[:, :, :1],
+        coco=coco,
+        root=parts[3] + features.new_tensor([0.0, 0.0, -0.8]),
+        contacts=parts[4],
+        deviation=USUAL_DEVIATION * torch.exp(deviation.clamp(-3, 3)),
+    )
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Whatever autocast says, for what handles coordinates."""
+    context: AbstractContextManager[None] = torch.autocast(x.device.type, enabled=False)
+    return context
+
+
 class Encoder(nn.Module):
     """From canonical looks to features and 3D at every output moment."""
 
@@ -152,7 +182,7 @@ class Encoder(nn.Module):
         self.prompt_in = nn.Linear(config.prompt_width, width)
         self.no_prompt = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, 3 * 51 + 3 + 2)
+        self.head = nn.Linear(width, HEADS)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -197,22 +227,7 @@ class Encoder(nn.Module):
         deferred = torch.cat([always, looks.valid, torch.zeros_like(valid)], 1)[:, None, None]
         for index, block in enumerate(self.temporal):
             x = block(x, deferred if index == 0 else keys, turn)
-        return self._read(self.norm(x[:, -at.shape[1] :]))
-
-    def _read(self, features: Tensor) -> Encoded:
-        """The answer in features (B, G, width); in full precision, 8 bits would be centimetres."""
-        with torch.autocast(features.device.type, enabled=False):
-            features = features.float()
-            parts = self.head(features).split([51, 51, 51, 3, 2], -1)
-        joints, coco, deviation = (part.unflatten(-1, (17, 3)) for part in parts[:3])
-        return Encoded(
-            features=features,
-            joints=joints - joints[:, :, :1],
-            coco=coco,
-            root=parts[3] + features.new_tensor([0.0, 0.0, -0.8]),
-            contacts=parts[4],
-            deviation=USUAL_DEVIATION * torch.exp(deviation.clamp(-3, 3)),
-        )
+        return read_heads(self.head, self.norm(x[:, -at.shape[1] :]))
 
     def _embed_prompts(self, prompts: Tensor | None, batch: int) -> Tensor:
         """Prompt tokens (B, N, width)."""
@@ -222,7 +237,7 @@ class Encoder(nn.Module):
 
     def _embed_looks(self, canonical: Canonical, looks: Looks) -> Tensor:
         """Tokens (B, K, width); spatial attention runs on valid looks only."""
-        with torch.autocast(canonical.joints.device.type, enabled=False):
+        with full_precision(canonical.joints):
             x = self.joint_in(canonical.joints[looks.valid])  # (N, 17, joint_width)
         x = x + self.joint_embedding[looks.joint_set[:, None].expand_as(looks.valid)[looks.valid]]
         for block in self.spatial:

@@ -6,10 +6,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from vid3d.errors import Vid3dError
 
+MOST = 1 << 32
+"""Bytes of the largest file that is fetched."""
 TIMEOUT = 20.0
 """Seconds without an answer after which a host counts as not reached."""
 
@@ -52,12 +55,23 @@ def download(url: str, path: Path, progress: Progress | None = None, attempts: i
     )
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection from an encrypted address to an open one."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str
+                         ) -> urllib.request.Request | None:  # fmt: skip
+        """The request to send on; an error where it would leave TLS."""
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            raise urllib.error.URLError("it redirects to an address without TLS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _continue(url: str, part: Path, progress: Progress | None) -> None:
     """Append to `part` until the file is whole."""
     done = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+        answer = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and done:  # nothing beyond what is here, or another file: start anew
             part.unlink()
@@ -68,12 +82,19 @@ def _continue(url: str, part: Path, progress: Progress | None) -> None:
         done = done if resumed else 0
         length = answer.headers.get("Content-Length")
         total = done + int(length) if length is not None else None
+        _check_size(total or 0)
         with open(part, "ab" if resumed else "wb") as file:
             while chunk := answer.read(1 << 18):
                 file.write(chunk)
                 done += len(chunk)
+                _check_size(done)
                 if progress:
                     progress(done, total)
     if total is not None and done < total:
         raise ConnectionError(f"broke off after {done} of {total} bytes")
     return None
+
+
+def _check_size(size: int) -> None:
+    if size > MOST:
+        raise urllib.error.URLError(f"it sends more than {MOST >> 30} GiB")

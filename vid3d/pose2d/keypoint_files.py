@@ -2,7 +2,8 @@
 
 import json
 import zipfile
-import zlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, read_json, safe_stem
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.mot_text import mot_from_clip
 from vid3d.pose2d.openpose_json import clip_from_openpose
@@ -43,7 +44,8 @@ def read_keypoints(path: str | Path) -> list[KeypointClip]:
                 "JSON (vid3d detect VIDEO -o FILE.json) or an OpenPose folder"
             )
         elif path.suffix == ".npz" or zipfile.is_zipfile(path):
-            clips = [_clip_from_pairs(sequence) for sequence in _read_pairs(path)]
+            clips = [_clip_from_pairs(sequence) for sequence in read_pairs(path)]
+            _check_names(clips)
         else:
             clips = [clip_from_coco(_read_json(path), path.stem)]
         return [_checked(clip) for clip in clips]
@@ -70,20 +72,21 @@ def write_keypoints(path: str | Path, clip: KeypointClip) -> Path:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except OSError as error:
         raise Vid3dError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Vid3dError(
             f"not JSON ({error}); expected a .pairs.npz file, COCO-style JSON or an OpenPose folder"
         ) from error
 
 
-def _read_pairs(path: Path) -> list[PairSequence]:
-    try:
-        return read_pairs(path)
-    except (EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise Vid3dError(f"a damaged archive ({error}); get the file again") from error
+def _check_names(clips: Sequence[KeypointClip]) -> None:
+    """Refuse sequences whose results would overwrite each other."""
+    counts = Counter(safe_stem(clip.name).casefold() for clip in clips)
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        raise Vid3dError(f"{count} sequences are called {name}: give each a name of its own")
 
 
 def _clip_from_pairs(sequence: PairSequence) -> KeypointClip:

@@ -5,7 +5,7 @@ A model is a folder with `manifest.json`. Its fields:
     schema      1
     name        how summaries call the model
     task        "detection" (person boxes) or "pose" (17 joints in a box)
-    files       {"onnx"|"pth"|"config": {"path": relative to the manifest, "sha256": optional}};
+    files       {"onnx"|"pth"|"config": {"path": in the manifest's folder, "sha256": optional}};
                 `pth` and `config` are an MMPose or MMDet checkpoint and its config
     input       size [width, height] · channels "bgr" or "rgb" · mean, std: three numbers in the
                 order of the channels for values 0..255 · resize "letterbox" (scaled, placed
@@ -25,14 +25,13 @@ A model is a folder with `manifest.json`. Its fields:
 `files`, `task` and, for ONNX, `input` and `decode` are needed; the rest has defaults.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import below, read_json, sha256_of
 from vid3d.pose2d.confidence import Calibration
 
 SCHEMA = 1
@@ -169,7 +168,7 @@ def load_manifest(path: str | Path) -> Manifest:
     if path.is_dir():
         path = path / FILE_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
     except OSError as error:
         raise Vid3dError(f"cannot read model manifest {path}: {error.strerror}") from error
     except ValueError as error:
@@ -231,7 +230,7 @@ def _files(entries: Any, folder: Path) -> dict[str, ModelFile]:
         sha256 = entry.get("sha256")
         if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64):
             raise ValueError(f"files.{kind}.sha256 must be 64 hexadecimal digits")
-        files[kind] = ModelFile(folder / entry["path"], sha256)
+        files[kind] = ModelFile(below(folder, entry["path"]), sha256)
     if ("pth" in files) != ("config" in files):
         raise ValueError("files.pth and files.config belong together")
     return files

@@ -1,10 +1,10 @@
 """Finding a 2D model by name or path, whatever form it has on disk."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from vid3d.errors import Vid3dError
+from vid3d.files import read_json
 from vid3d.pose2d import zoo
 from vid3d.pose2d.manifest import FILE_NAME, Manifest, ModelFile, load_manifest, parse_manifest
 from vid3d.pose2d.official import MODELS
@@ -111,7 +111,7 @@ def _bare_onnx(path: Path) -> Manifest:
 def _names(manifest: Path, model: Path) -> bool:
     """Whether a JSON file is a manifest that names this model file."""
     try:
-        entry = json.loads(manifest.read_text(encoding="utf-8"))["files"]["onnx"]["path"]
+        entry = read_json(manifest)["files"]["onnx"]["path"]
         return (manifest.parent / entry).resolve() == model.resolve()
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -1,6 +1,5 @@
 """A folder of OpenPose JSON: one file a frame, BODY_25 or COCO-18 joints."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vid3d.errors import Vid3dError
+from vid3d.files import read_json
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
 
 # Index in OpenPose's order of each coco17 joint; all three sets use the person's own left.
@@ -50,12 +50,12 @@ def _number(file: Path) -> int:
 
 def _people(file: Path) -> People:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(file)
         entries = document["people"]
         xyc = [_joints(entry["pose_keypoints_2d"]) for entry in entries]
     except OSError as error:
         raise Vid3dError(f"{file.name} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise Vid3dError(f"{file.name} is not OpenPose JSON ({error!r})") from error
     if not xyc:
         return People.none()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
+from vid3d.motion_checks import MOST_FRAMES
 
 JOINTS = 17
 """Width of every array of joints, whatever the joint set."""
@@ -114,6 +115,10 @@ class KeypointClip:
         at = [look.frame for look in self.looks]
         if any(later <= earlier for earlier, later in pairwise(at)):
             raise Vid3dError("looks are not in the order of their frames, each once")
+        if self.frames > MOST_FRAMES:
+            raise Vid3dError(f"{self.frames} frames are more than {MOST_FRAMES}: cut the clip")
+        if any(later.time <= earlier.time for earlier, later in pairwise(self.looks)):
+            raise Vid3dError("times of the looks do not rise with their frames")
         if self.looks and not at[-1] < self.frames:
             raise Vid3dError(f"frame {at[-1]} lies beyond the clip's {self.frames} frames")
         if self.rate is not None and not 0 < self.rate < 1e5:

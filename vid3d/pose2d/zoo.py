@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, sha256_of
-from vid3d.pose2d.download import Progress, download
+from vid3d.files import atomic_path, read_json, sha256_of
+from vid3d.pose2d.download import MOST, Progress, download
 from vid3d.pose2d.manifest import FILE_NAME
 from vid3d.pose2d.official import KINDS, LICENCE, MODELS, OfficialModel
 from vid3d.weights import check_model, shipped_models, weights_dir
@@ -121,7 +121,7 @@ def _model(name: str) -> OfficialModel:
 def _fields(folder: Path) -> dict[str, Any]:
     """Fields of a folder's manifest; none where there is no readable one."""
     try:
-        fields = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        fields = read_json(folder / FILE_NAME)
     except (OSError, ValueError):
         return {}
     return fields if isinstance(fields, dict) else {}
@@ -142,6 +142,8 @@ def _fetch_onnx(model: OfficialModel, folder: Path, progress: Progress | None) -
         try:
             with zipfile.ZipFile(archive) as files:
                 inside = next(n for n in files.namelist() if n.endswith("end2end.onnx"))
+                if files.getinfo(inside).file_size > MOST:
+                    raise _damaged(model.archive)
                 with files.open(inside) as source, atomic_path(target) as temporary:
                     with open(temporary, "wb") as file:
                         shutil.copyfileobj(source, file)

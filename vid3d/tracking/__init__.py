@@ -3,7 +3,7 @@
 from vid3d.tracking.cleaning import clean
 from vid3d.tracking.continuation import continuations, joined
 from vid3d.tracking.presence import Segment, segments
-from vid3d.tracking.tracker import Tracker, has_identities, track_people
+from vid3d.tracking.tracker import Tracker, has_identities, track_people, tracker_of
 from vid3d.tracking.tracks import Track, people_at, select, select_people
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "select",
     "select_people",
     "track_people",
+    "tracker_of",
 ]

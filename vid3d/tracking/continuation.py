@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from vid3d.motion import Motion
 from vid3d.stature import stature
@@ -36,7 +38,7 @@ _BODY = 0.08  # standard deviation of the logarithm of a lifted person's stature
 
 
 @dataclass(frozen=True)
-class _End:
+class End:
     """One end of a tracklet: seconds, root (3,), its velocity (3,), its spread along the ray."""
 
     time: float
@@ -44,32 +46,92 @@ class _End:
     velocity: Array
     spread: float
 
+    @classmethod
+    def of(cls, roots: Array, root_spread: Array, times: Array, last: bool) -> "End":
+        """The first or last moments of roots (F, 3) with spreads (F,), at times (F,)."""
+        frame = len(times) - 1 if last else 0
+        near = np.abs(times - times[frame]) <= _HISTORY
+        since = times[near] - times[near].mean()
+        velocity = since @ roots[near].astype(np.float64) / max(float(since @ since), 1e-6)
+        spread = float(root_spread[frame])
+        place = roots[frame].astype(np.float64)
+        return cls(float(times[frame]), place, velocity, spread if np.isfinite(spread) else 0.0)
+
+
+@dataclass(frozen=True)
+class Tracklet:
+    """What joining asks of one track: its ends, and the person's stature in metres."""
+
+    first: End
+    last: End
+    stature: float
+
 
 def continuations(motion: Motion) -> list[tuple[int, int]]:
     """Pairs (earlier, later) of people in a motion who are one person whose track broke.
-
-    Costs are negative log likelihoods of the step between where the earlier one was heading and
-    where the later one came from, with errors along the line of sight larger than across it, and
-    of the ratio of their statures. Pairs are the cheapest assignment; one that has a rival nearly
-    as good is left out, since a wrong merger is worse than a broken track.
 
     Returns:
         Rows of the motion, ordered; a person may continue more than once (1, 2), (2, 5).
     """
     people = [p for p in range(motion.people) if motion.present[p].any()]
-    if len(people) < 2:
+    tracklets = [_tracklet(motion, person) for person in people]
+    return [(people[i], people[j]) for i, j in continued(tracklets)]
+
+
+def continued(tracklets: Sequence[Tracklet]) -> list[tuple[int, int]]:
+    """Pairs (earlier, later) of tracklets, by place in the sequence, that are one person's.
+
+    Costs are negative log likelihoods of the step between where the earlier one was heading and
+    where the later one came from, with errors along the line of sight larger than across it, and
+    of the ratio of their statures. Pairs are the cheapest assignment; one that has a rival nearly
+    as good is left out, since a wrong merger is worse than a broken track.
+    """
+    starts = np.array([one.first.time for one in tracklets])
+    order = np.argsort(starts, kind="stable")
+    steps: list[tuple[int, int]] = []
+    for i, one in enumerate(tracklets):
+        low, high = (
+            int(np.searchsorted(starts, one.last.time + wait, "right", sorter=order))
+            for wait in (0, LONGEST)
+        )
+        steps += [(i, j) for j in order[low:high].tolist()]
+    pairs = []
+    for group in _groups(steps, len(tracklets)):
+        place = {member: at for at, member in enumerate(group)}
+        costs = np.full((len(group), len(group)), np.inf)
+        for i, j in steps:
+            if i in place:
+                costs[place[i], place[j]] = _cost(tracklets[i], tracklets[j])
+        found = assign(costs, LIMIT)
+        pairs += [(group[i], group[j]) for i, j in found if _is_clear(costs, i, j)]
+    return sorted(pairs)
+
+
+def _groups(steps: Sequence[tuple[int, int]], size: int) -> list[list[int]]:
+    """Members that steps connect, in rising order: people of two groups cannot meet."""
+    if not steps:
         return []
-    sizes = np.log([stature(motion.joints3d[p, motion.present[p]]) for p in people])
-    lasts = [_end(motion, p, last=True) for p in people]
-    firsts = [_end(motion, p, last=False) for p in people]
-    costs = np.full((len(people), len(people)), np.inf)
-    for i, last in enumerate(lasts):
-        for j, first in enumerate(firsts):
-            if 0 < first.time - last.time <= LONGEST:
-                body = (sizes[i] - sizes[j]) ** 2 / (4 * _BODY**2)
-                costs[i, j] = step_cost(last, first) + body
-    pairs = assign(costs, LIMIT)
-    return sorted((people[i], people[j]) for i, j in pairs if _is_clear(costs, i, j))
+    links = coo_array((np.ones(len(steps)), tuple(np.transpose(steps))), shape=(size, size))
+    count, labels = connected_components(links, directed=False)
+    groups: list[list[int]] = [[] for _ in range(count)]
+    for member, label in enumerate(labels.tolist()):
+        groups[label].append(member)
+    return [group for group in groups if len(group) > 1]
+
+
+def _cost(earlier: Tracklet, later: Tracklet) -> float:
+    body = np.log(earlier.stature / later.stature) ** 2 / (4 * _BODY**2)
+    return step_cost(earlier.last, later.first) + float(body)
+
+
+def _tracklet(motion: Motion, person: int) -> Tracklet:
+    frames = np.flatnonzero(motion.present[person])
+    joints, times = motion.joints3d[person, frames], motion.timestamps[frames]
+    first, last = (
+        End.of(joints[:, 0], motion.root_spread[person, frames], times, end)
+        for end in (False, True)
+    )
+    return Tracklet(first, last, stature(joints))
 
 
 def joined(tracks: Sequence[Track], pairs: Sequence[tuple[int, int]]) -> list[Track]:
@@ -96,21 +158,7 @@ def joined(tracks: Sequence[Track], pairs: Sequence[tuple[int, int]]) -> list[Tr
     return whole
 
 
-def _end(motion: Motion, person: int, last: bool) -> _End:
-    """The first or last moments of a person."""
-    frames = np.flatnonzero(motion.present[person])
-    frame = frames[-1] if last else frames[0]
-    times = motion.timestamps
-    near = frames[np.abs(times[frames] - times[frame]) <= _HISTORY]
-    roots = motion.joints3d[person, near, 0].astype(np.float64)
-    since = times[near] - times[near].mean()
-    velocity = since @ roots / max(float(since @ since), 1e-6)
-    spread = float(motion.root_spread[person, frame])
-    place = motion.joints3d[person, frame, 0].astype(np.float64)
-    return _End(float(times[frame]), place, velocity, spread if np.isfinite(spread) else 0.0)
-
-
-def step_cost(last: _End, first: _End) -> float:
+def step_cost(last: End, first: End) -> float:
     """Negative log likelihood of the step across a gap, given the velocities at both ends.
 
     0 for the expected step where the standard deviation is a tenth of the depth: strangers appear

@@ -8,11 +8,11 @@ rules of birth and death here. The second pass for weak detections is ByteTrack'
 al. 2022, section 3); the rule that time unseen counts, not frames, is ours.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vid3d.pose2d.people import Look, People
 from vid3d.tracking.association import assign, pairing_costs
@@ -41,21 +41,49 @@ _DUPLICATE = (0.75, 0.45)
 _LIMITS = (12.0, 8.0, 6.0)
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one look tells.
+
+    Attributes:
+        seen: number of each person who was seen, and their row in the look's `People`.
+        gone: numbers of those who will not be seen again, and whether each is a person.
+    """
+
+    seen: list[tuple[int, int]]
+    gone: dict[int, bool] = field(default_factory=dict)
+
+
 @dataclass
 class _Trail:
-    """A person being tracked, the places (look, row) where they were seen, and what that says."""
+    """A person being tracked, and what their sightings say.
 
+    Attributes:
+        number: from 1, by first sighting, then from left to right.
+        person: state of the motion model.
+        score: of the first sighting's box.
+        evidence: log odds of every sighting.
+    """
+
+    number: int
     person: Person
-    places: list[tuple[int, int]] = field(default_factory=list)
-    evidence: list[float] = field(default_factory=list)
+    score: float
+    evidence: array = field(default_factory=lambda: array("d"))
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
         return 0.0 if self.person.missed_since is None else time - self.person.missed_since
 
+    @property
+    def believed(self) -> bool:
+        """Whether it is a person, as far as several looks tell."""
+        if len(self.evidence) == 1 and self.score < SURE:
+            return False
+        return is_person(self.evidence)
+
 
 class Tracker:
-    """Tracks people look by look, in the order of time.
+    """Tracks people look by look, in the order of time; looks are not kept.
 
     Args:
         joint_set: name of the set that the looks' keypoints are in.
@@ -63,39 +91,53 @@ class Tracker:
 
     def __init__(self, joint_set: str = "coco17") -> None:
         self._joint_set = joint_set
-        self._looks: list[Look] = []
-        self._evidence: list[NDArray[np.floating]] = []
+        self._looks = 0
+        self._begun = 0
         self._active: list[_Trail] = []
-        self._finished: list[_Trail] = []
 
-    def update(self, look: Look) -> None:
+    def update(self, look: Look) -> Step:
         """Take in the next look."""
-        index, time = len(self._looks), look.time
-        self._looks.append(look)
-        them = look.people
-        self._evidence.append(
-            evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
-        )
-        strong, weak = self._split(look.people)
+        time, them = look.time, look.people
+        self._looks += 1
+        odds = evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
+        strong, weak = self._split(them)
         lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
         faded = [trail for trail in self._active if trail.unseen(time) >= FORGET]
-        lasting, strong = self._match(lasting, strong, _LIMITS[0], index, time)
-        lasting, _ = self._match(lasting, weak, _LIMITS[1], index, time)
-        faded, strong = self._match(faded, strong, _LIMITS[2], index, time)
+        seen: list[tuple[_Trail, int]] = []
+        lasting, strong = _match(lasting, strong, _LIMITS[0], time, seen)
+        lasting, _ = _match(lasting, weak, _LIMITS[1], time, seen)
+        faded, strong = _match(faded, strong, _LIMITS[2], time, seen)
         for trail in lasting + faded:
             if trail.person.missed_since is None:
                 trail.person.missed_since = time
-        for row in range(len(strong.rows)):
-            self._active.append(_Trail(Person(strong, row, time, self._joint_set)))
-            self._see(self._active[-1], strong, row, index)
-        self._finished += [trail for trail in self._active if trail.unseen(time) > GONE]
+        for place in np.lexsort(centres(strong.boxes).T[::-1]).tolist():
+            seen.append((self._begin(strong, place, time), int(strong.rows[place])))
+        for trail, row in seen:
+            trail.evidence.append(float(odds[row]))
+        gone = [trail for trail in self._active if trail.unseen(time) > GONE]
         self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
+        return Step(
+            [(trail.number, row) for trail, row in seen],
+            {trail.number: trail.believed for trail in gone},
+        )
 
-    def tracks(self) -> list[Track]:
-        """All tracks so far, numbered from 1 by first sighting, then from left to right."""
-        trails = [trail for trail in self._finished + self._active if self._believed(trail)]
-        trails.sort(key=lambda trail: self._first_place(trail))
-        return [_track(i + 1, trail.places, self._looks) for i, trail in enumerate(trails)]
+    def believes(self) -> dict[int, bool]:
+        """Of everybody who may still be seen again: whether it is a person, as far as known.
+
+        One look alone gives nothing to compare with, so it is believed.
+        """
+        return {trail.number: self._looks == 1 or trail.believed for trail in self._active}
+
+    @staticmethod
+    def identities(numbers: Sequence[int]) -> list[int]:
+        """The ids of believed people with rising numbers: from 1 without gaps."""
+        return list(range(1, len(numbers) + 1))
+
+    def _begin(self, seen: Sightings, place: int, time: float) -> _Trail:
+        self._begun += 1
+        person = Person(seen, place, time, self._joint_set)
+        self._active.append(_Trail(self._begun, person, float(seen.scores[place])))
+        return self._active[-1]
 
     def _split(self, people: People) -> tuple[Sightings, Sightings]:
         """Strong and weak sightings, without duplicates and poses that say nothing."""
@@ -114,40 +156,56 @@ class Tracker:
         strong = people.scores >= STRONG
         return Sightings.of(*arrays, usable & strong), Sightings.of(*arrays, usable & ~strong)
 
-    def _match(
-        self, trails: list[_Trail], seen: Sightings, limit: float, index: int, time: float
-    ) -> tuple[list[_Trail], Sightings]:
-        """Continue trails by sightings; returns what is left of both."""
-        if not trails or not len(seen.rows):
-            return trails, seen
-        costs = pairing_costs([trail.person.predict(time) for trail in trails], seen)
-        pairs = assign(costs.total, limit)
-        for i, row in pairs:
-            trails[i].person.update(seen, row, costs.shift[i, row], time)
-            self._see(trails[i], seen, row, index)
-        taken = {i for i, _ in pairs}
-        rest = np.setdiff1d(np.arange(len(seen.rows)), [row for _, row in pairs])
-        return [trail for i, trail in enumerate(trails) if i not in taken], seen.only(rest)
 
-    def _see(self, trail: _Trail, seen: Sightings, row: int, index: int) -> None:
-        place = (index, int(seen.rows[row]))
-        trail.places.append(place)
-        trail.evidence.append(float(self._evidence[index][place[1]]))
+def _match(
+    trails: list[_Trail],
+    sightings: Sightings,
+    limit: float,
+    time: float,
+    seen: list[tuple[_Trail, int]],
+) -> tuple[list[_Trail], Sightings]:
+    """Continue trails by sightings, noted in `seen`; returns what is left of both."""
+    if not trails or not len(sightings.rows):
+        return trails, sightings
+    costs = pairing_costs([trail.person.predict(time) for trail in trails], sightings)
+    pairs = assign(costs.total, limit)
+    for i, row in pairs:
+        trails[i].person.update(sightings, row, costs.shift[i, row], time)
+        seen.append((trails[i], int(sightings.rows[row])))
+    taken = {i for i, _ in pairs}
+    rest = np.setdiff1d(np.arange(len(sightings.rows)), [row for _, row in pairs])
+    return [trail for i, trail in enumerate(trails) if i not in taken], sightings.only(rest)
 
-    def _believed(self, trail: _Trail) -> bool:
-        """Whether it is a person; one look alone gives nothing to compare with."""
-        if len(self._looks) == 1:
-            return True
-        if len(trail.places) == 1:
-            index, row = trail.places[0]
-            if self._looks[index].people.scores[row] < SURE:
-                return False
-        return is_person(trail.evidence)
 
-    def _first_place(self, trail: _Trail) -> tuple[int, float, float]:
-        index, row = trail.places[0]
-        x, y = centres(self._looks[index].people.boxes[row])
-        return index, float(x), float(y)
+class GivenIdentities:
+    """Stands in for a `Tracker` where looks bring identities: these are the numbers."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+
+    def update(self, look: Look) -> Step:
+        """Take in the next look; of two people with one id in it, the surer one counts."""
+        people, rows = look.people, {}
+        if people.ids is not None:
+            for row in np.argsort(people.scores, kind="stable").tolist():
+                if (people.confidence[row] > 0).any():
+                    rows[int(people.ids[row])] = row
+        self._known |= set(rows)
+        return Step(sorted(rows.items()))
+
+    def believes(self) -> dict[int, bool]:
+        """Everybody who was seen is a person."""
+        return dict.fromkeys(self._known, True)
+
+    @staticmethod
+    def identities(numbers: Sequence[int]) -> list[int]:
+        """The ids of people are their numbers."""
+        return list(numbers)
+
+
+def tracker_of(identified: bool, joint_set: str = "coco17") -> Tracker | GivenIdentities:
+    """What tells people apart in looks that bring identities, or that do not."""
+    return GivenIdentities() if identified else Tracker(joint_set)
 
 
 def _track(number: int, places: Sequence[tuple[int, int]], looks: Sequence[Look]) -> Track:
@@ -179,29 +237,23 @@ def track_people(
     Returns:
         Tracks ordered by id.
     """
-    if has_identities(looks):
-        return _given(looks)
-    tracker = Tracker(joint_set)
-    for look in looks:
-        tracker.update(look)
-    return tracker.tracks()
+    tracker = tracker_of(has_identities(looks), joint_set)
+    places: dict[int, list[tuple[int, int]]] = {}
+    believed: dict[int, bool] = {}
+    for index, look in enumerate(looks):
+        step = tracker.update(look)
+        believed |= step.gone
+        for number, row in step.seen:
+            places.setdefault(number, []).append((index, row))
+    believed |= tracker.believes()
+    numbers = sorted(number for number, is_one in believed.items() if is_one)
+    return [
+        _track(identity, places[number], looks)
+        for identity, number in zip(tracker.identities(numbers), numbers, strict=True)
+    ]
 
 
 def has_identities(looks: Sequence[Look]) -> bool:
     """Whether every person of every look brings an identity; None and negative ones are none."""
     ids = [look.people.ids for look in looks if len(look.people)]
     return all(each is not None and bool((each >= 0).all()) for each in ids)
-
-
-def _given(looks: Sequence[Look]) -> list[Track]:
-    """Tracks by the ids that the looks bring."""
-    places: dict[int, dict[int, int]] = {}
-    for index, look in enumerate(looks):
-        people = look.people
-        if people.ids is None:
-            continue
-        # Of two people with one id in one look, the surer one counts.
-        for row in np.argsort(people.scores, kind="stable"):
-            if (people.confidence[row] > 0).any():
-                places.setdefault(int(people.ids[row]), {})[index] = int(row)
-    return [_track(number, sorted(places[number].items()), looks) for number in sorted(places)]

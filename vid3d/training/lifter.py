@@ -25,7 +25,8 @@ from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
 from vid3d.lifter.diffusion import EVERY, DiffusionConfig, diffusion_loss, standardised
-from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
+from vid3d.lifter.encoder import Encoded
+from vid3d.lifter.encoders import encoder_config
 from vid3d.skeleton import H36M17
 from vid3d.training.distributed import rank
 from vid3d.training.fitting import Stage, fast_precision, fit
@@ -97,7 +98,7 @@ def encoder_losses(encoded: Encoded, targets: Targets) -> dict[str, Tensor]:
     }
 
 
-def encode(encoder: Encoder, batch: Batch) -> tuple[Encoded, Targets]:
+def encode(encoder: nn.Module, batch: Batch) -> tuple[Encoded, Targets]:
     """Run the encoder on a batch; its answer and what it should have said."""
     canonical = canonicalise(batch.looks)
     shown = replace(batch.looks, valid=batch.looks.valid & ~batch.blind[:, None])
@@ -139,7 +140,6 @@ class Networks(nn.Module):
     def __init__(self, config: LifterConfig) -> None:
         super().__init__()
         built = build_networks(config)
-        assert built.diffusion is not None
         self.config = config
         self.encoder = built.encoder
         self.diffusion = built.diffusion
@@ -152,16 +152,18 @@ class Networks(nn.Module):
         """
         try:
             self.encoder.load_state_dict(other.encoder.state_dict())
-            if other.diffusion is not None:
+            if self.diffusion is not None and other.diffusion is not None:
                 self.diffusion.load_state_dict(other.diffusion.state_dict())
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise Vid3dError(f"cannot start from {other.config.name}: {reason}") from error
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parts of the loss on a batch; the head's does not reach the encoder."""
+        """Parts of the loss on a batch; the head's, if there is one, does not reach the encoder."""
         encoded, targets = encode(self.encoder, batch)
         parts = encoder_losses(encoded, targets)
+        if self.diffusion is None:
+            return parts
         error = (targets.joints - encoded.joints).detach()
         noise = diffusion_loss(
             self.diffusion,
@@ -175,7 +177,7 @@ class Networks(nn.Module):
 
     @torch.no_grad()
     def measure(self, batches: list[Batch]) -> dict[str, float]:
-        """Dev figures: root-relative MPJPE over 15 joints in millimetres, and the head's loss."""
+        """Dev figures: MPJPE of 15 joints at the pelvis in millimetres, and the head's loss."""
         self.eval()
         total, count, noise = 0.0, 0.0, 0.0
         for index, batch in enumerate(batches):
@@ -183,10 +185,12 @@ class Networks(nn.Module):
             error = (encoded.joints - targets.joints).norm(dim=-1)[..., SCORED].mean(-1)
             total += float((error * targets.valid).sum())
             count += float(targets.valid.sum())
-            noise += float(self.losses(batch, _generator(index))["noise"])
+            noise += float(self.losses(batch, _generator(index)).get("noise", 0.0))
         self.train()
-        mpjpe = round(1000 * total / count, 2)
-        return {"dev_mpjpe_mm": mpjpe, "dev_noise": round(noise / len(batches), 4)}
+        figures = {"dev_mpjpe_mm": round(1000 * total / count, 2)}
+        if self.diffusion is not None:
+            figures["dev_noise"] = round(noise / len(batches), 4)
+        return figures
 
 
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
@@ -205,8 +209,8 @@ def lifter_config(cfg: Any) -> LifterConfig:
     """The model that a training config describes."""
     return LifterConfig(
         name=cfg.name,
-        encoder=EncoderConfig(**cfg.encoder),
-        diffusion=DiffusionConfig(**cfg.diffusion),
+        encoder=encoder_config(cfg.encoder),
+        diffusion=DiffusionConfig(**cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
     )

@@ -24,6 +24,8 @@ from vid3d.video.frame import Display, Frame, Size
 FALLBACK_FPS = 25.0
 SAME_TIME = 5e-4
 """Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
+MOST_PIXELS = 1 << 27
+"""Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
 SEEK_MARGINS = (0.5, 5.0, 30.0)
 """Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
 
@@ -82,7 +84,7 @@ class VideoReader:
         self.truncated: str | None = None
         self._path = Path(path)
         self._break: str | None = None
-        self._damaged = 0
+        self._damaged = self._patched = 0
         self._last_end = 0.0
         self._container, self._stream = _open(self._path)
         self._frames = self._decode()
@@ -92,6 +94,7 @@ class VideoReader:
             raise Vid3dError(f"{path} has no frame that can be decoded: the file is damaged")
         self._frames = chain([first], self._frames)
         self._display = Display.of(first, self._stream.sample_aspect_ratio)
+        _check_size(self._path, *self._display.size)  # pixels made square can be many more
         self.info = self._describe()
         self._clock = Clock(1 / self.info.fps)
         self._clock.read(_stamp(first))  # time zero is the first frame, wherever reading starts
@@ -169,6 +172,7 @@ class VideoReader:
                     continue
                 for frame in self._frames_of(packet):
                     seen = True
+                    self._patched += bool(frame.is_corrupt)
                     yield frame
         except av.FFmpegError as error:
             self._break = error.strerror
@@ -192,6 +196,8 @@ class VideoReader:
             )
         if self._damaged:
             return f"{self._path.name}: damaged packets were skipped ({self._damaged})"
+        if self._patched:
+            return f"{self._path.name}: parts of some pictures are damaged ({self._patched})"
         return None
 
     def _describe(self) -> VideoInfo:
@@ -274,5 +280,13 @@ def _video_stream(container: Any, path: Path) -> Any:
         raise Vid3dError(f"{path} uses a codec that cannot be decoded; convert it to H.264 first")
     if stream.codec_context.name == "ansi":  # ffmpeg draws any text file as a terminal
         raise Vid3dError(f"{path} is a text file; give a video file")
+    _check_size(path, stream.codec_context.width, stream.codec_context.height)
     stream.thread_type = "AUTO"
     return stream
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise Vid3dError(
+            f"{path} has pictures of {width} x {height} pixels: too large; make a smaller copy"
+        )

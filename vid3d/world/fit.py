@@ -10,7 +10,7 @@ priors; Cauchy loss). Three kinds of evidence, each with the error it was measur
 - cameras are held level, roughly.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from vid3d.motion import Motion
+from vid3d.motion import Motion, Stretch
 from vid3d.world.balance import unit, uprightness
 from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
-from vid3d.world.stances import ANKLES, find_stances
+from vid3d.world.stances import ANKLES, stances_of
 
 Array = NDArray[np.floating]
 
@@ -41,6 +41,10 @@ ROLL, PITCH = np.radians([6.0, 40.0])
 
 MOST_STANCES = 40
 """Of one person, spread over time, are looked at."""
+MOST_MOMENTS = 300
+"""Of one stretch, spread over time, tell which way a person stands."""
+MOST_PEOPLE, MOST_BODIES = 50, 100
+"""Whose feet, and whose bodies, tell where the ground is."""
 ENOUGH = 8.0
 """Stances that one person can count for: they share the person's errors."""
 LOWEST_CAMERA = 0.1
@@ -68,73 +72,129 @@ def estimate_ground(motion: Motion) -> Ground:
     return fit_ground(motion)[0]
 
 
+class Footing:
+    """What one person's stretches tell about the floor; of long ones, moments evenly chosen.
+
+    Attributes:
+        places: median ankle (3,) of every stance, in the order of time.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[NDArray[np.float64]] = []
+        self._moments: list[NDArray[np.float32]] = []
+
+    def add(self, stretch: Stretch) -> None:
+        """Take in the next stretch."""
+        for foot, start, stop in sorted(stances_of(stretch), key=lambda stance: stance[1]):
+            ankle = stretch.joints3d[start:stop, ANKLES[foot]]
+            self.places.append(np.median(ankle, axis=0).astype(np.float64))
+        joints = stretch.joints3d[:: -(-len(stretch) // MOST_MOMENTS)].astype(np.float64)
+        lowest = (joints[:, ANKLES] @ CAMERA_UP).min(1, keepdims=True)
+        moments = [uprightness(joints), joints[:, 0], lowest]
+        self._moments.append(np.concatenate(moments, 1, dtype=np.float32))
+
+    @property
+    def moments(self) -> NDArray[np.float64]:
+        """(N, 7): up as the body stands, root, and how high (CAMERA_UP) the lower ankle is."""
+        return np.concatenate([*self._moments, np.zeros((0, 7))]).astype(np.float64)
+
+    def feet(self) -> list[NDArray[np.float64]]:
+        """Up to `MOST_STANCES` places, spread over time."""
+        return self.places[:: max(1, -(-len(self.places) // MOST_STANCES))]
+
+    def leaning(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Which way (3,) the person stands up, and the ray (3,) to them, unit vectors.
+
+        The moments count in which the centre of mass is highest over the feet.
+        """
+        up, root, _ = np.split(self.moments, [3, 6], axis=1)
+        height = np.linalg.norm(up, axis=1)
+        stretched = height >= 0.9 * np.quantile(height, 0.9)
+        direction = unit(np.median(unit(up[stretched]), axis=0))
+        return direction, unit(np.median(root[stretched], axis=0))
+
+
+def footings(motion: Motion) -> list[Footing]:
+    """Of every person of a motion."""
+    found = [Footing() for _ in range(motion.people)]
+    for person, footing in enumerate(found):
+        for stretch in motion.stretches(person):
+            footing.add(stretch)
+    return found
+
+
 def fit_ground(motion: Motion, sized: Collection[int] = ()) -> tuple[Ground, NDArray[np.float64]]:
+    """The ground of a motion and factors (P,), see `fit`, with track ids in `sized`."""
+    free = ~np.isin(motion.track_ids, list(sized))
+    return fit(footings(motion), free)
+
+
+def fit(people: Sequence[Footing], free: NDArray[np.bool_]) -> tuple[Ground, NDArray[np.float64]]:
     """The ground, and by which factor (P,) each person is to be moved along the rays to it.
 
-    The factor is 1 for people without a stance, and for the track ids in `sized`, whose height is
-    known and whom the ground must suit.
+    The factor is 1 for people without a stance, and for those who are not `free` (P,), whose
+    height is known and whom the ground must suit. Of a crowd, those with the most stances tell
+    the ground; the others only find their factors.
     """
-    feet, owners = stance_places(motion)
-    factors = np.ones(motion.people)
-    if not len(feet):
-        return assumed_ground(motion), factors
-    people = np.unique(owners)
-    free = ~np.isin(motion.track_ids, list(sized))
-    scales = np.where(free, SCALE, SIZED)[people]
-    bodies, rays = leanings(motion)
-    evidence = feet, np.searchsorted(people, owners), scales, bodies, rays
-    problems = [_Problem(up, *evidence) for up in _first_guesses(bodies)]
+    factors = np.ones(len(people))
+    standing = [person for person, footing in enumerate(people) if footing.places]
+    standing.sort(key=lambda person: -len(people[person].feet()))
+    if not standing:
+        return assumed(people), factors
+    groups = [
+        sorted(standing[start : start + MOST_PEOPLE])
+        for start in range(0, len(standing), MOST_PEOPLE)
+    ]
+    leaders = set(groups[0])
+    bodies = [
+        footing.leaning()
+        for person, footing in enumerate(people)
+        if (person in leaders or not footing.places) and len(footing.moments)
+    ]
+    ground: Ground | None = None
+    for group in groups:
+        feet = [np.reshape(people[person].feet(), (-1, 3)) for person in group]
+        scales = np.where(free[group], SCALE, SIZED)
+        found, factors[group] = _solved(feet, scales, bodies[:MOST_BODIES], ground)
+        ground = ground or found
+    assert ground is not None
+    factors[~free] = 1.0
+    return ground, factors
+
+
+def _solved(
+    feet: Sequence[Array],
+    scales: Array,
+    bodies: Sequence[tuple[Array, Array]],
+    ground: Ground | None,
+) -> tuple[Ground, NDArray[np.float64]]:
+    """Ground and factors of people with feet (N, 3) each; near a ground that is known."""
+    owners = np.repeat(np.arange(len(feet)), [len(places) for places in feet])
+    directions, rays = (np.reshape([body[i] for body in bodies], (-1, 3)) for i in (0, 1))
+    evidence = np.concatenate(feet), owners, scales, directions, rays
+    guesses = _first_guesses(directions) if ground is None else [ground.normal]
+    problems = [_Problem(up, *evidence) for up in guesses]
     fits = [problem.solve(problem.start()) for problem in problems]
     best = int(np.argmin([fit.cost for fit in fits]))
     problem, rough = problems[best], fits[best]
     problem.wander = WANDER * rough.x[2]  # wrong depths lift feet in proportion to the camera
     found = problem.solve(rough.x)
-    ground = problem.ground(found.x)
-    chance = _chance(found.jac, ground.height)
-    factors[people] = np.exp(found.x[3:])
-    factors[~free] = 1.0
-    return Ground(ground.normal, ground.height, chance), factors
+    flat = problem.ground(found.x)
+    chance = _chance(found.jac, flat.height)
+    return Ground(flat.normal, flat.height, chance), np.exp(found.x[3:])
 
 
 def assumed_ground(motion: Motion) -> Ground:
+    """The ground where nothing tells, see `assumed`."""
+    return assumed(footings(motion))
+
+
+def assumed(people: Sequence[Footing]) -> Ground:
     """Camera upright, floor under the lowest ankles (their 5th percentile); confidence 0."""
-    ankles = motion.joints3d[motion.present][:, ANKLES].astype(np.float64)
-    if not len(ankles):
+    heights = np.concatenate([*(footing.moments[:, 6] for footing in people), np.zeros(0)])
+    if not len(heights):
         return Ground(CAMERA_UP, 1.5, 0.0)
-    lowest = float(np.quantile((ankles @ CAMERA_UP).min(1), 0.05))
-    return Ground(CAMERA_UP, ANKLE_HEIGHT - lowest, 0.0)
-
-
-def stance_places(motion: Motion) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Median ankle (N, 3) of every stance, and whose (N,) it is."""
-    places, owners = [], []
-    stances = find_stances(motion)
-    for person in range(motion.people):
-        own = [stance for stance in stances if stance.person == person]
-        own.sort(key=lambda stance: stance.start)
-        for stance in own[:: max(1, -(-len(own) // MOST_STANCES))]:
-            ankle = motion.joints3d[person, stance.frames, ANKLES[stance.foot]]
-            places.append(np.median(ankle, axis=0))
-            owners.append(person)
-    return np.array(places, np.float64).reshape(-1, 3), np.array(owners, np.int64)
-
-
-def leanings(motion: Motion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Which way each person stands up (N, 3), and the ray (N, 3) to them, unit vectors.
-
-    Of each person, the moments count in which the centre of mass is highest over the feet.
-    """
-    directions, rays = [], []
-    for person in range(motion.people):
-        joints = motion.joints3d[person, motion.present[person]].astype(np.float64)
-        if not len(joints):
-            continue
-        up = uprightness(joints)
-        height = np.linalg.norm(up, axis=1)
-        stretched = height >= 0.9 * np.quantile(height, 0.9)
-        directions.append(unit(np.median(unit(up[stretched]), axis=0)))
-        rays.append(unit(np.median(joints[stretched, 0], axis=0)))
-    return np.array(directions).reshape(-1, 3), np.array(rays).reshape(-1, 3)
+    return Ground(CAMERA_UP, ANKLE_HEIGHT - float(np.quantile(heights, 0.05)), 0.0)
 
 
 def _first_guesses(bodies: Array) -> list[NDArray[np.float64]]:

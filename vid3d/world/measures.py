@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Motion
+from vid3d.motion import Motion, Stretch
 from vid3d.world.spline import smooth_series
-from vid3d.world.stances import ANKLES, Stance, runs
+from vid3d.world.stances import ANKLES, Stance
 
 Array = NDArray[np.floating]
 
@@ -25,14 +25,23 @@ def foot_slides(motion: Motion, stances: Sequence[Stance], normal: Array) -> NDA
         stances: when they stand (`find_stances`).
         normal: (3,) of the floor.
     """
-    path, seconds = np.zeros(motion.people), np.zeros(motion.people)
+    slid = np.zeros((motion.people, 2))
     for stance in stances:
         ankle = motion.joints3d[stance.person, stance.frames, ANKLES[stance.foot]]
-        step = np.diff(ankle.astype(np.float64), axis=0)
-        step -= (step @ normal)[:, None] * normal
-        path[stance.person] += np.linalg.norm(step, axis=1).sum()
-        seconds[stance.person] += np.diff(motion.timestamps[[stance.start, stance.stop - 1]])[0]
-    return np.where(seconds > 0, path / np.maximum(seconds, 1e-9), np.nan)
+        slid[stance.person] += slide(ankle, motion.timestamps[stance.frames], normal)
+    return ratio(*slid.T)
+
+
+def slide(ankle: Array, times: Array, normal: Array) -> NDArray[np.float64]:
+    """Metres that a standing ankle (F, 3) goes along the floor, and seconds (2,) it takes."""
+    step = np.diff(ankle.astype(np.float64), axis=0)
+    step -= (step @ normal)[:, None] * normal
+    return np.array([np.linalg.norm(step, axis=1).sum(), times[-1] - times[0]])
+
+
+def ratio(total: Array, count: Array) -> NDArray[np.float64]:
+    """Totals by count; NaN where nothing was counted."""
+    return np.where(count > 0, total / np.maximum(count, 1e-9), np.nan)
 
 
 def jitters(motion: Motion) -> NDArray[np.float64]:
@@ -40,50 +49,70 @@ def jitters(motion: Motion) -> NDArray[np.float64]:
 
     Relative to the root, one coordinate of one joint.
     """
-    squares: list[list[Array]] = [[] for _ in range(motion.people)]
+    squares = np.zeros((motion.people, 2))
     for person in range(motion.people):
-        for start, stop in runs(motion.present[person]):
-            joints = motion.joints3d[person, start:stop].astype(np.float64)
-            free = (joints - joints[:, :1])[:, 1:].reshape(len(joints), -1)
-            times = motion.timestamps[start:stop]
-            slow = smooth_series(free, np.ones(len(free)), times, JITTER_ABOVE)
-            squares[person].append((free - slow) ** 2)
-    return np.array([np.sqrt(np.concatenate(s).mean()) if s else np.nan for s in squares])
+        for stretch in motion.stretches(person):
+            squares[person] += jitter(stretch)
+    return np.sqrt(ratio(*squares.T))
+
+
+def jitter(stretch: Stretch) -> NDArray[np.float64]:
+    """Sum of squares of what joints do faster than 5 Hz, and how many there are (2,)."""
+    joints = stretch.joints3d.astype(np.float64)
+    free = (joints - joints[:, :1])[:, 1:].reshape(len(joints), -1)
+    fast = free - smooth_series(free, np.ones(len(free)), stretch.times, JITTER_ABOVE)
+    return np.array([(fast**2).sum(), fast.size])
 
 
 def lag(before: Motion, after: Motion) -> float:
-    """Seconds that `after` comes later than `before`: where their velocities agree best.
+    """Seconds that `after` comes later than `before`, who is present at the same frames.
 
-    Cross-correlation over whole frames, less half the energy (which is the least squared
-    difference), refined by a parabola through its peak. Frames are taken to be evenly spaced. 0
-    where nobody moves.
+    Where their velocities agree best: cross-correlation over whole frames, less half the energy
+    (which is the least squared difference), refined by a parabola through its peak. Frames are
+    taken to be evenly spaced. 0 where nobody moves.
     """
-    both = before.present & after.present
-    seconds = float(np.median(np.diff(before.timestamps))) if before.frames > 1 else 1.0
-    reach = max(1, min(round(LONGEST_LAG / seconds), before.frames // 4))
-    correlation = np.zeros(2 * reach + 1)
+    clock = LagClock(before.timestamps)
+    agreement = np.zeros(2 * clock.reach + 1)
     for person in range(before.people):
-        for start, stop in runs(both[person]):
-            if stop - start > 2 * reach + 2:
-                first, second = (
-                    np.diff(m.joints3d[person, start:stop].reshape(stop - start, -1), axis=0)
-                    for m in (before, after)
-                )
-                correlation += _correlate(first, second, reach)
-    peak = int(correlation.argmax())
-    if not correlation.any() or peak in (0, 2 * reach):
-        return (peak - reach) * seconds if correlation.any() else 0.0
-    low, top, high = correlation[peak - 1 : peak + 2]
-    bend = low - 2 * top + high
-    offset = 0.5 * (low - high) / bend if bend < 0 else 0.0
-    return float((peak - reach + offset) * seconds)
+        pairs = zip(before.stretches(person), after.stretches(person), strict=True)
+        for first, second in pairs:
+            agreement += clock.agreement(first, second)
+    return clock.lag(agreement)
 
 
-def _correlate(before: Array, after: Array, reach: int) -> NDArray[np.float64]:
-    """Agreement (2 reach + 1,) of two series (F, C), the second `-reach`..`reach` frames later.
+class LagClock:
+    """What lags are counted in, for a clip with frames at some times (F,).
 
-    The middle of the first is compared, so that every shift has the same number of frames.
+    Attributes:
+        seconds: from one frame to the next.
+        reach: frames of the longest lag.
     """
-    inner = before[reach:-reach].astype(np.float64)
-    windows = [after[shift : shift + len(inner)] for shift in range(2 * reach + 1)]
-    return np.array([(inner * late - 0.5 * late**2).sum() for late in windows])
+
+    def __init__(self, times: Array) -> None:
+        self.seconds = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+        self.reach = max(1, min(round(LONGEST_LAG / self.seconds), len(times) // 4))
+
+    def agreement(self, before: Stretch, after: Stretch) -> NDArray[np.float64]:
+        """How well (2 reach + 1,) they agree, the second `-reach`..`reach` frames later.
+
+        The middle of the first is compared, so that every shift has the same number of frames.
+        """
+        reach = self.reach
+        if len(before) <= 2 * reach + 2:
+            return np.zeros(2 * reach + 1)
+        first, second = (
+            np.diff(one.joints3d.reshape(len(one), -1), axis=0) for one in (before, after)
+        )
+        inner = first[reach:-reach].astype(np.float64)
+        windows = [second[shift : shift + len(inner)] for shift in range(2 * reach + 1)]
+        return np.array([(inner * late - 0.5 * late**2).sum() for late in windows])
+
+    def lag(self, agreement: Array) -> float:
+        """Seconds at which the agreement is best."""
+        peak = int(agreement.argmax())
+        if not agreement.any() or peak in (0, 2 * self.reach):
+            return (peak - self.reach) * self.seconds if agreement.any() else 0.0
+        low, top, high = agreement[peak - 1 : peak + 2]
+        bend = low - 2 * top + high
+        offset = 0.5 * (low - high) / bend if bend < 0 else 0.0
+        return float((peak - self.reach + offset) * self.seconds)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.motion import Motion
+from vid3d.motion import Motion, Stretch
 from vid3d.skeleton import H36M17
 from vid3d.world.spline import smooth_series
-from vid3d.world.stances import runs
 
 Array = NDArray[np.floating]
 
@@ -38,22 +37,26 @@ def smoothed(motion: Motion, dial: float = DEFAULT) -> Motion:
     Raises:
         Vid3dError: the dial is not in 0..1.
     """
-    if not 0 <= dial <= 1:
-        raise Vid3dError(f"smooth is {dial}, expected a number from 0 (off) to 1 (strongest)")
     if dial == 0:
         return motion
     joints3d = motion.joints3d.copy()
     for person in range(motion.people):
-        for start, stop in runs(motion.present[person]):
-            part = slice(start, stop)
-            joints3d[person, part] = smooth_joints(
-                motion.joints3d[person, part],
-                motion.spread[person, part],
-                motion.root_spread[person, part],
-                motion.timestamps[part],
-                cutoff(dial),
-            )
+        for stretch in motion.stretches(person):
+            calm = calmed(stretch, dial)
+            joints3d[person, stretch.start : stretch.stop] = calm.joints3d
     return replace(motion, joints3d=joints3d)
+
+
+def calmed(stretch: Stretch, dial: float) -> Stretch:
+    """One presence smoothed; see `smoothed`."""
+    if not 0 <= dial <= 1:
+        raise Vid3dError(f"smooth is {dial}, expected a number from 0 (off) to 1 (strongest)")
+    if dial == 0:
+        return stretch
+    joints = smooth_joints(
+        stretch.joints3d, stretch.spread, stretch.root_spread, stretch.times, cutoff(dial)
+    )
+    return replace(stretch, joints3d=joints.astype(np.float32))
 
 
 def smooth_joints(

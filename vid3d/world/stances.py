@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from vid3d.motion import Motion
+from vid3d.motion import Motion, Stretch, runs
 from vid3d.skeleton import H36M17
 
 ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
@@ -46,18 +46,23 @@ class Stance:
 
 def find_stances(motion: Motion) -> list[Stance]:
     """Every stance of every person, in the order of people, presence, feet and time."""
-    found = []
-    for person in range(motion.people):
-        for first, last in runs(motion.present[person]):
-            times = motion.timestamps[first:last]
-            ankles = motion.joints3d[person, first:last][:, ANKLES]
-            probability = foot_stands(motion.contacts[person, first:last], ankles, times)
-            found += [
-                Stance(person, foot, first + start, first + stop)
-                for foot in (0, 1)
-                for start, stop in standing(probability[:, foot], times)
-            ]
-    return found
+    return [
+        Stance(person, foot, stretch.start + start, stretch.start + stop)
+        for person in range(motion.people)
+        for stretch in motion.stretches(person)
+        for foot, start, stop in stances_of(stretch)
+    ]
+
+
+def stances_of(stretch: Stretch) -> list[tuple[int, int, int]]:
+    """Foot, first frame and frame after the last of every stance, counted from the stretch's."""
+    ankles = stretch.joints3d[:, ANKLES]
+    probability = foot_stands(stretch.contacts, ankles, stretch.times)
+    return [
+        (foot, start, stop)
+        for foot in (0, 1)
+        for start, stop in standing(probability[:, foot], stretch.times)
+    ]
 
 
 def foot_stands(contacts: ArrayLike, ankles: ArrayLike, times: ArrayLike) -> NDArray[np.float64]:
@@ -96,9 +101,3 @@ def standing(probability: ArrayLike, times: NDArray[np.floating]) -> list[tuple[
         if lasts and values[start:stop].max() >= ENTER:
             stretches.append((start, stop))
     return stretches
-
-
-def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(start, stop) of every unbroken run of True in (F,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
