@@ -8,14 +8,39 @@ TIMES = np.arange(5) * 0.1
 LOOKS = np.array([0.0, 0.4])
 
 
-def test_soft_weights_prefer_what_reprojects_limb_by_limb():
-    errors = np.full((2, 2, 17), 0.001)
-    left_arm = H36M17.indices(["left_shoulder", "left_elbow", "left_wrist"])
-    errors[1, :, left_arm] = 0.2
-    weights = aggregation.soft_weights(errors, H36M17, LOOKS, TIMES)
+def test_soft_weights_are_the_kalman_update():
+    """Hypotheses at -1, 0, 1 noises, seen at 0.5: the variance of both is 1, so the mean is 0.25.
+
+    Only the left wrist varies; the rest of its arm follows, other limbs do not.
+    """
+    noise = 0.02
+    places = noise * np.array([-1.0, 0.0, 1.0])
+    residuals = np.zeros((3, 1, 17, 2))
+    wrist = H36M17.index("left_wrist")
+    residuals[:, 0, wrist, 0] = 0.5 * noise - places
+    confidence = np.zeros((1, 17))
+    confidence[0, wrist] = 1
+    weights = aggregation.soft_weights(residuals, confidence, H36M17, LOOKS[:1], TIMES, noise=noise)
     np.testing.assert_allclose(weights.sum(0), 1)
-    assert (weights[1][:, left_arm] < 1e-3).all()
-    np.testing.assert_allclose(weights[1][:, H36M17.index("right_knee")], 0.5, atol=0.01)
+    drawn = aggregation.combine(
+        np.broadcast_to(places[:, None, None, None], (3, 5, 17, 3)), weights
+    )
+    kept = 1 / (1 + 0.1**2)  # half a noise off is a tenth of the way to an outlier
+    expected = 0.5 * noise * kept**2 / (1 + kept**2)
+    np.testing.assert_allclose(drawn[:, H36M17.index("left_elbow")], expected, rtol=1e-6)
+    np.testing.assert_allclose(drawn[:, H36M17.index("right_elbow")], 0, atol=1e-12)
+
+
+def test_soft_weights_follow_the_look_that_is_near():
+    residuals = np.zeros((2, 2, 17, 2))
+    knee = H36M17.index("left_knee")
+    residuals[0, 0, knee] = 0.04  # at the first look the second hypothesis is right
+    residuals[1, 1, knee] = 0.04  # at the second one the first
+    weights = aggregation.soft_weights(residuals, np.ones((2, 17)), H36M17, LOOKS, TIMES)
+    assert weights[1, 0, knee] > 0.6
+    assert weights[0, -1, knee] > 0.6
+    np.testing.assert_allclose(weights[:, 2, knee], 0.5, atol=0.01)
+    assert np.isfinite(weights).all()
 
 
 def test_groups_without_evidence_follow_the_body():

@@ -14,7 +14,7 @@ from vid3d.lifter.checkpoint import (
     save_networks,
     write_model,
 )
-from vid3d.lifter.diffusion import DiffusionConfig, ddim, hypothesis_noise
+from vid3d.lifter.diffusion import SCHEDULES, DiffusionConfig, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.windows import plan_windows
 from vid3d.skeleton import COCO17, H36M17
@@ -182,11 +182,25 @@ def test_noise_does_not_depend_on_the_cut():
     assert abs(float(whole.std()) - 1) < 0.05
 
 
-def test_ddim_reaches_what_the_model_says():
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_ddim_reaches_what_the_model_says(schedule):
     target = torch.full((2, 3), 0.7)
     noise = torch.randn(2, 3)
     for steps in (1, 4):
-        torch.testing.assert_close(ddim(noise, steps, lambda y, level: target), target)
+        torch.testing.assert_close(ddim(noise, steps, schedule, lambda y, level: target), target)
+
+
+def test_flow_matching_is_eulers_method():
+    """Of a Gaussian with deviation 0.5 the clean value is known; two steps by hand."""
+    noise = torch.tensor([1.0])
+
+    def clean(y, level):
+        a, s = 1 - level, level
+        return y * a * 0.25 / (a * a * 0.25 + s * s)
+
+    half = noise + (clean(noise, 1.0) - noise) / 1.0 * 0.5  # dy/dlevel = (y - x0) / level
+    expected = half + (clean(half, 0.5) - half) / 0.5 * 0.5
+    torch.testing.assert_close(ddim(noise, 2, SCHEDULES["linear"], clean), expected)
 
 
 def test_checkpoint_round_trip(networks, tmp_path):

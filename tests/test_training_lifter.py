@@ -8,7 +8,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file
 
 from vid3d.data import augment, noise
-from vid3d.data.batches import BatchOptions, Motions, foot_contacts, make_batch
+from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.cameras import CameraRanges, view
 from vid3d.data.mocap import DEV_ACTORS, MotionClip
 from vid3d.errors import Vid3dError
@@ -58,6 +58,7 @@ def cfg():
             "diffusion": {"width": 16, "blocks": 1, "heads": 2},
             "batches": {"seconds": 0.64, "grid": 0.08, "strides": [5, 10]},
             "seed": 0,
+            "precision": "bfloat16",
             "stage": stage,
             "dev_windows": 4,
             "data": {"files": ["toy"], "skipped": []},
@@ -194,9 +195,39 @@ def test_noise_follows_its_levels(joints):
     torch.testing.assert_close(exact[confidence > 0], truth[confidence > 0])
 
 
-def test_standing_feet_touch():
-    joints = torch.from_numpy(motion(10).joints)[None].clone()
-    joints[:, :, H36M17.index("left_ankle")] = 0
-    contacts = foot_contacts(joints)
-    assert contacts[..., 0].all()
-    assert not contacts[..., 1].any()
+def test_standing_feet_rest():
+    joints = torch.zeros(10, 17, 3)
+    joints[:, H36M17.index("right_ankle"), 0] = 0.01 * torch.arange(10)  # metres at 50 Hz
+    speeds = ankle_speeds(joints)
+    torch.testing.assert_close(speeds, torch.tensor([[0.0, 0.5]]).expand(10, 2))
+
+
+def test_limbs_of_another():
+    clips = [torch.from_numpy(motion(5, seed=seed).joints) for seed in range(40)]
+    joints = torch.stack(clips)
+    mixed = augment.recombine(joints, 1.0, generator())
+
+    def lengths(x):
+        return torch.stack([(x[..., c, :] - x[..., p, :]).norm(dim=-1) for p, c in H36M17.bones], 2)
+
+    # Legs stay; the other's bones keep their lengths, so every length is somebody's.
+    legs = H36M17.indices(["pelvis", "left_ankle", "right_ankle"])
+    torch.testing.assert_close(mixed[:, :, legs], joints[:, :, legs])
+    elbow = H36M17.bones.index((H36M17.index("left_shoulder"), H36M17.index("left_elbow")))
+    own, now = lengths(joints)[:, 0, elbow], lengths(mixed)[:, 0, elbow]
+    assert (now[:, None] - own).abs().min(1).values.max() < 1e-4
+    assert ((now - own).abs() > 1e-3).float().mean() > 0.5
+    torch.testing.assert_close(augment.recombine(joints, 0.0, generator()), joints)
+
+
+def test_hidden_looks_only_place_the_window():
+    torch.manual_seed(0)
+    cfg = Config.fromfile(RECIPES[0])
+    encoder = build_networks(training.lifter_config(cfg)).encoder
+    motions = Motions([motion(200)])
+    batch = make_batch(motions, 4, BatchOptions(blind=1.0, short=0), generator())
+    noisier = replace(batch, looks=replace(batch.looks, confidence=0.5 * batch.looks.confidence))
+    (one, targets), (other, _) = (training.encode(encoder, each) for each in (batch, noisier))
+    torch.testing.assert_close(one.joints, other.joints)
+    assert targets.valid.all()
+    assert (targets.weight < 0.5).all()

@@ -123,8 +123,8 @@ def _people_lines(
     motion: "Motion", slides: NDArray[np.float64], jitter: NDArray[np.float64]
 ) -> Card:
     """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
-    from vid3d.stature import stature
     from vid3d.motion import runs
+    from vid3d.stature import stature
 
     lines = []
     for person, track in enumerate(motion.track_ids):

@@ -1,5 +1,6 @@
 """`vid3d train`: train a network by a recipe."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
@@ -14,6 +15,15 @@ from vid3d.cli.options import FILE, Paths, console, talk_options
 @click.option("--work-dir", type=FILE, default=Path("work_dirs/run"), show_default=True,
               help="Receives checkpoints and metrics.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --work-dir.")
+@click.option("--init-from", "start", metavar="MODEL",
+              help="Begin with the weights of this model: a name, folder or file.")  # fmt: skip
+@click.option(
+    "--launcher",
+    type=click.Choice(["none", "torchrun"]),
+    default="none",
+    show_default=True,
+    help="torchrun: one of the processes that torchrun started.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @talk_options
 def command(
@@ -21,6 +31,8 @@ def command(
     data: tuple[list[Path], ...],
     work_dir: Path,
     resume: bool,
+    start: str | None,
+    launcher: str,
     changes: tuple[str, ...],
     quiet: bool,
     verbose: int,
@@ -30,5 +42,15 @@ def command(
     from vid3d.training.recipes import load_recipe, train
 
     talk = console(quiet, verbose)
-    train(load_recipe(recipe, changes), sum(data, []), work_dir, resume)
+    with _processes(launcher):
+        train(load_recipe(recipe, changes), sum(data, []), work_dir, resume, start)
     talk.say(f"done: {work_dir}")
+
+
+def _processes(launcher: str) -> AbstractContextManager[None]:
+    """What training runs in: this process alone, or all that torchrun started."""
+    if launcher == "none":
+        return nullcontext()
+    from vid3d.training.distributed import torchrun
+
+    return torchrun()

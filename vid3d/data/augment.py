@@ -1,10 +1,11 @@
-"""Changes of recorded motion that leave it human: mirror and bone lengths."""
+"""Changes of recorded motion that leave it human: mirror, limbs of another, bone lengths."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vid3d.data.coco import chest_frames, pelvis_frames
 from vid3d.skeleton import H36M17
 
 
@@ -25,6 +26,38 @@ class BodyRanges:
     trunk: float = 0.05
 
 
+_ARMS = tuple(
+    H36M17.indices([f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist")])
+    for side in ("left", "right")
+)
+_ABOVE = H36M17.indices(["spine", "thorax", "nose", "head"]) + [*_ARMS[0], *_ARMS[1]]
+
+
+def recombine(joints: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Give a share of windows (B, F, 17, 3) limbs of another window of the batch.
+
+    One half of them gets the other's arms, as they hung on its chest, the other half everything
+    above the pelvis, as it stood on its pelvis: a walk with somebody else's throw.
+    """
+    batch = len(joints)
+    donors = torch.randperm(batch, generator=generator)
+    draw = torch.rand(batch, generator=generator)
+    arms = (draw < share / 2).nonzero()[:, 0]
+    above = ((draw >= share / 2) & (draw < share)).nonzero()[:, 0]
+    mixed = joints.clone()
+    for rows, frames, parts in (
+        (arms, chest_frames, [(arm[0], list(arm[1:])) for arm in _ARMS]),
+        (above, pelvis_frames, [(0, _ABOVE)]),
+    ):
+        own, other = joints[rows], joints[donors[rows]]
+        turn = (frames(own) @ frames(other).transpose(-1, -2))[:, :, None]
+        for origin, members in parts:
+            vectors = other[:, :, members] - other[:, :, origin : origin + 1]
+            moved = own[:, :, origin : origin + 1] + (turn @ vectors[..., None])[..., 0]
+            mixed[rows[:, None], :, torch.tensor(members)] = moved.transpose(1, 2)
+    return mixed
+
+
 def mirror(joints: Tensor, chosen: Tensor) -> Tensor:
     """Mirror the chosen (B,) windows (B, F, 17, 3) in the plane x = 0."""
     flipped = joints[:, :, H36M17.flip] * torch.tensor([-1.0, 1.0, 1.0])
@@ -36,13 +69,17 @@ def resize_bones(joints: Tensor, factors: Tensor) -> Tensor:
 
     The root's path is scaled by the legs' factor, so that steps still fit the legs.
     """
-    legs = [child - 1 for child in H36M17.indices(["left_knee", "left_ankle"])]
-    stride = factors[:, legs].mean(1).view(-1, 1, 1)
-    placed: dict[int, Tensor] = {0: joints[:, :, 0] * stride}
+    placed: dict[int, Tensor] = {0: joints[:, :, 0] * leg_factor(factors).view(-1, 1, 1)}
     for bone, (parent, child) in enumerate(H36M17.bones):
         vector = joints[:, :, child] - joints[:, :, parent]
         placed[child] = placed[parent] + vector * factors[:, bone].view(-1, 1, 1)
     return torch.stack([placed[i] for i in range(len(H36M17))], 2)
+
+
+def leg_factor(factors: Tensor) -> Tensor:
+    """(B,) factor of the legs' length, of the bones' factors (B, 16)."""
+    legs = [child - 1 for child in H36M17.indices(["left_knee", "left_ankle"])]
+    return factors[:, legs].mean(1)
 
 
 def bone_factors(batch: int, ranges: BodyRanges, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Training batches from motion alone: bodies, cameras, looks and noise are drawn on the fly."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,8 +11,11 @@ from vid3d.data.augment import BodyRanges
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.data.noise import NoiseLevels, detect
-from vid3d.lifter.canonical import JOINT_SETS, Looks
+from vid3d.lifter.canonical import Looks
 from vid3d.skeleton import COCO17, H36M17
+
+RESTING = 0.25
+"""Metres a second below which an ankle counts as resting."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,11 @@ class BatchOptions:
         grid: seconds between output moments.
         strides: frames at 50 Hz between looks, drawn once a batch.
         speed: factors of playing speed.
+        recombined: share of windows with limbs of another.
         short: share of windows cut to a random shorter length, down to one moment.
         irregular: share of windows whose looks are thinned at random.
+        blind: share of windows whose looks the encoder is not shown, so that it also knows what
+            motion is like when nothing is seen.
         focal: deviation of the logarithm of a wrongly assumed focal length, in a third of windows.
     """
 
@@ -33,8 +39,10 @@ class BatchOptions:
     grid: float = 0.08
     strides: tuple[int, ...] = (2, 3, 5, 5, 8, 10, 10, 12, 15, 20, 20, 25)
     speed: tuple[float, float] = (0.75, 1.3)
+    recombined: float = 0.0
     short: float = 0.12
     irregular: float = 0.2
+    blind: float = 0.04
     focal: float = 0.15
     body: BodyRanges = field(default_factory=BodyRanges)
     camera: CameraRanges = field(default_factory=CameraRanges)
@@ -53,6 +61,7 @@ class Batch:
             length moves the person in depth, as it moves the rays.
         coco: (B, G, 17, 3) the coco17 keypoints behind the looks.
         contacts: (B, G, 2) 1 where the left or right foot rests.
+        blind: (B,) bool, windows whose looks only serve to place them.
     """
 
     looks: Looks
@@ -61,6 +70,7 @@ class Batch:
     joints: Tensor
     coco: Tensor
     contacts: Tensor
+    blind: Tensor
 
 
 class Motions:
@@ -70,60 +80,77 @@ class Motions:
     """
 
     def __init__(self, clips: Sequence[MotionClip]) -> None:
-        frames = torch.cat([torch.from_numpy(clip.joints) for clip in clips])
-        self.frames = frames.to(torch.get_default_device())
+        device = torch.get_default_device()
+        self.frames = torch.cat([torch.from_numpy(clip.joints) for clip in clips]).to(device)
+        speeds = [ankle_speeds(torch.from_numpy(clip.joints).to(device)) for clip in clips]
+        self.ankle_speeds = torch.cat(speeds)
         lengths = torch.tensor([len(clip.joints) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths
         self.lengths = lengths
         # Long clips repeat themselves: weight grows with the length to the power of 0.8.
         self.weights = lengths.double() ** 0.8
 
-    def windows(
+    def draw(
         self, count: int, frames: int, speed: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Random windows (count, frames, 17, 3), z up, at 50 Hz, and valid (count, frames)."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Choose windows of `frames` at 50 Hz, played at factors `speed` (count,).
+
+        Returns:
+            clip (count,), the first frame (count,) as a float, valid (count, frames).
+        """
         clip = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        length = self.lengths[clip].float()
-        span = (frames - 1) * speed
-        room = (length - 1 - span).clamp_min(0)
+        last = self.lengths[clip].float() - 1
+        room = (last - (frames - 1) * speed).clamp_min(0)
         begin = torch.rand(count, generator=generator) * room
         at = begin[:, None] + torch.arange(frames) * speed[:, None]
-        valid = at <= length[:, None] - 1
-        at = torch.minimum(at, length[:, None] - 1)
+        return clip, begin, at <= last[:, None]
+
+    def read(self, clip: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Joints (B, N, 17, 3), z up, and ankle speeds (B, N, 2) at frames `at` (B, N), floats."""
+        last = self.lengths[clip][:, None] - 1
+        at = torch.minimum(at, last.float())
         low = at.floor().long().clamp_min(0)
-        high = torch.minimum(low + 1, self.lengths[clip][:, None] - 1)
         share = (at - low)[..., None, None]
         base = self.starts[clip][:, None]
-        return torch.lerp(self.frames[base + low], self.frames[base + high], share), valid
+        before, after = self.frames[base + low], self.frames[base + torch.minimum(low + 1, last)]
+        return torch.lerp(before, after, share), self.ankle_speeds[base + low]
 
 
 def make_batch(
     motions: Motions, count: int, options: BatchOptions, generator: torch.Generator
 ) -> Batch:
-    """Draw `count` windows; half of them are seen as coco17, half as h36m17."""
+    """Draw `count` windows; half of them are seen as coco17, half as h36m17.
+
+    Only what is needed is ever computed: the frames of output moments, and those looked at.
+    """
     frames = round(options.seconds * MOCAP_FPS) + 1
     speed = cameras.uniform(*options.speed, (count,), generator)
-    joints, valid = motions.windows(count, frames, speed, generator)
+    clip, begin, valid = motions.draw(count, frames, speed, generator)
     valid = _shorten(valid, options.short, generator)
+    grid = torch.arange(0, frames, round(options.grid * MOCAP_FPS))
+    look_frames, chosen = _look_frames(valid, options, generator)
+    needed = torch.cat([grid.expand(count, -1), look_frames], 1)
+    joints, ankles = motions.read(clip, begin[:, None] + needed * speed[:, None])
+    joints = augment.recombine(joints, options.recombined, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
-    joints = augment.resize_bones(joints, augment.bone_factors(count, options.body, generator))
-    contacts = foot_contacts(joints)
-    both = torch.cat([joints, random_coco(joints, generator)], 2)
+    factors = augment.bone_factors(count, options.body, generator)
+    joints = augment.resize_bones(joints, factors)
+    moving = ankles[:, : len(grid)] * (speed * augment.leg_factor(factors))[:, None, None]
+    both = torch.cat([joints, random_coco(joints, needed / (frames - 1), generator)], 2)
     views = cameras.view(both, options.camera, generator)
-    looks = _look(views, valid, options, generator)
+    seen = cameras.Views(views.joints[:, len(grid) :], views.half)
+    looks = _look(seen, look_frames, chosen, options, generator)
     focal = torch.exp(options.focal * torch.randn(count, generator=generator))
     focal = torch.where(torch.rand(count, generator=generator) < 1 / 3, focal, 1.0)
-    seen, depth_factor = _refocus(looks, focal)
-    step = round(options.grid * MOCAP_FPS)
-    at = torch.arange(0, frames, step)
-    targets = _apparent(views.joints[:, at], depth_factor)
+    targets = _apparent(views.joints[:, : len(grid)], 1 / focal)
     return Batch(
-        looks=seen,
-        times=(at / MOCAP_FPS).expand(count, -1),
-        valid=valid[:, at],
+        looks=replace(looks, rays=looks.rays * focal.view(-1, 1, 1, 1)),
+        times=(grid / MOCAP_FPS).expand(count, -1),
+        valid=valid[:, grid],
         joints=targets[:, :, :17],
         coco=targets[:, :, 17:],
-        contacts=contacts[:, at],
+        contacts=(moving < RESTING).float(),
+        blind=torch.rand(count, generator=generator) < options.blind,
     )
 
 
@@ -136,12 +163,6 @@ def _apparent(joints: Tensor, depth: Tensor) -> Tensor:
     return joints - root + moved
 
 
-def _refocus(looks: Looks, factor: Tensor) -> tuple[Looks, Tensor]:
-    """Looks through a focal length assumed too short by `factor` (B,), and the depth's factor."""
-    rays = looks.rays * factor.view(-1, 1, 1, 1)
-    return Looks(rays, looks.confidence, looks.times, looks.valid, looks.joint_set), 1 / factor
-
-
 def _shorten(valid: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Cut some windows to a random shorter length, sometimes to a single frame."""
     count, frames = valid.shape
@@ -151,20 +172,23 @@ def _shorten(valid: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return valid & (~cut | (torch.arange(frames) < length))
 
 
-def foot_contacts(joints: Tensor) -> Tensor:
-    """(B, F, 2) 1 where the left or right ankle (B, F, 17, 3) moves at less than 0.25 m/s."""
-    ankles = joints[:, :, H36M17.indices(["left_ankle", "right_ankle"])]
-    speed = torch.zeros(ankles.shape[:3])
-    if ankles.shape[1] > 2:
-        speed[:, 1:-1] = (ankles[:, 2:] - ankles[:, :-2]).norm(dim=-1) * MOCAP_FPS / 2
-        speed[:, 0], speed[:, -1] = speed[:, 1], speed[:, -2]
-    return (speed < 0.25).float()
+def ankle_speeds(joints: Tensor) -> Tensor:
+    """(F, 2) metres a second of the left and right ankle of a clip (F, 17, 3) at 50 Hz."""
+    ankles = joints[:, H36M17.indices(["left_ankle", "right_ankle"])]
+    speeds = torch.zeros(ankles.shape[:2])
+    if len(ankles) > 2:
+        speeds[1:-1] = (ankles[2:] - ankles[:-2]).norm(dim=-1) * MOCAP_FPS / 2
+        speeds[0], speeds[-1] = speeds[1], speeds[-2]
+    return speeds
 
 
-def random_coco(joints: Tensor, generator: torch.Generator) -> Tensor:
-    """COCO keypoints (B, F, 17, 3) of random bodies and head turns on h36m17 windows."""
+def random_coco(joints: Tensor, time: Tensor, generator: torch.Generator) -> Tensor:
+    """COCO keypoints (B, N, 17, 3) of random bodies and head turns on h36m17 windows.
+
+    `time` (B, N) is 0 at a window's first and 1 at its last frame.
+    """
     table, deviation = coco.load_offsets()
-    batch, frames = joints.shape[:2]
+    batch = len(joints)
     pair = torch.randint(len(table), (2, batch), generator=generator)
     mix = torch.rand(batch, 1, 1, generator=generator)
     offsets = torch.lerp(table[pair[0]], table[pair[1]], mix)
@@ -172,12 +196,11 @@ def random_coco(joints: Tensor, generator: torch.Generator) -> Tensor:
     loose = deviation + torch.tensor([0.015] * 5 + [0.025] * 2 + [0.012] * 4 + [0.035] * 2
                                      + [0.015] * 4)[:, None]  # fmt: skip
     offsets = offsets + loose * torch.randn(batch, 17, 3, generator=generator)
-    time = torch.linspace(0, 1, frames)
     waves = [0.5 * torch.randn(batch, 2, 1, generator=generator)]
     for speed in (1.5, 4.0):
         phase = torch.rand(batch, 2, 1, generator=generator) * 2 * torch.pi
         waves.append(0.35 * torch.randn(batch, 2, 1, generator=generator)
-                     * torch.sin(speed * torch.pi * time + phase))  # fmt: skip
+                     * torch.sin(speed * torch.pi * time[:, None] + phase))  # fmt: skip
     yaw, nod = (sum(waves) * torch.tensor([[0.6], [0.2]])).unbind(1)  # type: ignore[union-attr]
     return coco.coco_from_h36m(joints, offsets, _head_turn(yaw.clamp(-1.2, 1.2), nod))
 
@@ -191,25 +214,24 @@ def _head_turn(yaw: Tensor, nod: Tensor) -> Tensor:
 
 
 def _look(
-    views: cameras.Views, valid: Tensor, options: BatchOptions, generator: torch.Generator
+    views: cameras.Views,
+    frames: Tensor,
+    chosen: Tensor,
+    options: BatchOptions,
+    generator: torch.Generator,
 ) -> Looks:
-    """Choose the looks of every window and see them with detector noise."""
-    count = len(valid)
-    index, chosen = _look_frames(valid, options, generator)
-    rows = torch.arange(count)[:, None]
-    seen = views.joints[rows, index]
-    inside = views.inside()[rows, index]
-    rays = seen[..., :2] / seen[..., 2:].clamp_min(0.05)
-    joint_set = torch.arange(count) % 2
-    made = [
-        detect(rays[:, :, part], inside[:, :, part], joints, options.noise, generator)
-        for part, joints in ((slice(0, 17), H36M17), (slice(17, 34), COCO17))
-    ]
-    is_coco = (joint_set == JOINT_SETS.index("coco17")).view(-1, 1, 1)
-    confidence = torch.where(is_coco, made[1][1], made[0][1])
-    noisy = torch.where(is_coco[..., None], made[1][0], made[0][0])
+    """See the 34 joints of views at frames (B, K) with detector noise; sets alternate."""
+    rays = views.joints[..., :2] / views.joints[..., 2:].clamp_min(0.05)
+    inside = views.inside()
+    noisy, confidence = rays.new_zeros(rays[:, :, :17].shape), rays.new_zeros(*frames.shape, 17)
+    joint_set = torch.arange(len(rays)) % 2
+    for index, joints in enumerate((H36M17, COCO17)):
+        rows, part = slice(index, None, 2), slice(17 * index, 17 * index + 17)
+        noisy[rows], confidence[rows] = detect(
+            rays[rows, :, part], inside[rows, :, part], joints, options.noise, generator
+        )
     chosen = chosen & (confidence > 0).any(-1)
-    return Looks(noisy, confidence * chosen[..., None], index / MOCAP_FPS, chosen, joint_set)
+    return Looks(noisy, confidence * chosen[..., None], frames / MOCAP_FPS, chosen, joint_set)
 
 
 def _look_frames(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SPARSE = 4  # one frame of so many tells whether a camera keeps the person in the picture
 ASPECTS = (16 / 9, 16 / 9, 9 / 16, 4 / 3, 3 / 4, 1.0)
 
 
@@ -62,8 +63,10 @@ def view(joints: Tensor, ranges: CameraRanges, generator: torch.Generator, tries
     Of several tries the one that keeps most of the person inside the picture is taken, except in
     the share of windows that may be truncated, which keep the first.
     """
-    candidates = [_draw_camera(joints, ranges, generator) for _ in range(tries)]
-    sparse = [_see(joints[:, ::8], *candidate) for candidate in candidates]
+    flat = joints.flatten(1, 2)
+    bounds = flat.amin(1), flat.amax(1)
+    candidates = [_draw_camera(*bounds, ranges, generator) for _ in range(tries)]
+    sparse = [_see(joints[:, ::SPARSE], *candidate) for candidate in candidates]
     shares = torch.stack([views.inside().float().mean((1, 2)) for views in sparse])
     before = torch.stack([(views.joints[..., 2].amin((1, 2)) > 0.4).float() for views in sparse])
     best = (shares + before).argmax(0)
@@ -82,16 +85,18 @@ def _see(joints: Tensor, position: Tensor, rotation: Tensor, half: Tensor) -> Vi
 
 
 def _draw_camera(
-    joints: Tensor, ranges: CameraRanges, generator: torch.Generator
+    low: Tensor, high: Tensor, ranges: CameraRanges, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Position (B, 3), rotation (B, 3, 3) world to camera, and half sides (B, 2)."""
-    batch = len(joints)
+    """Position (B, 3), rotation (B, 3, 3) world to camera, and half sides (B, 2).
+
+    `low` and `high` (B, 3) bound the windows' joints.
+    """
+    batch = len(low)
 
     def draw(low: float, high: float) -> Tensor:
         return uniform(low, high, (batch,), generator)
 
     half = _picture(ranges, draw)
-    low, high = joints.amin((1, 2)), joints.amax((1, 2))
     middle = (low + high) / 2
     reach = (high - low)[:, :2].norm(dim=-1) / 2
     near, far = ranges.distance

@@ -40,6 +40,30 @@ def _frame(left: Tensor, up: Tensor) -> Tensor:
     return torch.stack([left, up, torch.linalg.cross(left, up)], -1)
 
 
+def _across(joints: Tensor, part: str) -> Tensor:
+    """Vector (..., 3) from the right to the left of a pair of h36m17 joints (..., 17, 3)."""
+    left, right = H36M17.indices([f"left_{part}", f"right_{part}"])
+    return joints[..., left, :] - joints[..., right, :]
+
+
+def _up(joints: Tensor, lower: str, upper: str) -> Tensor:
+    return joints[..., H36M17.index(upper), :] - joints[..., H36M17.index(lower), :]
+
+
+def pelvis_frames(joints: Tensor) -> Tensor:
+    """Frame (..., 3, 3) of the pelvis of h36m17 joints (..., 17, 3): left, up, forward."""
+    return _frame(_across(joints, "hip"), _up(joints, "pelvis", "spine"))
+
+
+def chest_frames(joints: Tensor) -> Tensor:
+    """Frame (..., 3, 3) of the chest of h36m17 joints (..., 17, 3): left, up, forward."""
+    return _frame(_torso_across(joints), _up(joints, "spine", "thorax"))
+
+
+def _torso_across(joints: Tensor) -> Tensor:
+    return 0.75 * _unit(_across(joints, "shoulder")) + 0.25 * _unit(_across(joints, "hip"))
+
+
 def local_frames(joints: Tensor) -> Tensor:
     """Frame (..., 17, 3, 3) that carries each COCO keypoint, from h36m17 joints (..., 17, 3).
 
@@ -47,16 +71,10 @@ def local_frames(joints: Tensor) -> Tensor:
     neck joint to the head, turned as the shoulders and hips are. Arms and shoulders: the chest.
     Hips: the pelvis. Knees and ankles: the shin's axis, turned as the hips are.
     """
-
-    def at(name: str) -> Tensor:
-        return joints[..., H36M17.index(name), :]
-
-    hips, shoulders = at("left_hip") - at("right_hip"), at("left_shoulder") - at("right_shoulder")
-    across = 0.75 * _unit(shoulders) + 0.25 * _unit(hips)
-    head = _frame(across, at("head") - at("nose"))
-    chest = _frame(across, at("thorax") - at("spine"))
-    pelvis = _frame(hips, at("spine") - at("pelvis"))
-    shins = {s: _frame(hips, at(f"{s}_knee") - at(f"{s}_ankle")) for s in ("left", "right")}
+    hips = _across(joints, "hip")
+    head = _frame(_torso_across(joints), _up(joints, "nose", "head"))
+    chest, pelvis = chest_frames(joints), pelvis_frames(joints)
+    shins = {s: _frame(hips, _up(joints, f"{s}_ankle", f"{s}_knee")) for s in ("left", "right")}
     frames = [head] * _FACE
     for name in COCO17.joints[_FACE:]:
         side, kind = name.split("_")

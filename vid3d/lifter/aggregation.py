@@ -12,8 +12,9 @@ from vid3d.skeleton import H36M17, JointSet, limb_groups
 
 Array = NDArray[np.floating]
 
-SOFTNESS = 0.02
-"""Reprojection error, as a share of the person's size, at which a hypothesis loses its say."""
+NOISE = 0.02
+"""Deviation of seen keypoints, as a share of the person's size; chosen on the dev actors."""
+_OUTLYING = 5.0  # deviations at which a keypoint has lost half its say
 
 
 def combine(hypotheses: Array, weights: Array) -> Array:
@@ -45,29 +46,54 @@ def group_errors(errors: Array, joints: JointSet) -> Array:
 
 
 def soft_weights(
-    errors: Array, joints: JointSet, look_times: Array, times: Array, softness: float = SOFTNESS
+    residuals: Array,
+    confidence: Array,
+    joints: JointSet,
+    look_times: Array,
+    times: Array,
+    noise: float = NOISE,
 ) -> Array:
-    """Gaussian weights per limb group, smoothed over time: (H, F, 17).
+    """Weights per limb group that bring the mean of hypotheses nearest to what was seen.
+
+    The local ensemble transform Kalman filter (Hunt, Kostelich & Szunyogh, Physica D 2007, eq. 21)
+    with a limb group as the locality: hypotheses span what the pose may be, looks say where on
+    that span it is, and what a limb's hypotheses do in depth follows what they do in the picture.
+    What looks say is averaged over time with a kernel, so that weights are smooth. A group without
+    evidence keeps the plain mean. Weights may be negative.
 
     Args:
-        errors: (H, K, 17) reprojection errors of the input's joints, shares of the person's size.
+        residuals: (H, K, 17, 2) from each hypothesis's projection to what was seen, shares of the
+            person's size.
+        confidence: (K, 17), 0 where not seen.
         joints: the input's joint set.
         look_times: (K,) seconds.
         times: (F,) seconds.
-        softness: see `SOFTNESS`.
+        noise: deviation of what was seen at full confidence, share of the person's size.
+
+    Returns:
+        (H, F, 17), adding up to 1 over hypotheses.
     """
-    grouped = group_errors(errors, joints)  # (H, K, 5)
-    count, looks = grouped.shape[:2]
-    flat = (grouped**2).transpose(1, 0, 2).reshape(looks, -1)
+    count, looks = residuals.shape[:2]
     gap = float(np.median(np.diff(look_times))) if looks > 1 else 0.1
-    smooth = kernel_smooth(flat, np.ones(looks), look_times, times, max(0.15, 0.6 * gap))
-    smooth = smooth.reshape(len(times), count, -1).transpose(1, 0, 2)  # (H, F, 5)
-    weights = np.exp(-0.5 * (smooth - smooth.min(0)) / softness**2)
-    weights /= weights.sum(0)
-    spread = np.zeros((count, len(times), 17))
-    for group, members in enumerate(limb_groups(H36M17)):
-        spread[:, :, members] = weights[:, :, group : group + 1]
-    return spread
+    width = max(0.08, 0.4 * gap)
+    weights = np.full((count, len(times), 17), 1.0 / count)
+    groups = zip(limb_groups(joints), limb_groups(H36M17), strict=True)
+    outlying = np.linalg.norm(residuals.mean(0), axis=-1) / (_OUTLYING * noise)
+    trust = confidence / (1 + np.where(confidence > 0, outlying, 0.0) ** 2)
+    for seen, members in groups:
+        precision = ((trust[:, seen] / noise) ** 2)[..., None].repeat(2, -1).reshape(looks, -1)
+        missed = residuals[:, :, seen].transpose(1, 0, 2, 3).reshape(looks, count, -1)
+        mean = missed.mean(1, keepdims=True)
+        anomalies = mean - missed  # of the projections: what is seen does not vary
+        scaled = anomalies * precision[:, None]
+        square = scaled @ anomalies.transpose(0, 2, 1)  # (K, H, H)
+        linear = (scaled @ mean.transpose(0, 2, 1))[..., 0]  # (K, H)
+        told = np.concatenate([square.reshape(looks, -1), linear], -1)
+        smooth = kernel_smooth(told, np.ones(looks), look_times, times, width)
+        matrix = smooth[:, :-count].reshape(-1, count, count) + (count - 1) * np.eye(count)
+        change = np.linalg.solve(matrix, smooth[:, -count:, None])[..., 0]
+        weights[:, :, members] += (change - change.mean(-1, keepdims=True)).T[..., None]
+    return weights
 
 
 def best_weights(errors: Array, frames: int) -> Array:

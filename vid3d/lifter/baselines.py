@@ -21,7 +21,7 @@ from vid3d.lifter.canonical import (
     Looks,
     interpolation,
 )
-from vid3d.lifter.encoder import Block, Encoded, rotary
+from vid3d.lifter.encoder import HEADS, Block, Encoded, full_precision, read_heads, rotary
 
 _LOOK = 17 * JOINT_FEATURES + LOOK_FEATURES
 _GAPS = 4
@@ -32,21 +32,13 @@ class Readout(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.head = nn.Linear(width, 2 * 51 + 3 + 2)
+        self.head = nn.Linear(width, HEADS)
         nn.init.normal_(self.head.weight, std=0.1 / width**0.5)  # decimetres, not metres, at first
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Tensor) -> Encoded:
         """Read features (B, G, width)."""
-        joints, coco, root, contacts = self.head(features).split([51, 51, 3, 2], -1)
-        joints = joints.unflatten(-1, (17, 3))
-        return Encoded(
-            features=features,
-            joints=joints - joints[:, :, :1],
-            coco=coco.unflatten(-1, (17, 3)),
-            root=root,
-            contacts=contacts,
-        )
+        return read_heads(self.head, features)
 
 
 class PerSet(nn.Module):
@@ -62,7 +54,8 @@ class PerSet(nn.Module):
 
     def forward(self, x: Tensor, joint_set: Tensor) -> Tensor:
         """Run windows x (B, ...) through the layers of their joint sets (B,)."""
-        answers = torch.stack([layer(x) for layer in self.layers])
+        with full_precision(x):
+            answers = torch.stack([layer(x) for layer in self.layers])
         return answers[joint_set, torch.arange(len(x), device=x.device)]
 
 
@@ -140,8 +133,8 @@ class SingleFrame(nn.Module):
         x = self.first(entered[looks.valid])  # (N, width): padding stays out of the batch norm
         for block in self.blocks:
             x = x + block(x)
-        seen = x.new_zeros(*looks.valid.shape, x.shape[-1])
-        seen[looks.valid] = x
+        seen = canonical.joints.new_zeros(*looks.valid.shape, x.shape[-1])
+        seen[looks.valid] = x.float()
         weights, _ = interpolation(looks.times, looks.valid, at)
         return self.readout(weights @ seen)
 
@@ -252,7 +245,8 @@ class MixSTE(nn.Module):
     def forward(self, canonical: Canonical, looks: Looks, at: Tensor, valid: Tensor) -> Encoded:
         """Encode windows of looks for the moments `at` (B, G), `valid` (B, G) of which count."""
         sequence = interpolate_looks(canonical, looks, at)
-        x = self.joint_in(sequence.joints) + self.moment_in(sequence.moments)[:, :, None]
+        with full_precision(at):
+            x = self.joint_in(sequence.joints) + self.moment_in(sequence.moments)[:, :, None]
         x = x + self.joint_embedding[looks.joint_set][:, None]  # (B, G, 17, width)
         batch = len(x)
         keys = valid | ~valid.any(1, keepdim=True)  # never an empty row

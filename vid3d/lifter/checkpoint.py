@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
-from vid3d.lifter.encoder import Encoder, EncoderConfig
+from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.encoders import AnyEncoderConfig, build_encoder, encoder_config
 from vid3d.weights import check_model, find_model, read_manifest
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class LifterConfig:
 
     Attributes:
         name: of the model.
-        encoder: its sizes.
+        encoder: its kind and sizes.
         diffusion: the head's sizes; None for an encoder alone.
         seconds: length of a window.
         grid: seconds between output moments.
@@ -37,21 +38,21 @@ class LifterConfig:
     """
 
     name: str
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: AnyEncoderConfig = field(default_factory=EncoderConfig)
     diffusion: DiffusionConfig | None = None
     seconds: float = 2.56
     grid: float = 0.08
     spread: float = 1.0
     root_spread: float = 1.0
-    hypotheses: int = 8
-    steps: int = 3
-    aggregate: str = "mean"
+    hypotheses: int = 20
+    steps: int = 2
+    aggregate: str = "soft"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "LifterConfig":
         """The inverse of `dataclasses.asdict`."""
         parts = dict(fields)
-        parts["encoder"] = EncoderConfig(**parts["encoder"])
+        parts["encoder"] = encoder_config(parts["encoder"])
         if parts["diffusion"] is not None:
             parts["diffusion"] = DiffusionConfig(**parts["diffusion"])
         return cls(**parts)
@@ -62,14 +63,14 @@ class Networks:
     """A lifter's networks in memory, ready for inference."""
 
     config: LifterConfig
-    encoder: Encoder
+    encoder: nn.Module
     diffusion: DiffusionHead | None
     sha256: str = ""
 
 
 def build_networks(config: LifterConfig) -> Networks:
     """Untrained networks of a config."""
-    encoder = Encoder(config.encoder)
+    encoder = build_encoder(config.encoder)
     head = None
     if config.diffusion is not None:
         head = DiffusionHead(config.diffusion, config.encoder.width)
@@ -142,10 +143,11 @@ def _config(header: Any, path: Path) -> LifterConfig:
     """
     if not isinstance(header, dict) or header.get("format") != "vid3d-lifter":
         raise Vid3dError(f"{path} holds no vid3d lifter: choose another --model")
-    if header.get("schema") != SCHEMA:
+    if (schema := header.get("schema")) != SCHEMA:
+        older = isinstance(schema, int) and schema < SCHEMA
         raise Vid3dError(
-            f"{path} has lifter schema {str(header.get('schema'))[:20]}, this vid3d reads "
-            f"{SCHEMA}: update vid3d"
+            f"{path} has lifter schema {str(schema)[:20]}, this vid3d reads {SCHEMA}: "
+            + ("take weights of this version, or train them again" if older else "update vid3d")
         )
     try:
         _check_sizes(header["config"])

@@ -7,9 +7,15 @@ Features:
   case; output moments begin as a learned upsampling token plus the interpolated looks;
 - deferred attention (Uplift and Upsample, Einfalt et al. 2023): in the first temporal block all
   tokens attend to looks only;
-- sequence to sequence: every output moment of the window from one pass.
+- sequence to sequence: every output moment of the window from one pass;
+- it says how far off it expects to be, the unit in which the diffusion head thinks;
+- a window without looks is answered too (trained by leaving all looks out of some windows), so that
+  the head can also draw motion from nothing;
+- a slot for prompt tokens: whatever is known besides the looks (FinePOSE, Xu et al. 2024) joins as
+  tokens to attend to; where nothing is, a learned token says so.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +43,7 @@ class EncoderConfig:
         blocks: temporal blocks, the first one deferred.
         heads: attention heads of a temporal block.
         ratio: hidden width of an MLP over its token's width.
+        prompt_width: of the features of a prompt token.
     """
 
     joint_width: int = 40
@@ -45,6 +52,7 @@ class EncoderConfig:
     blocks: int = 4
     heads: int = 8
     ratio: int = 2
+    prompt_width: int = 384
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Encoded:
         coco: (B, G, 17, 3) coco17 keypoints relative to the pelvis, metres.
         root: (B, G, 3) root's slopes x/z and y/z in scales, log of depth times scale.
         contacts: (B, G, 2) logits, left and right foot.
+        deviation: (B, G, 17, 3) metres, expected deviation of `joints` from the truth.
     """
 
     features: Tensor
@@ -64,6 +73,11 @@ class Encoded:
     coco: Tensor
     root: Tensor
     contacts: Tensor
+    deviation: Tensor
+
+
+USUAL_DEVIATION = 0.05
+"""Metres; where the prediction of deviations starts."""
 
 
 def rotary(times: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -118,6 +132,35 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+HEADS = 3 * 51 + 3 + 2
+"""Numbers that heads say of a moment: joints, coco, deviation, root, contacts."""
+
+
+def read_heads(head: nn.Module, features: Tensor) -> Encoded:
+    """The answer in features (B, G, width), by a head that maps them to `HEADS` numbers.
+
+    In full precision: in eight bits a metre is known to some millimetres.
+    """
+    with full_precision(features):
+        features = features.float()
+        parts = head(features).split([51, 51, 51, 3, 2], -1)
+    joints, coco, deviation = (part.unflatten(-1, (17, 3)) for part in parts[:3])
+    return Encoded(
+        features=features,
+        joints=joints - joints[:, :, :1],
+        coco=coco,
+        root=parts[3] + features.new_tensor([0.0, 0.0, -0.8]),
+        contacts=parts[4],
+        deviation=USUAL_DEVIATION * torch.exp(deviation.clamp(-3, 3)),
+    )
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Whatever autocast says, for what handles coordinates."""
+    context: AbstractContextManager[None] = torch.autocast(x.device.type, enabled=False)
+    return context
+
+
 class Encoder(nn.Module):
     """From canonical looks to features and 3D at every output moment."""
 
@@ -136,8 +179,10 @@ class Encoder(nn.Module):
         self.temporal = nn.ModuleList(
             Block(width, config.heads, config.ratio) for _ in range(config.blocks)
         )
+        self.prompt_in = nn.Linear(config.prompt_width, width)
+        self.no_prompt = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, 2 * 51 + 3 + 2)
+        self.head = nn.Linear(width, HEADS)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -148,40 +193,56 @@ class Encoder(nn.Module):
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.joint_in.weight)
         nn.init.xavier_uniform_(self.look_in.weight)
-        for embedding in (self.joint_embedding, self.moment):
+        for embedding in (self.joint_embedding, self.moment, self.no_prompt):
             nn.init.normal_(embedding, std=0.02)
 
-    def forward(self, canonical: Canonical, looks: Looks, at: Tensor, valid: Tensor) -> Encoded:
-        """Encode windows of looks for the moments `at` (B, G), `valid` (B, G) of which count."""
+    def forward(
+        self,
+        canonical: Canonical,
+        looks: Looks,
+        at: Tensor,
+        valid: Tensor,
+        prompts: Tensor | None = None,
+    ) -> Encoded:
+        """Encode windows of looks for moments, in the precision that autocast says.
+
+        Args:
+            canonical: of the looks.
+            looks: (B, K) of them.
+            at: (B, G) seconds of the moments.
+            valid: (B, G) bool, moments that count.
+            prompts: (B, N, prompt_width) features of prompt tokens; None where nothing is known.
+        """
         seen = self._embed_looks(canonical, looks)
         weights, gaps = interpolation(looks.times, looks.valid, at)
         between = torch.cat([gaps, torch.exp(-4 * gaps)], -1)
         moments = weights @ seen + self.moment + self.gap_in(between)
-        x = torch.cat([seen, moments], 1)
-        turn = rotary(torch.cat([looks.times, at], 1), x.shape[-1] // self.config.heads)
-        anything = looks.valid | ~looks.valid.any(1, keepdim=True)  # never an empty row
-        keys = torch.cat([anything, valid], 1)[:, None, None]
-        deferred = torch.cat([anything, torch.zeros_like(valid)], 1)[:, None, None]
+        told = self._embed_prompts(prompts, len(seen))
+        x = torch.cat([told, seen, moments], 1)
+        middle = at.mean(1, keepdim=True).expand(-1, told.shape[1])
+        times = torch.cat([middle, looks.times, at], 1)
+        turn = rotary(times, x.shape[-1] // self.config.heads)
+        always = torch.ones_like(middle, dtype=torch.bool)
+        keys = torch.cat([always, looks.valid, valid], 1)[:, None, None]
+        deferred = torch.cat([always, looks.valid, torch.zeros_like(valid)], 1)[:, None, None]
         for index, block in enumerate(self.temporal):
             x = block(x, deferred if index == 0 else keys, turn)
-        features = self.norm(x[:, looks.times.shape[1] :])
-        joints, coco, root, contacts = self.head(features).split([51, 51, 3, 2], -1)
-        joints = joints.unflatten(-1, (17, 3))
-        return Encoded(
-            features=features,
-            joints=joints - joints[:, :, :1],
-            coco=coco.unflatten(-1, (17, 3)),
-            root=root + root.new_tensor([0.0, 0.0, -0.8]),
-            contacts=contacts,
-        )
+        return read_heads(self.head, self.norm(x[:, -at.shape[1] :]))
+
+    def _embed_prompts(self, prompts: Tensor | None, batch: int) -> Tensor:
+        """Prompt tokens (B, N, width)."""
+        if prompts is None:
+            return self.no_prompt.expand(batch, 1, -1)
+        return self.prompt_in(prompts).float()
 
     def _embed_looks(self, canonical: Canonical, looks: Looks) -> Tensor:
         """Tokens (B, K, width); spatial attention runs on valid looks only."""
-        joints = self.joint_in(canonical.joints) + self.joint_embedding[looks.joint_set][:, None]
-        x = joints[looks.valid]  # (N, 17, joint_width)
+        with full_precision(canonical.joints):
+            x = self.joint_in(canonical.joints[looks.valid])  # (N, 17, joint_width)
+        x = x + self.joint_embedding[looks.joint_set[:, None].expand_as(looks.valid)[looks.valid]]
         for block in self.spatial:
             x = block(x)
         tokens = self.look_in(torch.cat([x.flatten(1), canonical.looks[looks.valid]], -1))
-        seen = tokens.new_zeros(*looks.valid.shape, tokens.shape[-1])
-        seen[looks.valid] = tokens
+        seen = canonical.joints.new_zeros(*looks.valid.shape, tokens.shape[-1])
+        seen[looks.valid] = tokens.float()
         return seen

@@ -13,8 +13,9 @@ from torch import Tensor
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import Looks, canonicalise, interpolation, rotations
 from vid3d.lifter.checkpoint import Networks
-from vid3d.lifter.diffusion import POSE, ddim, hypothesis_noise
+from vid3d.lifter.diffusion import EVERY, ddim, hypothesis_noise
 from vid3d.lifter.observation import Observation
+from vid3d.lifter.resample import cubic
 from vid3d.lifter.windows import Windows, looks_of_windows
 from vid3d.skeleton import COCO17, H36M17
 
@@ -22,6 +23,7 @@ Array = NDArray[np.floating]
 
 _BATCH = 64  # windows at once
 _SEQUENCES = 256  # windows times hypotheses at once
+_SPLIT = (51, 102, 153, 156, 158)  # joints, coco, deviation, track, contacts, rotation
 
 
 @contextmanager
@@ -47,9 +49,10 @@ class Dense:
         coco: (G, 17, 3) coco17 relative to the root, metres.
         root: (G, 3) as `placement.to_track`.
         contacts: (G, 2) in 0..1.
-        features: (W, length, C) condition of the diffusion head, by window.
+        features: (W, length / EVERY, C) condition of the diffusion head, by window.
+        deviation: (G, 17, 3) metres, expected of joints, in the canonical frame.
         rotation: (G, 3, 3) canonical frame to camera.
-        moments: (W, length) seconds from each window's start.
+        moments: (W, length / EVERY) seconds from each window's start.
     """
 
     joints: Array
@@ -57,7 +60,8 @@ class Dense:
     root: Array
     contacts: Array
     features: Tensor
-    rotation: Tensor
+    deviation: Array
+    rotation: Array
     moments: Tensor
 
 
@@ -75,9 +79,9 @@ def encode_track(
         answer, feature = _encode_batch(networks, rows, moments[part], device)
         mirrored, _ = _encode_batch(networks, rows.mirrored(), moments[part], device)
         answers.append((0.5 * (answer + _unmirror(mirrored))).cpu())
-        features.append(feature)
+        features.append(feature[:, ::EVERY])
     blended = windows.blend(torch.cat(answers).double()).numpy()
-    joints, coco, root, contacts, rotation = np.split(blended, [51, 102, 105, 107], -1)
+    joints, coco, deviation, root, contacts, rotation = np.split(blended, _SPLIT, -1)
     joints, coco = (_steady(part, seen.times, windows.step) for part in (joints, coco))
     return Dense(
         joints=joints.reshape(-1, 17, 3),
@@ -85,8 +89,9 @@ def encode_track(
         root=root,
         contacts=contacts,
         features=torch.cat(features),
-        rotation=torch.from_numpy(rotation).float().unflatten(-1, (3, 3)),
-        moments=moments.to(device),
+        deviation=deviation.reshape(-1, 17, 3),
+        rotation=rotation.reshape(-1, 3, 3),
+        moments=moments[:, ::EVERY].to(device),
     )
 
 
@@ -104,7 +109,10 @@ def _steady(joints: Array, look_times: Array, step: float) -> Array:
 def _encode_batch(
     networks: Networks, looks: Looks, moments: Tensor, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Answers (W, length, 116) in the camera's axes, in the order of `Dense`, and features."""
+    """Answers (W, length, 167), split at `_SPLIT`, and features.
+
+    Joints are in the camera's axes, deviations in the canonical frame's.
+    """
     moments = moments.to(device)
     canonical = canonicalise(looks)
     encoded = networks.encoder(canonical, looks, moments, torch.ones_like(moments).bool())
@@ -121,21 +129,23 @@ def _encode_batch(
         for joints in (encoded.joints, encoded.coco)
     )
     contacts = encoded.contacts.sigmoid()
-    answers = torch.cat([joints, coco, track, contacts, back.flatten(2)], -1)
+    deviation = encoded.deviation.flatten(2)
+    answers = torch.cat([joints, coco, deviation, track, contacts, back.flatten(2)], -1)
     return answers, encoded.features
 
 
 def _unmirror(answers: Tensor) -> Tensor:
-    """Answers (..., 116) for mirrored looks, as answers for the looks themselves."""
-    joints, coco, track, contacts, rotation = answers.split([51, 51, 3, 2, 9], -1)
+    """Answers (..., 167) for mirrored looks, as answers for the looks themselves."""
+    joints, coco, deviation, track, contacts, rotation = answers.tensor_split(_SPLIT, -1)
     turned = [
         (part.unflatten(-1, (17, 3))[..., order, :] * part.new_tensor([-1.0, 1.0, 1.0])).flatten(-2)
         for part, order in ((joints, H36M17.flip), (coco, COCO17.flip))
     ]
+    deviation = deviation.unflatten(-1, (17, 3))[..., H36M17.flip, :].flatten(-2)
     track = track * track.new_tensor([-1.0, 1.0, 1.0])
     # M R M with M = diag(-1, 1, 1): signs of the entries that mix x with y and z.
     signs = rotation.new_tensor([1.0, -1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
-    return torch.cat([*turned, track, contacts.flip(-1), rotation * signs], -1)
+    return torch.cat([*turned, deviation, track, contacts.flip(-1), rotation * signs], -1)
 
 
 @torch.inference_mode()
@@ -160,11 +170,12 @@ def sample_offsets(
     if head is None:
         raise Vid3dError(f"model {networks.config.name} draws no hypotheses: ask for 1")
     device = dense.moments.device
-    noise = hypothesis_noise(*key, hypotheses, windows.first, windows.count)
+    coarse = windows.coarser(EVERY)
+    noise = hypothesis_noise(*key, hypotheses, coarse.first, coarse.count)
     condition = head.condition_in(dense.features)
 
     def clean(noisy: Tensor, level: float) -> Tensor:
-        cut = windows.cut(noisy)  # (W, H, length, 51)
+        cut = coarse.cut(noisy)  # (W, H, length, 48)
         flat = cut.flatten(0, 1)
         owner = torch.arange(len(cut)).repeat_interleave(hypotheses)
         for part in torch.arange(len(flat)).split(_SEQUENCES):
@@ -173,9 +184,12 @@ def sample_offsets(
             flat[part] = head.denoise(
                 flat[part].to(device), levels, condition[rows], dense.moments[rows]
             ).cpu()
-        return windows.blend(flat.view(cut.shape))
+        return coarse.blend(flat.view(cut.shape))
 
-    residual = ddim(noise, steps, clean) * head.deviation.cpu()
-    joints = residual.view(hypotheses, windows.count, POSE // 3, 3, 1)
-    offsets = (dense.rotation[:, None] @ joints)[..., 0].double().numpy()
-    return offsets - offsets.mean(0)
+    drawn = ddim(noise, steps, head.schedule, clean).double().numpy()
+    drawn -= drawn.mean(0)
+    fine = cubic(np.moveaxis(drawn, 1, 0), coarse.times, windows.times)  # (G, H, 48)
+    offsets = np.zeros((hypotheses, windows.count, 17, 3))
+    offsets[:, :, 1:] = np.moveaxis(fine, 1, 0).reshape(hypotheses, windows.count, 16, 3)
+    offsets *= dense.deviation
+    return np.einsum("gab,hgjb->hgja", dense.rotation, offsets)

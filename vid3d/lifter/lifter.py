@@ -13,6 +13,7 @@ from vid3d.data.coco import ORIGINS
 from vid3d.errors import Vid3dError
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
+from vid3d.lifter.diffusion import EVERY
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe, unseen_time
 from vid3d.lifter.resample import cubic, linear
@@ -125,7 +126,8 @@ class Lifter:
     def _plan(self, seen: Observation, wanted: Array) -> Windows:
         begin, end = min(seen.times[0], wanted[0]), max(seen.times[-1], wanted[-1])
         length = round(self.config.seconds / self.config.grid) + 1
-        return plan_windows(float(begin), float(end), self.config.grid, length, length * 2 // 3)
+        hop = length * 2 // 3 // EVERY * EVERY
+        return plan_windows(float(begin), float(end), self.config.grid, length, hop, EVERY)
 
     def _finish(self, drawn: "_Hypotheses", wanted: Array, rule: str) -> Lifted:
         """Aggregate, place, and go from the grid to the wanted times."""
@@ -182,14 +184,19 @@ class _Hypotheses:
         seen, grid, count = self.seen, self.windows.times, len(self.offsets)
         if rule == "mean" or count == 1:
             return aggregation.mean_weights(count, len(grid))
+        if rule == "soft":
+            residuals = placement.reprojection_residuals(
+                self.joints_at_looks, self.roots_at_looks, seen.rays
+            )
+            return aggregation.soft_weights(
+                residuals, seen.confidence, seen.joints, seen.times, grid
+            )
         errors = placement.reprojection_errors(
             self.joints_at_looks, self.roots_at_looks, seen.rays, seen.confidence
         )
         if rule == "best":
             return aggregation.best_weights(errors, len(grid))
-        if rule == "jpma":
-            return aggregation.jpma_weights(errors, seen.joints, seen.times, grid)
-        return aggregation.soft_weights(errors, seen.joints, seen.times, grid)
+        return aggregation.jpma_weights(errors, seen.joints, seen.times, grid)
 
     def place(self, offsets: Array) -> Array:
         """Root positions (G, 3) for the aggregated offsets (G, 17, 3)."""

@@ -44,18 +44,23 @@ def solve_roots(joints: Array, rays: Array, weights: Array, rounds: int = 3) -> 
     return solve_translation(joints, rays, current)
 
 
-def reprojection_errors(joints: Array, root: Array, rays: Array, weights: Array) -> Array:
-    """Distances (..., J) between projected joints and rays, as shares of the person's size.
+def reprojection_residuals(joints: Array, root: Array, rays: Array) -> Array:
+    """From projected joints to rays (..., J, 2), as shares of the person's size.
 
-    NaN where the weight is zero. The size is the longer side of the box of the joints, at the
-    root's depth: two metres of person, about.
+    The size is the longer side of the box of the joints, at the root's depth: two metres of
+    person, about.
     """
     placed = joints + root[..., None, :]
     depth = np.maximum(placed[..., 2:], 0.05)
-    missed = np.linalg.norm(placed[..., :2] / depth - rays, axis=-1)
     extent = np.ptp(joints[..., :2], axis=-2).max(-1)[..., None]
     size = np.maximum(extent, 0.5) / np.maximum(root[..., 2:], 0.05)
-    return np.where(weights > 0, missed / size, np.nan)
+    return (rays - placed[..., :2] / depth) / size[..., None]
+
+
+def reprojection_errors(joints: Array, root: Array, rays: Array, weights: Array) -> Array:
+    """Lengths (..., J) of `reprojection_residuals`; NaN where the weight is zero."""
+    missed = np.linalg.norm(reprojection_residuals(joints, root, rays), axis=-1)
+    return np.where(weights > 0, missed, np.nan)
 
 
 def to_track(points: Array) -> Array:

@@ -56,15 +56,31 @@ class Windows:
         """Windows (W, ..., length, C) of values (..., G, C)."""
         return torch.stack([values[..., s : s + self.length, :] for s in self.starts.tolist()])
 
+    def coarser(self, every: int) -> "Windows":
+        """The same windows on every `every`-th moment, for windows planned so."""
+        return Windows(
+            first=self.first // every,
+            count=(self.count - 1) // every + 1,
+            step=self.step * every,
+            starts=self.starts // every,
+            length=(self.length - 1) // every + 1,
+            weights=self.weights[:, ::every],
+        )
 
-def plan_windows(begin: float, end: float, step: float, length: int, hop: int) -> Windows:
+
+def plan_windows(
+    begin: float, end: float, step: float, length: int, hop: int, every: int = 1
+) -> Windows:
     """Windows that cover the seconds from `begin` to `end` on the absolute grid.
 
     They start at multiples of `hop` of the absolute grid's moments after the first; the last one is
-    moved back to end with the track. Weights fall linearly towards a window's ends.
+    moved back to end with the track. Weights fall linearly towards a window's ends. First and last
+    moment of the track and of every window are multiples of `every`, which must divide `hop` and
+    `length - 1`.
     """
-    first = int(np.floor(begin / step + 1e-6))
-    count = max(int(np.ceil(end / step - 1e-6)), first) - first + 1
+    first = int(np.floor(begin / step + 1e-6)) // every * every
+    last = max(int(np.ceil(end / step - 1e-6)), first)
+    count = -(-(last - first) // every) * every + 1
     size = min(length, count)
     starts = np.arange(0, max(count - size, 0) + 1, hop)
     if starts[-1] + size < count:

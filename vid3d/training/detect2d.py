@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.errors import Vid3dError
+from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed
+from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed, start_from
 from vid3d.training.pose2d import open_sets
 
 
@@ -70,8 +71,14 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     return loss_of
 
 
-def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False) -> None:
-    """Run the stages of ``config.training`` on the image sets in ``data``.
+def train(
+    config: Config,
+    data: list[Path],
+    work_dir: Path,
+    resume: bool = False,
+    start: str | None = None,
+) -> None:
+    """Run the stages of ``config.training`` on the image sets in ``data``, beginning at ``start``.
 
     ``work_dir`` receives metrics.jsonl, checkpoint.pth, a ``<stage>.pth`` a stage (averaged
     weights, an MMDet checkpoint), and the folder ``model`` that ``--detector`` takes.
@@ -81,9 +88,12 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
     model = build_detector(config.model)
     if training.get("backbone"):
         load_backbone(model, Path(training["backbone"]))
+    if start is not None:
+        start_from(model, start)
     model = placed(model)
     for options in training["stages"]:
         stage = ImageStage.of(options)
         freeze(model, stage.frozen)
         fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
-    export(config, work_dir / f"{stage.name}.pth", work_dir / "model")
+    if rank() == 0:
+        export(config, work_dir / f"{stage.name}.pth", work_dir / "model")

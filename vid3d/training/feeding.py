@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
+from vid3d.training.distributed import processes
+
 T = TypeVar("T")
 
 LAST_STEP = 10**9
@@ -23,7 +25,7 @@ class _Steps(Dataset[T]):
 
 
 class Feed(Generic[T]):
-    """The batch of each step, in order.
+    """The batch of each step, in order; of every n-th step where n processes train together.
 
     A batch depends on its step alone, so it is the same whoever makes it, and a resumed run starts
     in the middle.
@@ -42,9 +44,9 @@ class Feed(Generic[T]):
         if not self.workers:
             return self.make(step)
         if self._ahead is None or step != self._next:
-            steps = range(step, LAST_STEP)
+            steps = range(step, LAST_STEP, processes())
             self._ahead = iter(
                 DataLoader(_Steps(self.make), None, sampler=steps, num_workers=self.workers)
             )
-        self._next = step + 1
+        self._next = step + processes()
         return next(self._ahead)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
+from vid3d.training import distributed
 from vid3d.training.muon import optimizers
 
 LOG_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
@@ -31,7 +34,7 @@ class Stage:
     Attributes:
         name: of the stage; its averaged weights are written to `<name>.pth`.
         samples: to see in all.
-        batch: samples a step.
+        batch: samples a step and process.
         lr: peak learning rate.
         minutes: wall-clock limit (0 = none); the schedule follows whichever is nearer its end.
         warm_up: share of the stage.
@@ -78,6 +81,22 @@ Dev = Callable[[], dict[str, float]]
 """Figures of the model, with its averaged weights, on the dev set."""
 
 
+@contextmanager
+def fast_precision(name: str) -> Iterator[None]:
+    """Compute a loss in "bfloat16", where the model does not say otherwise, or in "float32".
+
+    On a CPU attention is spelled out: the fused kernel's backward pass takes half the time of a
+    step on sequences as short as these.
+    """
+    device = torch.get_default_device().type
+    kernels = [SDPBackend.MATH]
+    if device != "cpu":
+        kernels += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+    low = torch.autocast(device, torch.bfloat16, enabled=name == "bfloat16")
+    with sdpa_kernel(kernels), low:
+        yield
+
+
 def average(target: dict[str, Tensor], source: dict[str, Tensor], decay: float) -> None:
     """Move the averaged state ``target`` towards ``source``; integers are copied."""
     for name, value in source.items():
@@ -91,7 +110,8 @@ class _Run:
     """The state of a stage: everything that a checkpoint holds."""
 
     def __init__(self, model: nn.Module, stage: Stage, loss: Loss) -> None:
-        self.model, self.stage, self.loss = model, stage, loss
+        self.model, self.stage = model, stage
+        self.objective = distributed.objective(model, loss)
         self.optimizers = optimizers(model, stage.optimizer, stage.lr, stage.weight_decay)
         self.averaged = {k: v.detach().clone() for k, v in model.state_dict().items()}
         self.seen, self.steps, self.seconds = 0, 0, 0.0
@@ -100,13 +120,13 @@ class _Run:
     def progress(self) -> float:
         return self.stage.progress(self.seen, self.seconds)
 
-    def advance(self) -> dict[str, float]:
+    def advance(self, progress: float) -> dict[str, float]:
         """One step; the figures to log."""
-        stage, progress = self.stage, self.progress
+        stage = self.stage
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate(progress)
-        loss, figures = self.loss(self.steps, progress)
+        loss, figures = self.objective(self.steps, progress)
         if not torch.isfinite(loss):
             raise Vid3dError(
                 f"the loss of stage {stage.name} is not finite at step {self.steps}; "
@@ -118,7 +138,7 @@ class _Run:
         for optimizer in self.optimizers:
             optimizer.step()
         self.steps += 1
-        self.seen += stage.batch
+        self.seen += stage.batch * distributed.processes()
         young = (1 + self.steps) / (10 + self.steps)
         average(self.averaged, self.model.state_dict(), min(stage.ema, young))
         return {"loss": float(loss.detach()), **figures}
@@ -184,6 +204,8 @@ def fit(
     model.train()
     _loop(run, work_dir, dev)
     model.load_state_dict(run.averaged)
+    if distributed.rank():
+        return
     with atomic_path(done) as aside:
         torch.save({"state_dict": run.averaged, "meta": {"stage": stage.name}}, aside)
 
@@ -192,10 +214,13 @@ def _loop(run: _Run, work_dir: Path, dev: Dev | None) -> None:
     began = time.monotonic() - run.seconds
     logged = saved = time.monotonic()
     figures: list[dict[str, float]] = []
-    while run.progress < 1:
-        figures.append(run.advance())
+    while (progress := distributed.agreed(run.progress)) < 1:
+        step = run.advance(progress)
         now = time.monotonic()
         run.seconds = now - began
+        if distributed.rank():
+            continue
+        figures.append(step)
         looking = dev is not None and _crossed(run)
         if now - logged > LOG_EVERY or looking or run.progress >= 1:
             _log(work_dir, run, figures, now - logged)
@@ -210,18 +235,20 @@ def _loop(run: _Run, work_dir: Path, dev: Dev | None) -> None:
 def _crossed(run: _Run) -> bool:
     """Whether the last step led over a multiple of ``dev_every``, or to the end."""
     every = run.stage.dev_every
-    return bool(every) and (run.seen % every < run.stage.batch or run.progress >= 1)
+    step = run.stage.batch * distributed.processes()
+    return bool(every) and (run.seen % every < step or run.progress >= 1)
 
 
 def _log(work_dir: Path, run: _Run, figures: list[dict[str, float]], seconds: float) -> None:
     progress = run.progress
+    samples = len(figures) * run.stage.batch * distributed.processes()
     left = run.seconds * (1 - progress) / max(progress, 1e-9)
     row = {
         "stage": run.stage.name,
         "samples": run.seen,
         "minutes": round(run.seconds / 60, 2),
         "eta_minutes": math.ceil(left / 60),
-        "samples_per_second": round(len(figures) * run.stage.batch / max(seconds, 1e-9), 1),
+        "samples_per_second": round(samples / max(seconds, 1e-9), 1),
         "lr": round(run.stage.learning_rate(progress), 7),
         **{k: round(sum(f[k] for f in figures) / len(figures), 5) for k in figures[0]},
     }

@@ -24,23 +24,33 @@ from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
-from vid3d.lifter.diffusion import DiffusionConfig, diffusion_loss
-from vid3d.lifter.encoder import Encoded, Encoder, EncoderConfig
+from vid3d.lifter.diffusion import EVERY, DiffusionConfig, diffusion_loss, standardised
+from vid3d.lifter.encoder import Encoded
+from vid3d.lifter.encoders import encoder_config
 from vid3d.skeleton import H36M17
-from vid3d.training.fitting import Stage, fit
+from vid3d.training.distributed import rank
+from vid3d.training.fitting import Stage, fast_precision, fit
 
 _DEV_SEED = 1000
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the encoder should say about a batch, canonical frame; see `Encoded`."""
+    """What the encoder should say about a batch, canonical frame; see `Encoded`.
+
+    `valid` (B, G) says which moments count, `weight` how much: of a window without looks nothing
+    but the deviation can be learnt, and its errors would drown all others.
+    """
 
     joints: Tensor
     coco: Tensor
     root: Tensor
     contacts: Tensor
     valid: Tensor
+    weight: Tensor
+
+
+_BLIND_WEIGHT = 0.1
 
 
 def make_targets(batch: Batch, canonical: Canonical) -> Targets:
@@ -53,24 +63,27 @@ def make_targets(batch: Batch, canonical: Canonical) -> Targets:
     depth, scale = root[:, :, 0, 2:].clamp_min(0.1), canonical.scale[:, None, None]
     place = torch.cat([root[:, :, 0, :2] / depth / scale, torch.log(depth * scale)], -1)
     usable = batch.valid & batch.looks.valid.any(1, keepdim=True)
-    return Targets(absolute - root, coco - root, place, batch.contacts, usable)
+    weight = usable * torch.where(batch.blind, _BLIND_WEIGHT, 1.0)[:, None]
+    return Targets(absolute - root, coco - root, place, batch.contacts, usable, weight)
 
 
 def encoder_losses(encoded: Encoded, targets: Targets) -> dict[str, Tensor]:
     """Weighted parts of the loss, metres where that makes sense.
 
     Position: mean per-joint distance (nose and head half: their definition is loose). Velocity:
-    the same of differences between successive output moments (MixSTE's MPJVE).
+    the same of differences between successive output moments (MixSTE's MPJVE). Deviation: negative
+    logarithm of a Gaussian's likelihood of errors as they are; it does not move the joints.
     """
     weight = torch.ones(17)
     weight[H36M17.indices(["nose", "head"])] = 0.5
-    valid = targets.valid.float()
+    valid = targets.weight
     both = valid[:, 1:] * valid[:, :-1]
 
     def mean(values: Tensor, mask: Tensor) -> Tensor:
         return (values * mask).sum() / mask.sum().clamp_min(1)
 
     error = encoded.joints - targets.joints
+    unlikely = (0.5 * (error.detach() / encoded.deviation) ** 2 + encoded.deviation.log())[:, :, 1:]
     root = (encoded.root - targets.root).abs()
     contact = functional.binary_cross_entropy_with_logits(
         encoded.contacts, targets.contacts, reduction="none"
@@ -81,13 +94,15 @@ def encoder_losses(encoded: Encoded, targets: Targets) -> dict[str, Tensor]:
         "coco": 0.3 * mean((encoded.coco - targets.coco).norm(dim=-1).mean(-1), valid),
         "root": 0.15 * mean(root[..., :2].sum(-1), valid) + 0.2 * mean(root[..., 2], valid),
         "contacts": 0.005 * mean(contact.mean(-1), valid),
+        "deviation": 0.002 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
     }
 
 
-def encode(encoder: Encoder, batch: Batch) -> tuple[Encoded, Targets]:
+def encode(encoder: nn.Module, batch: Batch) -> tuple[Encoded, Targets]:
     """Run the encoder on a batch; its answer and what it should have said."""
     canonical = canonicalise(batch.looks)
-    encoded = encoder(canonical, batch.looks, batch.times, batch.valid)
+    shown = replace(batch.looks, valid=batch.looks.valid & ~batch.blind[:, None])
+    encoded = encoder(canonical, shown, batch.times, batch.valid)
     return encoded, make_targets(batch, canonical)
 
 
@@ -97,15 +112,20 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch]:
-    """Fixed windows of the dev actors: own bodies, stride 10, nobody cut by the border."""
+    """Fixed windows of the dev actors: own bodies, stride 10, nobody cut by the border.
+
+    Cameras and noise are the plain ones, whatever is trained on, so that trainings compare.
+    """
     fixed = replace(
         options,
         strides=(10,),
         short=0.0,
         irregular=0.0,
+        blind=0.0,
         speed=(1.0, 1.0),
         body=BodyRanges(0, 0, 0, 0),
-        camera=replace(options.camera, truncated=0.0),
+        camera=CameraRanges(truncated=0.0),
+        noise=NoiseLevels(),
     )
     parts = [min(128, windows - start) for start in range(0, windows, 128)]
     return [
@@ -120,36 +140,44 @@ class Networks(nn.Module):
     def __init__(self, config: LifterConfig) -> None:
         super().__init__()
         built = build_networks(config)
-        assert built.diffusion is not None
         self.config = config
         self.encoder = built.encoder
         self.diffusion = built.diffusion
 
+    def start_from(self, other: checkpoint.Networks) -> None:
+        """Take the weights of another lifter.
+
+        Raises:
+            Vid3dError: they do not fit.
+        """
+        try:
+            self.encoder.load_state_dict(other.encoder.state_dict())
+            if self.diffusion is not None and other.diffusion is not None:
+                self.diffusion.load_state_dict(other.diffusion.state_dict())
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise Vid3dError(f"cannot start from {other.config.name}: {reason}") from error
+
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parts of the loss on a batch; the head's does not reach the encoder."""
+        """Parts of the loss on a batch; the head's, if there is one, does not reach the encoder."""
         encoded, targets = encode(self.encoder, batch)
         parts = encoder_losses(encoded, targets)
-        residual = (targets.joints - encoded.joints).detach().flatten(2)
-        if self.training:
-            self._follow(residual, targets.valid)
+        if self.diffusion is None:
+            return parts
+        error = (targets.joints - encoded.joints).detach()
         noise = diffusion_loss(
             self.diffusion,
-            residual,
-            encoded.features.detach(),
-            batch.times,
-            targets.valid,
+            standardised(error, encoded.deviation.detach()),
+            encoded.features.detach()[:, ::EVERY],
+            batch.times[:, ::EVERY],
+            targets.valid[:, ::EVERY],
             generator,
         )
         return parts | {"noise": 0.1 * noise}
 
-    def _follow(self, residual: Tensor, valid: Tensor) -> None:
-        """Let the head's unit follow the size of the encoder's residuals (B, G, 51)."""
-        size = 1.25 * (residual.abs() * valid[..., None]).sum((0, 1)) / valid.sum().clamp_min(1)
-        self.diffusion.deviation.lerp_(size.clamp_min(0.005), 0.01)
-
     @torch.no_grad()
     def measure(self, batches: list[Batch]) -> dict[str, float]:
-        """Dev figures: root-relative MPJPE over 15 joints in millimetres, and the head's loss."""
+        """Dev figures: MPJPE of 15 joints at the pelvis in millimetres, and the head's loss."""
         self.eval()
         total, count, noise = 0.0, 0.0, 0.0
         for index, batch in enumerate(batches):
@@ -157,10 +185,12 @@ class Networks(nn.Module):
             error = (encoded.joints - targets.joints).norm(dim=-1)[..., SCORED].mean(-1)
             total += float((error * targets.valid).sum())
             count += float(targets.valid.sum())
-            noise += float(self.losses(batch, _generator(index))["noise"])
+            noise += float(self.losses(batch, _generator(index)).get("noise", 0.0))
         self.train()
-        mpjpe = round(1000 * total / count, 2)
-        return {"dev_mpjpe_mm": mpjpe, "dev_noise": round(noise / len(batches), 4)}
+        figures = {"dev_mpjpe_mm": round(1000 * total / count, 2)}
+        if self.diffusion is not None:
+            figures["dev_noise"] = round(noise / len(batches), 4)
+        return figures
 
 
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
@@ -179,8 +209,8 @@ def lifter_config(cfg: Any) -> LifterConfig:
     """The model that a training config describes."""
     return LifterConfig(
         name=cfg.name,
-        encoder=EncoderConfig(**cfg.encoder),
-        diffusion=DiffusionConfig(**cfg.diffusion),
+        encoder=encoder_config(cfg.encoder),
+        diffusion=DiffusionConfig(**cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
     )
@@ -197,15 +227,18 @@ def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions
     return Motions(train), Motions(dev)
 
 
-def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> Path:
+def train(
+    cfg: Any, data: list[Path], work_dir: Path, resume: bool = False, start: str | None = None
+) -> Path:
     """Train a lifter as a config says, on the GPU where there is one.
 
     Args:
         cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `stage`, `seed`,
-            `dev_windows` and `data`.
+            `precision`, `dev_windows` and `data`.
         data: folders that hold the motion files.
         work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
         resume: go on from the checkpoint in `work_dir`, if there is one.
+        start: name or path of a lifter whose weights this training begins with.
 
     Returns:
         The model's folder.
@@ -215,23 +248,28 @@ def train(cfg: Any, data: list[Path], work_dir: Path, resume: bool = False) -> P
     """
     # Tensors made without naming a device, in batches too, land on this one.
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        networks = _train(cfg, data, work_dir, resume)
+        networks = _train(cfg, data, work_dir, resume, start)
+    if rank():
+        return work_dir / "model"
     trained = checkpoint.Networks(networks.config, networks.encoder, networks.diffusion)
     checkpoint.write_model(work_dir / "model", trained)
     return work_dir / "model"
 
 
-def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool) -> Networks:
+def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None) -> Networks:
     options, stage = batch_options(cfg.batches), Stage(**cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)
     networks = Networks(lifter_config(cfg))
+    if start is not None:
+        networks.start_from(checkpoint.load_networks(start))
 
     def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
         generator = _generator(cfg.seed * 1_000_003 + step)
         batch = make_batch(motions, stage.batch, options, generator)
-        parts = networks.losses(batch, generator)
+        with fast_precision(cfg.precision):
+            parts = networks.losses(batch, generator)
         figures = {name: float(part.detach()) for name, part in parts.items()}
         return torch.stack(list(parts.values())).sum(), figures
 

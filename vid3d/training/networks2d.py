@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from vid3d.errors import Vid3dError
 from vid3d.pose2d import openmmlab
 from vid3d.training.fitting import Stage
+from vid3d.weights import find_model, read_manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,24 @@ def _initialised(model: Any) -> nn.Module:
     model.init_weights()
     built: nn.Module = model
     return built
+
+
+def start_from(model: nn.Module, start: str | Path) -> None:
+    """Give a model the weights of another training: a model's name or folder, or a `.pth` file.
+
+    Raises:
+        Vid3dError: no such model, or weights that do not fit.
+    """
+    path = find_model(str(start))
+    if path.is_dir():
+        path = path / str(read_manifest(path)["files"]["pth"]["path"])
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        state = saved["averaged"] if "averaged" in saved else saved["state_dict"]
+        model.load_state_dict(state)
+    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise Vid3dError(f"cannot start from {path}: {reason}") from error
 
 
 def placed(model: nn.Module) -> nn.Module:

@@ -25,10 +25,11 @@ from vid3d.data.crops import (
 from vid3d.data.labelled_images import LABELS, LabelledImages
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.decode import SHARPNESS
+from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed
+from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed, start_from
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
 
@@ -145,8 +146,14 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     return loss_of
 
 
-def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False) -> None:
-    """Run the stages of ``config.training`` on the image sets in ``data``.
+def train(
+    config: Config,
+    data: list[Path],
+    work_dir: Path,
+    resume: bool = False,
+    start: str | None = None,
+) -> None:
+    """Run the stages of ``config.training`` on the image sets in ``data``, beginning at ``start``.
 
     ``work_dir`` receives metrics.jsonl, checkpoint.pth, a ``<stage>.pth`` a stage (averaged weights
     of the model at that stage's size, an MMPose checkpoint), and the folder ``model`` that
@@ -160,9 +167,12 @@ def train(config: Config, data: list[Path], work_dir: Path, resume: bool = False
         stage = ImageStage.of(options)
         model = build_pose_model(model_at(config.model, stage.size))
         model = placed(model)
+        if state is None and start is not None:
+            start_from(model, start)
         if state is not None and previous is not None:
             model.load_state_dict(carry_over(state, previous, stage.size))
         freeze(model, stage.frozen)
         fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
         state, previous = model.state_dict(), stage.size
-    export(config, work_dir / f"{stage.name}.pth", work_dir / "model")
+    if rank() == 0:
+        export(config, work_dir / f"{stage.name}.pth", work_dir / "model")

@@ -57,7 +57,13 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
     return config
 
 
-def train(config: Any, data: Sequence[Path], work_dir: Path, resume: bool) -> None:
+def train(
+    config: Any,
+    data: Sequence[Path],
+    work_dir: Path,
+    resume: bool = False,
+    start: str | None = None,
+) -> None:
     """Run a recipe.
 
     Args:
@@ -65,17 +71,25 @@ def train(config: Any, data: Sequence[Path], work_dir: Path, resume: bool) -> No
         data: folders or files that the recipe's task reads.
         work_dir: receives checkpoints and metrics.
         resume: go on from the checkpoint in `work_dir`.
+        start: name or path of a model of the same shape whose weights this run begins with.
 
     Raises:
         Vid3dError: data missing, or `work_dir` holds another run and `resume` is not given.
     """
     from importlib import import_module
 
+    from vid3d.training.curves import draw_curves
+    from vid3d.training.distributed import rank
+
     for path in data:
         if not path.exists():
             raise Vid3dError(f"no such data: {path}")
     if not resume and any(work_dir.glob("checkpoint*")):
         raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
-    work_dir.mkdir(parents=True, exist_ok=True)
-    config.dump(work_dir / "config.py")
-    import_module(f"vid3d.training.{config.task}").train(config, list(data), work_dir, resume)
+    task = import_module(f"vid3d.training.{config.task}")
+    if rank() == 0:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        config.dump(work_dir / "config.py")
+    task.train(config, list(data), work_dir, resume, start)
+    if rank() == 0:
+        draw_curves(work_dir / "metrics.jsonl", work_dir / "metrics.png")
