@@ -65,9 +65,9 @@ class ToyReader:
     """Stands in for `VideoReader`: as many seconds as the file's text says."""
 
     def __init__(self, path, start=None, end=None):
-        self.frames = round(float(Path(path).read_text()) * FPS)
+        self.count = round(float(Path(path).read_text()) * FPS)
         self.info = SimpleNamespace(fps=float(FPS), size=SIZE, width=SIZE[0], height=SIZE[1])
-        self.expected_frames = self.frames
+        self.expected_frames = self.count
         self.truncated = None
 
     def __enter__(self):
@@ -76,8 +76,8 @@ class ToyReader:
     def __exit__(self, *what):
         pass
 
-    def __iter__(self):
-        return (ToyFrame(i, i / FPS) for i in range(self.frames))
+    def frames(self, stride):
+        return (ToyFrame(i, i / FPS) for i in range(self.count))
 
 
 class ToyNetworks:

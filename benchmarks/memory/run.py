@@ -68,7 +68,8 @@ class MadeUpReader:
     def __exit__(self, *what: Any) -> None:
         return None
 
-    def __iter__(self) -> Iterator[MadeUpFrame]:
+    def frames(self, stride: int) -> Iterator[MadeUpFrame]:
+        """All frames."""
         return (MadeUpFrame(i, i / FPS) for i in range(self.expected_frames))
 
 
@@ -93,6 +94,7 @@ class MadeUpNetworks:
         return (np.reshape(poses, (-1, 17, 2)) + noise).astype(np.float32)
 
     def __call__(self, images: list[Any], boxes: Any = None) -> list[Any]:
+        """Boxes of the next looks, or the poses in boxes."""
         found = []
         for _ in images:
             kind = int(boxes is not None)
@@ -138,7 +140,7 @@ def lift(video: Path, options: argparse.Namespace) -> None:
 
         vid3d.pipeline.VideoReader = MadeUpReader  # type: ignore[misc, assignment]
     pipeline = Pipeline(LiftOptions(stride=STRIDE), Monitor())
-    assert pipeline.lifter and pipeline.estimator
+    _ = pipeline.lifter, pipeline.estimator
     if not options.networks:
         made_up = MadeUpNetworks(options.people)
         pipeline.estimator = TopDown(made_up, made_up)
