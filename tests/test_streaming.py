@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from streaming_toys import FPS, ToyNetworks, lift_toy, toy_clip, toy_pipeline
 
 from vid3d.errors import Vid3dError
+from vid3d.floor import sampled_bodies
 from vid3d.motion import Motion, Stretch
 from vid3d.streaming import Workplace, pieces
 from vid3d.streaming.pieces import Cutter, Sighting, faded
@@ -155,6 +156,14 @@ def test_a_reel_is_written_as_its_motion_would_be(monkeypatch, tmp_path):
             files = [getattr(one, save)(tmp_path / f"{i}") for i, one in enumerate((reel, motion))]
             assert files[0].read_bytes() == files[1].read_bytes()
         assert (reel.people, reel.frames, reel.fps) == (motion.people, motion.frames, motion.fps)
+        for frame in range(motion.frames):
+            there, expected = reel.at(frame), motion.at(frame)
+            for name in ("people", "joints3d", "spread", "keypoints2d"):
+                np.testing.assert_array_equal(getattr(there, name), getattr(expected, name))
+        for span in ((0, 40), (55, 140), (290, 300)):
+            np.testing.assert_array_equal(reel.path(2, *span), motion.path(2, *span))
+        assert reel._parts.most == 3
+        np.testing.assert_array_equal(sampled_bodies(reel), sampled_bodies(motion))
         assert reel.camera.fov == motion.camera.fov
     with np.load(motion.save(tmp_path / "a.npz")) as stored:
         assert set(stored.files) > {"joints3d", "meta", "joint_names"}
