@@ -138,7 +138,7 @@ def assert_one_clear_line(done: Done, made: Path) -> None:
     assert done.status is not None, "hangs"
     lines = done.err.strip().splitlines()
     assert all(line.startswith("vid3d: ") for line in lines), done.err[-2000:]
-    assert "unexpected" not in done.err, done.err[-2000:]
+    assert "error: unexpected" not in done.err, done.err[-2000:]
     assert done.status in (0, 1, 2), (done.status, done.err)
     if done.status:
         (last,) = [line for line in lines if line.startswith("vid3d: error: ")]
