@@ -40,20 +40,34 @@ def test_chunks_of_the_rival_lifter_join(monkeypatch):
 
 def test_amdahls_bound_by_hand():
     # of 10 s, 8 are spent looking; with a tenth of the looks 2 + 0.8 s remain
-    assert PerFrame(1.5, 8, 0.5, 100).bound(10) == pytest.approx(10 / 2.8)
-    assert PerFrame(1.5, 8, 0.5, 100).bound(100) == 1
+    assert PerFrame(1.5, 8, 0.5, 100, 18).bound(10) == pytest.approx(10 / 2.8)
+    assert PerFrame(1.5, 8, 0.5, 100, 18).bound(100) == 1
 
 
 def test_table_says_ratios_and_bars():
-    runs = [Lifted(10, False, 10, 2.0, {"tracking": 0.5}), Lifted(10, True, 10, 6.0, {})]
+    runs = [
+        Lifted(10, False, 10, 2.0, 3.0, {"tracking": 0.5}),
+        Lifted(10, True, 10, 6.0, 9.0, {}),
+    ]
     cost = VideoCost(
-        "a.mp4", (1920, 1080), 100, 50, "h264", 16e6, True, 1.0, PerFrame(1.5, 8, 0.5, 100), runs
+        "a.mp4",
+        (1920, 1080),
+        100,
+        50,
+        "h264",
+        16e6,
+        True,
+        (1.0, 1.5),
+        PerFrame(1.5, 8, 0.5, 100, 18),
+        runs,
     )
     table = video_table(cost)
     assert "with B-frames, 16.0 Mbit/s" in table
-    assert "2.00 x bare decoding (bar 2)" in table
-    assert "5.00 x faster than 2D on every frame (bar 5), 1.40 of Amdahl's bound 3.57" in table
-    assert "6.00 x bare decoding (bar 4)" in table
+    assert "2.00 x bare decoding, 2.00 x its CPU (bar 2)" in table
+    assert (
+        "faster than 2D on every frame, 6.00 x by CPU (bar 5), 1.40 of Amdahl's bound 3.57" in table
+    )
+    assert "6.00 x bare decoding, 6.00 x its CPU (bar 4)" in table
     assert to_json(cost)["runs"][0]["stages"] == {"tracking": 0.5}
 
 

@@ -66,32 +66,37 @@ def video_table(cost: VideoCost) -> str:
     )
     slow = cost.per_frame
     parts = {"decoding": slow.decoding, "2D": slow.looking, "lifting to 3D": slow.lifting}
-    lines = [title, f"{'':28}{'seconds':>9}{'ms/frame':>10}{'x playing':>11}"]
+    lines = [title, f"{'':28}{'seconds':>9}{'CPU s':>9}{'ms/frame':>10}{'x playing':>11}"]
     lines += _way(cost, "bare decoding", cost.decoding, {})
-    lines += _way(cost, "2D on every frame", slow.total, parts)
+    lines += _way(cost, "2D on every frame", (slow.total, slow.cpu), parts)
     for run in cost.runs:
         name = f"vid3d, stride {run.stride}{', drawn' if run.drawn else ''}"
-        lines += _way(cost, name, run.seconds, run.stages)
+        lines += _way(cost, name, (run.seconds, run.cpu), run.stages)
         lines += [f"  {verdict}" for verdict in _verdicts(cost, run)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _way(cost: VideoCost, name: str, seconds: float, stages: Mapping[str, float]) -> list[str]:
+def _way(
+    cost: VideoCost, name: str, spent: tuple[float, float], stages: Mapping[str, float]
+) -> list[str]:
+    seconds, cpu = spent
     each, speed = 1e3 * seconds / cost.frames, cost.duration / seconds
-    head = f"{name:28}{seconds:9.2f}{each:10.2f}{speed:11.2f}"
+    head = f"{name:28}{seconds:9.2f}{cpu:9.2f}{each:10.2f}{speed:11.2f}"
     return [head, *(f"    {stage:24}{taken:9.2f}" for stage, taken in stages.items())]
 
 
 def _verdicts(cost: VideoCost, run: Lifted) -> list[str]:
     """How a run stands against the limits, with bars where there are any."""
-    decoding = run.seconds / cost.decoding
+    decoding, cpu = run.seconds / cost.decoding[0], run.cpu / cost.decoding[1]
+    alike = f"{decoding:.2f} x bare decoding, {cpu:.2f} x its CPU"
     if run.drawn:
-        return [f"{decoding:.2f} x bare decoding (bar {MOST_DRAWING:g})"]
+        return [f"{alike} (bar {MOST_DRAWING:g})"]
     gain, bound = cost.per_frame.total / run.seconds, cost.per_frame.bound(run.looks)
     most = MOST_DECODING[run.stride]
     return [
-        f"{decoding:.2f} x bare decoding (bar {most:g})",
-        f"{gain:.2f} x faster than 2D on every frame (bar {LEAST_GAIN[run.stride]:g}), "
+        f"{alike} (bar {most:g})",
+        f"{gain:.2f} x faster than 2D on every frame, {cost.per_frame.cpu / run.cpu:.2f} x by CPU "
+        f"(bar {LEAST_GAIN[run.stride]:g}), "
         f"{gain / bound:.2f} of Amdahl's bound {bound:.2f} (bar {OF_BOUND:g})",
     ]
 

@@ -84,16 +84,22 @@ class Network:
 class OnnxDetector:
     """Person boxes of whole images.
 
+    Args:
+        manifest: of the model.
+        device: "cpu", "cuda" or "cuda:N".
+        padded: letterboxes as large as the manifest says, even if the network takes any size.
+
     Attributes:
         network: the ONNX file in its session.
     """
 
-    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+    def __init__(self, manifest: Manifest, device: str = "cpu", padded: bool = False) -> None:
         self.name = manifest.name
         self._manifest = manifest
         self.network = Network(manifest, device)
-        strides = manifest.decode.get("strides")
-        self._multiple = max(strides) if strides and self.network.any_size else None
+        strides = manifest.decode.get("strides", ())
+        tight = self.network.any_size and not padded
+        self._multiple = max(strides, default=None) if tight else None
 
     def __call__(
         self, images: Sequence[Image]
