@@ -91,6 +91,7 @@ class OnnxDetector:
 
     Attributes:
         network: the ONNX file in its session.
+        multiple: see `preprocess.whole_images`.
     """
 
     def __init__(self, manifest: Manifest, device: str = "cpu", padded: bool = False) -> None:
@@ -99,7 +100,7 @@ class OnnxDetector:
         self.network = Network(manifest, device)
         strides = manifest.decode.get("strides", ())
         tight = self.network.any_size and not padded
-        self._multiple = max(strides, default=None) if tight else None
+        self.multiple = max(strides, default=None) if tight else None
 
     def __call__(
         self, images: Sequence[Image]
@@ -107,7 +108,7 @@ class OnnxDetector:
         """Boxes (N, 4) in image pixels and scores (N,) of each image."""
         if not images:
             return []
-        pictures, scales = whole_images(images, self.network.spec, self._multiple)
+        pictures, scales = whole_images(images, self.network.spec, self.multiple)
         outputs = self.network(pictures)
         height, width = pictures.shape[2:]
         try:
