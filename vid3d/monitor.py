@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 Advance = Callable[[int], None]
@@ -31,34 +31,68 @@ class Stage:
 
 
 class Monitor:
-    """Keeps times and warnings silently; front ends override `open_bar` and `warn` to show them."""
+    """Keeps times and warnings silently; front ends override `open_bar` and `warn` to show them.
+
+    Attributes:
+        stages: in the order in which they were begun.
+        warnings: so far.
+        stopping: a caller sets it to have long work end at the next look, with what there is.
+    """
 
     def __init__(self) -> None:
         self.stages: list[Stage] = []
         self.warnings: list[str] = []
+        self.stopping = False
+        self._running: list[Stage] = []
+        self._mark = 0.0
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "frames") -> Iterator[Advance]:
-        """Time a stage; yields a function to call with the number of units just done."""
-        stage = Stage(name, unit)
-        self.stages.append(stage)
-        start = time.perf_counter()
-        with self.open_bar(name, total) as show:
+        """Time a stage; yields a function to call with the number of units just done.
+
+        A stage within a stage stops the outer one's clock and shows no bar; one that is begun
+        again goes on.
+        """
+        stage = next((one for one in self.stages if one.name == name), None)
+        if stage is None:
+            stage = Stage(name, unit)
+            self.stages.append(stage)
+        bar = nullcontext(_nothing) if self._running else self.open_bar(name, total)
+        with bar as show:
 
             def advance(count: int) -> None:
                 stage.done += count
                 show(count)
 
+            self._switch()
+            self._running.append(stage)
             try:
                 yield advance
             finally:
-                stage.seconds = time.perf_counter() - start
+                self._switch()
+                self._running.remove(stage)
+
+    def _switch(self) -> None:
+        """Add the time since the last switch to the stage that ran."""
+        now = time.perf_counter()
+        if self._running:
+            self._running[-1].seconds += now - self._mark
+        self._mark = now
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """While this lasts, `stopping` is heeded; front ends set it on Ctrl-C."""
+        yield
 
     @contextmanager
     def open_bar(self, name: str, total: int | None) -> Iterator[Advance]:
         """Show progress of a stage; silent here."""
-        yield lambda count: None
+        yield _nothing
 
     def warn(self, text: str) -> None:
         """Keep a warning for the summary."""
         self.warnings.append(text)
+
+
+def _nothing(count: int) -> None:
+    """Show no progress."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, open_npz
+from vid3d.files import open_npz
 from vid3d.motion_checks import check_motion
 from vid3d.skeleton import H36M17, joint_set
 
@@ -23,7 +23,7 @@ AXES = "camera: x right, y down, z forward"
 UNITS = "metres, seconds, pixels"
 
 # name -> (dtype, shape); P people, F frames, K keyframes
-_SCHEMA: dict[str, tuple[type, tuple[int | str, ...]]] = {
+SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
     "joints3d": (np.float32, ("P", "F", 17, 3)),
     "present": (np.bool_, ("P", "F")),
     "spread": (np.float32, ("P", "F", 17)),
@@ -124,7 +124,7 @@ class Motion:
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
-        for name, (dtype, shape) in _SCHEMA.items():
+        for name, (dtype, shape) in SHAPES.items():
             array: NDArray[Any] = np.asarray(getattr(self, name), dtype)
             expected = tuple(sizes.setdefault(n, size) if isinstance(n, str) else n
                              for n, size in zip(shape, array.shape, strict=False))  # fmt: skip
@@ -162,9 +162,7 @@ class Motion:
     @property
     def camera(self) -> Camera:
         """The camera that the motion was seen through."""
-        width, height = self.frame_size
-        dist = self.meta.get("dist")
-        return Camera(self.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+        return camera_of(self)
 
     def stretches(self, person: int) -> Iterator[Stretch]:
         """The unbroken presences of a person, in order."""
@@ -179,15 +177,26 @@ class Motion:
                 self.contacts[part],
             )
 
+    def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Places (L,) in `keyframes` where a person was seen, and keypoints (L, 17, 3) there."""
+        seen = np.flatnonzero(np.isfinite(self.keypoints2d[person, :, :, 2]).any(-1))
+        yield seen, self.keypoints2d[person, seen]
+
+    def rows(self, name: str, person: int) -> Iterator[NDArray[Any]]:
+        """One person's row of an array, for `motion_files`."""
+        yield getattr(self, name)[person]
+
     def save(self, path: str | Path) -> Path:
         """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
-        arrays = {name: getattr(self, name) for name in _SCHEMA}
-        arrays["joint_names"] = np.array(H36M17.joints)
-        arrays["keypoint_names"] = np.array(joint_set(self.keypoint_set).joints)
-        arrays["meta"] = np.array(json.dumps(self._meta(), sort_keys=True))
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        return Path(path)
+        from vid3d.motion_files import write_npz
+
+        return write_npz(self, path)
+
+    def save_json(self, path: str | Path) -> Path:
+        """Write the same motion as JSON: one entry a person, arrays over its present frames."""
+        from vid3d.motion_files import write_json
+
+        return write_json(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":
@@ -198,7 +207,7 @@ class Motion:
         """
         try:
             with open_npz(path) as data:
-                arrays = {name: data[name] for name in _SCHEMA}
+                arrays = {name: data[name] for name in SHAPES}
                 meta = json.loads(str(data["meta"]))
                 joint_names = tuple(str(name) for name in data["joint_names"])
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])
@@ -225,51 +234,15 @@ class Motion:
             raise Vid3dError(f"{path}: {error}; make it anew with `vid3d lift`") from error
         return motion
 
-    def save_json(self, path: str | Path) -> Path:
-        """Write the same motion as JSON: one entry a person, arrays over its present frames."""
-        document = {
-            "meta": self._meta(),
-            "joint_names": list(H36M17.joints),
-            "keypoint_names": list(joint_set(self.keypoint_set).joints),
-            "frame_size": self.frame_size.tolist(),
-            "intrinsics": _rounded(self.intrinsics, 4),
-            "timestamps": _rounded(self.timestamps, 6),
-            "keyframes": self.keyframes.tolist(),
-            "people": [self._person(index) for index in range(self.people)],
-        }
-        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            json.dump(document, file, allow_nan=False, separators=(",", ":"))
-        return Path(path)
 
-    def _meta(self) -> dict[str, Any]:
-        return {"fps": self.fps, **self.meta, "schema": SCHEMA, "axes": AXES, "units": UNITS}
-
-    def _person(self, index: int) -> dict[str, Any]:
-        frames = np.flatnonzero(self.present[index])
-        seen = np.flatnonzero(np.isfinite(self.keypoints2d[index, :, :, 2]).any(-1))
-        return {
-            "track_id": int(self.track_ids[index]),
-            "frames": frames.tolist(),
-            "joints3d": _rounded(self.joints3d[index, frames], 4),
-            "spread": _rounded(self.spread[index, frames], 4),
-            "root_spread": _rounded(self.root_spread[index, frames], 4),
-            "contacts": _rounded(self.contacts[index, frames], 3),
-            "keypoints2d": {
-                "frames": self.keyframes[seen].tolist(),
-                "xyc": _rounded(self.keypoints2d[index, seen], 3),
-            },
-        }
+def camera_of(motion: Any) -> Camera:
+    """The camera that a motion, in memory or in files, was seen through."""
+    width, height = motion.frame_size
+    dist = motion.meta.get("dist")
+    return Camera(motion.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
 
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(start, stop) of every unbroken run of True in (F,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def _rounded(array: NDArray[Any], digits: int) -> list[Any]:
-    """Nested lists for JSON: rounded, with null for what is not a number."""
-    rounded = np.round(array.astype(np.float64), digits)
-    values = rounded.astype(object)
-    values[~np.isfinite(rounded)] = None
-    return values.tolist()

@@ -2,148 +2,58 @@
 
     video -> frames -> keyframes -> people -> tracks -> lifter -> placed -> settled -> Motion
 
-`Pipeline.observe` walks the first half frame by frame (memory holds 2D joints, never pictures);
-`Pipeline.lift` the second. `lift` does both for one clip.
+`Pipeline.observe` opens the first half, which runs while the second (`Pipeline.reel`) reads it:
+decoding is some frames ahead, people are followed look by look, and what is complete of a track is
+lifted at once. What was computed lies in files (`streaming`), so that memory does not grow with
+the clip and a run that broke off goes on. `lift` does it all for one clip, in memory at its end.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+import hashlib
+from array import array
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d import __version__
-from vid3d.camera import ASSUMED_FOV, Camera
+from vid3d.clips import Clip, clips_of_keypoints
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import safe_stem
+from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
-from vid3d.motion import Motion
+from vid3d.motion import Motion, Stretch
 from vid3d.pose2d.estimator import TopDown, load_estimator
 from vid3d.pose2d.journal import Journal
-from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
+from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
 from vid3d.pose2d.watching import watch
-from vid3d.stature import scaled_to_height
-from vid3d.tracking import (
-    Segment,
-    Track,
-    clean,
-    continuations,
-    has_identities,
-    joined,
-    people_at,
-    segments,
-    select_people,
-    track_people,
+from vid3d.stature import height_factors, stature
+from vid3d.streaming import (
+    Follower,
+    Reel,
+    Stored,
+    Trace,
+    Workplace,
+    get_piece,
+    joined_traces,
+    settled_people,
 )
+from vid3d.tracking import clean, people_at, select_people, track_people, tracker_of
+from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.video import Frame, VideoReader, default_stride
 from vid3d.video.keyframes import AutoStride
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
-from vid3d.world import settle
-from vid3d.world.smoothing import DEFAULT as SMOOTH
+from vid3d.world.settle import Settling
 
-
-@dataclass(frozen=True)
-class LiftOptions:
-    """Everything a lift can be told; the defaults are what `vid3d lift VIDEO` uses.
-
-    Attributes:
-        stride: frames from one look to the next; None: about five looks a second; "auto": more
-            looks where people move, fewer where they rest.
-        detect_every: looks from one detection to the next; in between boxes follow the poses.
-        backend: "auto", "onnx" or "mmpose".
-        detector: person detector, by name or path.
-        pose: 2D pose network, by name or path.
-        keypoints: file of 2D keypoints to use instead of the networks.
-        model: lifter, by name or path.
-        hypotheses: how many 3D hypotheses are drawn; None: the model's own default.
-        steps: sampling steps of each; None: the model's own default.
-        aggregate: how hypotheses become one result; None: the model's own default.
-        camera: the camera, or a JSON file of it.
-        intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
-        fov: degrees across the longer side, instead of a camera; without any of the three, what
-            the keypoint file says, else `ASSUMED_FOV`.
-        height: metres a person is tall, by track id; None as the key means everybody.
-        max_people: keep at most so many people, those seen most.
-        person: keep one: "largest", "longest" or a track id.
-        smooth: 0 (as lifted) to 1 (calmest); never shifts timing.
-        floor: whether people are put on the floor found under them and standing feet stand still.
-        start: seconds to begin at.
-        end: seconds to stop at.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        seed: of the hypotheses; the same seed gives the same file.
-    """
-
-    stride: int | Literal["auto"] | None = None
-    detect_every: int = 1
-    backend: str = "auto"
-    detector: str = "vid3d-person"
-    pose: str = "vid3d-pose"
-    keypoints: Path | None = None
-    model: str = "vid3d-base"
-    hypotheses: int | None = None
-    steps: int | None = None
-    aggregate: str | None = None
-    camera: Camera | Path | None = None
-    intrinsics: tuple[float, float, float, float] | None = None
-    fov: float | None = None
-    height: Mapping[int | None, float] = field(default_factory=dict)
-    max_people: int | None = None
-    person: str | None = None
-    smooth: float = SMOOTH
-    floor: bool = True
-    start: float | None = None
-    end: float | None = None
-    device: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("stride", "detect_every", "hypotheses", "steps", "max_people"):
-            value = getattr(self, name)
-            if value is None or (name == "stride" and value == "auto"):
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
-        if not 0 <= self.smooth <= 1:
-            raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
-        if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
-            raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
-        for metres in self.height.values():
-            if not 0.3 <= metres <= 3:
-                raise Vid3dError(f"height is {metres}, expected metres between 0.3 and 3")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What was seen of one clip: 2D people at the looks, and the time of every frame.
-
-    Attributes:
-        name: of the video or the sequence.
-        looks: in time order.
-        timestamps: (F,) seconds of every frame.
-        fps: mean frame rate.
-        frame_size: width and height as displayed.
-        keypoint_set: joint set of the looks' keypoints.
-        camera: where the file that the clip came from knew it.
-        source: the file it came from.
-        seen_by: the 2D networks, or the kind of file.
-    """
-
-    name: str
-    looks: list[Look]
-    timestamps: NDArray[np.float64]
-    fps: float
-    frame_size: tuple[int, int]
-    keypoint_set: str
-    camera: Camera | None
-    source: Path
-    seen_by: str
+__all__ = ["Clip", "LiftOptions", "Pipeline", "lift"]
 
 
 def lift(video: str | Path | None = None, monitor: Monitor | None = None, **options: Any) -> Motion:
@@ -188,36 +98,34 @@ class Pipeline:
     def observe(self, video: str | Path | None = None) -> Iterator[Clip]:
         """The 2D half: one clip of a video, or one for every sequence of a keypoint file."""
         if self.options.keypoints is not None:
-            yield from self._read_keypoints(self.options.keypoints, video)
+            yield from clips_of_keypoints(self.options.keypoints, video, self.options)
         elif video is not None:
-            yield self._watch(Path(video))
+            yield self._open(Path(video))
         else:
             raise Vid3dError("nothing to lift: give a video or a file of keypoints")
 
     def lift(self, clip: Clip) -> Motion:
         """The 3D half: identities, 3D at every frame, placed in the camera's space."""
-        options, tracks = self.options, self._track(clip)
-        motion, whole = self._lift_tracks(clip, tracks), tracks
-        if not has_identities(clip.looks):
-            whole = joined(tracks, continuations(motion))
-        chosen = select_people(whole, options.person, options.max_people)
-        if len(chosen) < len(tracks):  # once more: what was joined becomes one motion
-            motion = self._lift_tracks(clip, chosen)
-        motion = scaled_to_height(motion, options.height)
-        ids = motion.track_ids.tolist()
-        sized = ids if None in options.height else [i for i in ids if i in options.height]
-        return settle(motion, options.smooth, options.floor, sized)
+        with self.reel(clip) as reel:
+            return reel.motion()
 
-    def _lift_tracks(self, clip: Clip, tracks: list[Track]) -> Motion:
-        camera = self._camera(clip)
-        motion = _empty_motion(clip, tracks, camera, self._meta(clip))
-        runs = [(i, run) for i, track in enumerate(tracks) for run in segments(track, clip.looks)]
-        total = sum(run.frames.stop - run.frames.start for _, run in runs)
-        with self.monitor.stage("lifting to 3D", total, "person-frames") as advance:
-            for person, run in runs:
-                self._lift_run(motion, clip, camera, person, tracks[person], run)
-                advance(run.frames.stop - run.frames.start)
-        return motion
+    @contextmanager
+    def reel(self, clip: Clip, folder: Path | None = None) -> Iterator[Reel]:
+        """The same in files, however long the clip is, for as long as the context lasts.
+
+        Args:
+            clip: not read yet.
+            folder: work in progress is kept there, in `NAME.vid3d.partial`, until the context ends
+                without an error. After an interruption the same call goes on where that one
+                stopped. None: in a temporary folder.
+
+        Yields:
+            What `lift` gives. Where the monitor asked to stop, of the looks until then: its `meta`
+            says so ("partial"), and the work is kept.
+        """
+        name = f"{safe_stem(clip.name)}.vid3d.partial"
+        with Workplace(None if folder is None else folder / name) as place:
+            yield _Work(self, clip, place).reel()
 
     def detect(self, video: str | Path, output: str | Path) -> int:
         """Write the 2D people of a video with identities; returns how many there are.
@@ -226,220 +134,256 @@ class Pipeline:
         ends in `.txt`. While it runs, answers of the networks are kept in `OUTPUT.partial`: after
         an interruption the same call goes on where that one stopped.
         """
-        networks = self.estimator
-        journal = Journal(Path(f"{output}.partial"), self._networks_key(Path(video)))
-        self.estimator = journal.recorded(networks)
-        try:
-            (clip,) = self.observe(video)
-        finally:
-            self.estimator = networks
-            journal.close()
-        tracks = select_people(self._track(clip), self.options.person, self.options.max_people)
-        looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(clip.looks)]
-        seen = KeypointClip(
+        (clip,) = self.observe(video)
+        with self.journal(clip, Path(f"{output}.partial")) as journal:
+            seen = list(clip.looks(journal))
+        with self.monitor.stage("tracking", len(seen), unit="looks") as advance:
+            tracks = track_people(seen, clip.frame_size, clip.keypoint_set)
+            tracks = [clean(track, seen, clip.keypoint_set) for track in tracks]
+            advance(len(seen))
+        tracks = [track for track in tracks if (track.confidence > 0).any()]
+        tracks = select_people(tracks, self.options.person, self.options.max_people)
+        looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(seen)]
+        found = KeypointClip(
             name=clip.name,
             looks=looks,
             joint_set=clip.keypoint_set,
-            frames=len(clip.timestamps),
+            frames=len(clip.times),
             rate=clip.fps,
             size=clip.frame_size,
         )
-        write_keypoints(output, seen)
+        write_keypoints(output, found)
         journal.remove()
         return len(tracks)
 
-    def _networks_key(self, video: Path) -> dict[str, Any]:
-        """What the answers of the networks depend on."""
+    @contextmanager
+    def journal(self, clip: Clip, path: Path) -> Iterator[Journal]:
+        """What the networks answer about a clip, kept in a file, which stays."""
         names = ("stride", "detect_every", "start", "end", "backend", "device")
-        return {
-            "video": _digest(video),
-            "networks": self.estimator.name,
-            "options": {name: getattr(self.options, name) for name in names},
-            "vid3d": __version__,
-        }
+        journal = Journal(
+            path,
+            {
+                "video": clip.digest,
+                "networks": clip.seen_by,
+                "options": {name: getattr(self.options, name) for name in names},
+                "vid3d": __version__,
+            },
+        )
+        try:
+            yield journal
+        finally:
+            journal.close()
 
-    def _watch(self, path: Path) -> Clip:
-        """Decode a video once, looking for people on keyframes only."""
-        options, timestamps = self.options, []
-        with VideoReader(path, options.start, options.end) as reader:
-            info, estimator = reader.info, self.estimator
-            stride = AutoStride(info.size) if options.stride == "auto" else options.stride
-            with self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
-
-                def frames() -> Iterator[Frame]:
-                    for frame in prefetch(reader):
-                        timestamps.append(frame.time)
-                        advance(1)
-                        yield frame
-
-                stride = stride or default_stride(info.fps)
-                seen = list(watch(frames(), estimator, stride, options.detect_every))
-            if reader.truncated:
-                self.monitor.warn(reader.truncated)
+    def _open(self, path: Path) -> Clip:
+        """A video as a clip; looks are found while they are read."""
+        times = array("d")
+        reader = VideoReader(path, self.options.start, self.options.end)
         return Clip(
             name=path.stem,
-            looks=seen,
-            timestamps=np.array(timestamps, np.float64),
-            fps=info.fps,
-            frame_size=(info.width, info.height),
-            keypoint_set=estimator.joint_set,
+            looks=partial(self._watch, reader, times),
+            times=times,
+            fps=reader.info.fps,
+            frame_size=reader.info.size,
+            keypoint_set=self.estimator.joint_set,
             camera=None,
             source=path,
-            seen_by=estimator.name,
+            seen_by=self.estimator.name,
         )
 
-    def _read_keypoints(self, path: Path, video: str | Path | None) -> Iterator[Clip]:
-        """Clips of a keypoint file; a video beside it gives true timestamps and frame size."""
-        clips = read_keypoints(path)
-        if video is not None and len(clips) != 1:
-            raise Vid3dError(
-                f"{path} holds {len(clips)} sequences, one video is given: leave the video out"
+    def _watch(
+        self, reader: VideoReader, times: array, journal: Journal | None
+    ) -> Generator[Look, None, None]:
+        """Decode a video once, some frames ahead, looking for people on keyframes only."""
+        stride, info = self.options.stride, reader.info
+        networks = self.estimator if journal is None else journal.recorded(self.estimator)
+        with reader, self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
+
+            def frames() -> Iterator[Frame]:
+                for frame in prefetch(reader):
+                    times.append(frame.time)
+                    advance(1)
+                    yield frame
+
+            spacing = AutoStride(info.size) if stride == "auto" else stride
+            spacing = spacing or default_stride(info.fps)
+            yield from watch(frames(), networks, spacing, self.options.detect_every)
+        if reader.truncated:
+            self.monitor.warn(reader.truncated)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What came of the first half.
+
+    Attributes:
+        traces: everybody who was followed.
+        frames, times: (K,) frame and seconds of the looks.
+        timestamps: (F,) seconds of the frames.
+        partial: whether it ended before the clip did.
+    """
+
+    traces: list[Trace]
+    frames: array
+    times: array
+    timestamps: NDArray[np.float64]
+    partial: bool
+
+    def to_meta(self) -> dict[str, Any]:
+        """What a result says of itself that ends before the clip does."""
+        return {"partial": {"until": round(self.times[-1], 3)}} if self.partial else {}
+
+
+class _Work:
+    """The work on one clip.
+
+    Args:
+        pipeline: its networks and options.
+        clip: not read yet.
+        place: where everything is kept.
+    """
+
+    def __init__(self, pipeline: Pipeline, clip: Clip, place: Workplace) -> None:
+        self.options, self.monitor, self.lifter = (
+            pipeline.options,
+            pipeline.monitor,
+            pipeline.lifter,
+        )
+        self.pipeline, self.clip, self.place = pipeline, clip, place
+        self.camera = self.options.camera_of(clip.camera, clip.frame_size)
+        self._done: set[str] = set()
+        self._statures: dict[str, float] = {}
+
+    def reel(self) -> Reel:
+        """The second half, which reads the first."""
+        seen = self._follow()
+        return self._settle(seen, self._choose(seen))
+
+    def _follow(self) -> _Seen:
+        """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
+        clip, partial = self.clip, False
+        tracker = tracker_of(clip.identified, clip.keypoint_set)
+        follower = Follower(
+            tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
+        )
+        with (
+            self.pipeline.journal(clip, self.place.journal) as journal,
+            closing(clip.looks(None if self.place.temporary else journal)) as looks,
+            self.monitor.stoppable(),
+        ):
+            for look in looks:
+                with self.monitor.stage("tracking", unit="looks") as advance:
+                    follower.see(look)
+                    advance(1)
+                if partial := self.monitor.stopping:
+                    break
+        if partial and not len(follower.times):
+            raise KeyboardInterrupt
+        frames = follower.frames[-1] + 1 if partial else len(clip.times)
+        times = np.array(clip.times[:frames])
+        return _Seen(follower.finish(), follower.frames, follower.times, times, partial)
+
+    def _choose(self, seen: _Seen) -> list[Trace]:
+        """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
+        traces, clip = seen.traces, self.clip
+        self._lift([stored for trace in traces for stored in trace.pieces])
+        if not clip.identified:
+            pairs = continued([self._tracklet(trace) for trace in traces])
+            traces = joined_traces(traces, pairs, clip.keypoint_set, seen.times, self.place)
+        chosen = select_people(traces, self.options.person, self.options.max_people)
+        self._lift([stored for trace in chosen for stored in trace.pieces])  # what was joined
+        return chosen
+
+    def _settle(self, seen: _Seen, traces: list[Trace]) -> Reel:
+        """Known heights, smoothing, floor and feet; as a motion in files."""
+        options, ids = self.options, [trace.id for trace in traces]
+        statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
+        factors = height_factors(ids, statures, options.height)
+        sized = ids if None in options.height else [i for i in ids if i in options.height]
+        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized)
+        frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
+        with self.monitor.stage("settling", frames, "person-frames") as advance:
+            cast = settled_people(
+                traces, self._lifted, factors, settling, seen.timestamps, self.place, advance
             )
-        for clip in clips:
-            if video is not None:
-                timestamps, fps, size = _clock(Path(video), self.options)
-            else:
-                timestamps, fps, size = clip.timestamps, clip.fps, clip.frame_size
-            given = self.options.stride
-            stride = given if isinstance(given, int) else default_stride(fps)
-            kept = [
-                replace(look, time=float(timestamps[look.frame]))
-                for look in _thinned(clip.looks, stride)
-                if look.frame < len(timestamps)
-            ]
-            yield Clip(
-                name=Path(video).stem if video is not None else clip.name,
-                looks=kept,
-                timestamps=timestamps,
-                fps=fps,
-                frame_size=size,
-                keypoint_set=clip.joint_set,
-                camera=clip.camera,
-                source=Path(video) if video is not None else path,
-                seen_by=f"file {path.name}",
-            )
+        self.place.keep = seen.partial
+        return Reel(
+            cast=cast,
+            keyframes=np.array(seen.frames, np.int64),
+            timestamps=seen.timestamps,
+            intrinsics=self.camera.intrinsics.astype(np.float32),
+            frame_size=np.array(self.clip.frame_size, np.int64),
+            keypoint_set=self.clip.keypoint_set,
+            meta={**self._meta(), **settling.meta(), **seen.to_meta()},
+            place=self.place,
+        )
 
-    def _track(self, clip: Clip) -> list[Track]:
-        with self.monitor.stage("tracking", len(clip.looks), unit="looks") as advance:
-            tracks = track_people(clip.looks, clip.frame_size, clip.keypoint_set)
-            tracks = [clean(track, clip.looks, clip.keypoint_set) for track in tracks]
-            advance(len(clip.looks))
-        return [track for track in tracks if (track.confidence > 0).any()]
+    def _lift(self, pieces: Sequence[Stored]) -> None:
+        """Lift those pieces that have not been lifted yet."""
+        waiting = [stored for stored in pieces if stored.name not in self._done]
+        total = sum(stored.stop - stored.start for stored in waiting)
+        if waiting:
+            with self.monitor.stage("lifting to 3D", total, "person-frames") as advance:
+                for stored in waiting:
+                    self._lifted(stored)
+                    advance(stored.stop - stored.start)
 
-    def _camera(self, clip: Clip) -> Camera:
-        options = self.options
-        if isinstance(options.camera, Path):
-            return Camera.from_json(options.camera, clip.frame_size)
-        if options.camera is not None:
-            return options.camera.resized(clip.frame_size)
-        if options.intrinsics is not None:
-            return Camera.from_focal(*options.intrinsics, frame_size=clip.frame_size)
-        if options.fov is None and clip.camera is not None:
-            return clip.camera
-        return Camera.from_fov(options.fov or ASSUMED_FOV, clip.frame_size)
+    def _lifted(self, stored: Stored) -> Stretch:
+        """A piece as the lifter gives it, now or at an earlier run."""
+        times = np.array(self.clip.times[stored.start : stored.stop])
+        name = f"lifted/{stored.name}-{self._recipe}"
+        arrays = self.place.kept(name, 4, lambda: self._computed(stored, times))
+        self._done.add(stored.name)
+        return Stretch(stored.start, times, *arrays)
 
-    def _lift_run(
-        self,
-        motion: Motion,
-        clip: Clip,
-        camera: Camera,
-        person: int,
-        track: Track,
-        run: Segment,
-    ) -> None:
-        """Lift one unbroken run of frames of one person into the motion's arrays."""
-        options, frames, seen = self.options, run.frames, run.sightings
+    def _computed(self, stored: Stored, times: NDArray[np.float64]) -> list[NDArray[np.float32]]:
+        options, piece = self.options, get_piece(self.place, stored)
         lifted = self.lifter(
-            track.keypoints[seen],
-            track.confidence[seen],
-            times=[clip.looks[look].time for look in track.looks[seen]],
-            out_times=clip.timestamps[frames],
-            camera=camera,
-            joint_set=clip.keypoint_set,
+            piece.keypoints,
+            piece.confidence,
+            times=piece.times,
+            out_times=times,
+            camera=self.camera,
+            joint_set=self.clip.keypoint_set,
             hypotheses=options.hypotheses,
             steps=options.steps,
             aggregate=options.aggregate,
             seed=options.seed,
-            track=track.id,
+            track=piece.number,
         )
-        motion.present[person, frames] = True
-        motion.joints3d[person, frames] = lifted.joints3d
-        motion.spread[person, frames] = lifted.spread
-        motion.root_spread[person, frames] = lifted.root_spread
-        motion.contacts[person, frames] = lifted.contacts
+        return [lifted.joints3d, lifted.spread, lifted.root_spread, lifted.contacts]
 
-    def _meta(self, clip: Clip) -> dict[str, Any]:
-        options = {
-            item.name: _plain(getattr(self.options, item.name))
-            for item in fields(self.options)
-            if getattr(self.options, item.name) is not None
-        }
+    @cached_property
+    def _recipe(self) -> str:
+        """Names what a lifted piece depends on beside its looks."""
+        options, camera = self.options, self.camera
+        given = (options.hypotheses, options.steps, options.aggregate, options.seed, camera.dist)
+        what = (__version__, self.lifter.sha256, self.clip.digest, self.clip.keypoint_set, given)
+        text = repr((*what, camera.intrinsics.tolist()))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def _stature(self, trace: Trace) -> float:
+        """Metres, the median over the pieces."""
+        for stored in trace.pieces:
+            if stored.name not in self._statures:
+                self._statures[stored.name] = stature(self._lifted(stored).joints3d)
+        return float(np.median([self._statures[stored.name] for stored in trace.pieces]))
+
+    def _tracklet(self, trace: Trace) -> Tracklet:
+        """What joining asks of a trace."""
+        ends = []
+        for last in (False, True):
+            end = self._lifted(trace.pieces[-1 if last else 0])
+            ends.append(End.of(end.joints3d[:, 0], end.root_spread, end.times, last))
+        return Tracklet(ends[0], ends[1], self._stature(trace))
+
+    def _meta(self) -> dict[str, Any]:
+        dist = {} if self.camera.dist is None else {"dist": list(self.camera.dist)}
         return {
-            "fps": clip.fps,
-            "source": {"name": clip.source.name, "sha256": _digest(clip.source)},
-            "options": options,
-            "pose2d": clip.seen_by,
+            "fps": self.clip.fps,
+            "source": {"name": self.clip.source.name, "sha256": self.clip.digest},
+            "options": self.options.to_meta(),
+            "pose2d": self.clip.seen_by,
             "model": {"name": self.lifter.name, "sha256": self.lifter.sha256},
             "vid3d": __version__,
+            **dist,
         }
-
-
-def _empty_motion(clip: Clip, tracks: list[Track], camera: Camera, meta: dict[str, Any]) -> Motion:
-    """A motion with the looks filled in and nobody present yet."""
-    people, frames, count = len(tracks), len(clip.timestamps), len(clip.looks)
-    keypoints = np.full((people, count, 17, 3), np.nan, np.float32)
-    for person, track in enumerate(tracks):
-        seen = track.confidence > 0
-        xyc = np.concatenate([track.keypoints, track.confidence[..., None]], -1)
-        keypoints[person, track.looks] = np.where(seen[..., None], xyc, np.nan)
-    if camera.dist is not None:
-        meta = {**meta, "dist": list(camera.dist)}
-    return Motion(
-        joints3d=np.full((people, frames, 17, 3), np.nan, np.float32),
-        present=np.zeros((people, frames), bool),
-        spread=np.full((people, frames, 17), np.nan, np.float32),
-        root_spread=np.full((people, frames), np.nan, np.float32),
-        contacts=np.full((people, frames, 2), np.nan, np.float32),
-        keyframes=np.array([look.frame for look in clip.looks], np.int64),
-        keypoints2d=keypoints,
-        track_ids=np.array([track.id for track in tracks], np.int64),
-        timestamps=clip.timestamps,
-        intrinsics=camera.intrinsics.astype(np.float32),
-        frame_size=np.array(clip.frame_size, np.int64),
-        keypoint_set=clip.keypoint_set,
-        meta=meta,
-    )
-
-
-def _thinned(seen: list[Look], stride: int) -> list[Look]:
-    """Looks at least `stride` frames apart; the first and the last always stay."""
-    kept: list[Look] = []
-    for look in seen:
-        if not kept or look.frame - kept[-1].frame >= stride:
-            kept.append(look)
-    if seen and kept[-1] is not seen[-1]:
-        kept.append(seen[-1])
-    return kept
-
-
-def _clock(path: Path, options: LiftOptions) -> tuple[NDArray[np.float64], float, tuple[int, int]]:
-    """Timestamps, frame rate and frame size of a video whose pictures are not needed."""
-    with VideoReader(path, options.start, options.end) as reader:
-        timestamps = np.array([frame.time for frame in reader], np.float64)
-        return timestamps, reader.info.fps, (reader.info.width, reader.info.height)
-
-
-def _plain(value: Any) -> Any:
-    """An option as JSON holds it; of paths only the name, so that no home folder leaks."""
-    if isinstance(value, Camera):
-        return {"intrinsics": value.intrinsics.tolist(), "dist": value.dist}
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, Mapping):
-        return {str(key): item for key, item in value.items()}
-    return value
-
-
-def _digest(path: Path) -> str | None:
-    """Checksum of an input file; None for a folder (OpenPose writes one file a frame)."""
-    return sha256_of(path) if path.is_file() else None

@@ -12,6 +12,7 @@ from vid3d.files import atomic_path, safe_stem
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pipeline import Clip
+from vid3d.streaming import Reel
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -64,13 +65,22 @@ class Wanted:
             rerun_package()
 
 
+PARTIAL = Wanted(render=False)
+"""What an interrupted lift leaves."""
+
+
 def write_results(
-    motion: Motion, clip: Clip, folder: Path, video: Path | None, wanted: Wanted, monitor: Monitor
+    motion: Motion | Reel,
+    clip: Clip,
+    folder: Path,
+    video: Path | None,
+    wanted: Wanted,
+    monitor: Monitor,
 ) -> list[Path]:
     """Write NAME.vid3d.npz, NAME.vid3d.json and what else is wanted.
 
     Args:
-        motion: the result.
+        motion: the result, in memory or in files.
         clip: what it was lifted from.
         folder: where to.
         video: that it was lifted from, or None.
@@ -85,16 +95,21 @@ def write_results(
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),
     ]
-    if others := [name for name in wanted.formats if name not in ("npz", "json")]:
-        space = export_space(motion, wanted.up, wanted.origin, wanted.floor)
-        written += export(motion, others, folder, stem, space)
+    others = [name for name in wanted.formats if name not in ("npz", "json")]
+    draws = video is not None and wanted.render
+    if not (others or wanted.rrd or draws):
+        return written
+    whole = motion.motion() if isinstance(motion, Reel) else motion
+    if others:
+        space = export_space(whole, wanted.up, wanted.origin, wanted.floor)
+        written += export(whole, others, folder, stem, space)
     if wanted.rrd:
-        written.append(write_rrd(motion, folder / f"{stem}.rrd", video))
-    if video is not None and wanted.render:
+        written.append(write_rrd(whole, folder / f"{stem}.rrd", video))
+    if video is not None and draws:
         from vid3d.render import render_overlay
 
         overlay = folder / f"{stem}.overlay.mp4"
         with monitor.stage("drawing", motion.frames) as advance:
-            render_overlay(motion, video, overlay, lambda done, total: advance(1))
+            render_overlay(whole, video, overlay, lambda done, total: advance(1))
         written.append(overlay)
     return written

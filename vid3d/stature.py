@@ -1,13 +1,11 @@
 """Metric scale from a known height."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
 
 
@@ -27,24 +25,27 @@ def stature(joints3d: NDArray[np.floating]) -> float:
     return (legs + upper) / (1 - 0.039)
 
 
-def scaled_to_height(motion: Motion, height: Mapping[int | None, float]) -> Motion:
-    """The motion with people of known height scaled about the camera, which keeps their picture.
+def height_factors(
+    ids: Sequence[int], statures: Sequence[float], height: Mapping[int | None, float]
+) -> list[float]:
+    """By which factor each person is to be scaled about the camera, which keeps their picture.
+
+    Args:
+        ids: of the people.
+        statures: metres, as lifted.
+        height: metres by id; None as the key means everybody else. Who has none keeps the size.
 
     Raises:
-        Vid3dError: a height is given for a track that is not there.
+        Vid3dError: a height is given for somebody who is not there.
     """
-    unknown = set(height) - {None} - set(motion.track_ids.tolist())
+    unknown = set(height) - {None} - set(ids)
     if unknown:
         raise Vid3dError(
             f"height is given for person {min(key for key in unknown if key is not None)}, "
-            f"but the people found are {motion.track_ids.tolist()}"
+            f"but the people found are {list(ids)}"
         )
-    for person, track_id in enumerate(motion.track_ids.tolist()):
-        metres = height.get(track_id, height.get(None))
-        here = motion.present[person]
-        if metres is None or not here.any():
-            continue
-        factor = metres / stature(motion.joints3d[person, here])
-        for array in (motion.joints3d, motion.spread, motion.root_spread):
-            array[person] *= factor
-    return replace(motion)  # validates the filled arrays
+    metres = [height.get(one, height.get(None)) for one in ids]
+    return [
+        1.0 if wanted is None else wanted / found
+        for wanted, found in zip(metres, statures, strict=True)
+    ]

@@ -1,10 +1,13 @@
 """What commands print: a progress bar a stage, warnings, and the closing summary."""
 
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -41,6 +44,25 @@ class Console(Monitor):
         if text not in self.warnings and not self.quiet:
             click.echo(f"vid3d: warning: {text}", err=True)
         super().warn(text)
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Ctrl-C asks to stop at the next look; a second one ends everything at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            signal.signal(signal.SIGINT, before)
+            self.stopping = True
+            if not self.quiet:
+                click.echo("\nstopping: results so far are being written ...", err=True)
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     @contextmanager
     def open_bar(self, name: str, total: int | None) -> Iterator[Advance]:

@@ -19,9 +19,9 @@ from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
 
 if TYPE_CHECKING:
-    from vid3d.motion import Motion
     from vid3d.pipeline import LiftOptions
     from vid3d.results import Wanted
+    from vid3d.streaming import Reel
 
 lifter_options = together(
     click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path."),
@@ -116,12 +116,13 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
     """3D people from VIDEO: writes VIDEO.vid3d.npz, .vid3d.json and .overlay.mp4.
 
     Looks for people on keyframes only, follows each of them, lifts them to 3D at every frame and
-    places them in the camera's space, in metres.
+    places them in the camera's space, in metres. Ctrl-C writes what there is so far; after any
+    interruption the same command goes on where it stopped.
     """
     _check_videos(videos, given["keypoints"])
     options, wanted = settings(given)
     from vid3d.pipeline import Pipeline
-    from vid3d.results import prepare_folder, write_results
+    from vid3d.results import PARTIAL, prepare_folder, write_results
 
     talk = console(quiet, verbose)
     folder = prepare_folder(output)
@@ -130,10 +131,16 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
     for video in videos or (None,):
         try:
             for clip in pipeline.observe(video):
-                motion = pipeline.lift(clip)
-                written = write_results(motion, clip, folder, video, wanted, talk)
-                talk.say(_report(motion, clip.name, talk.summary(), written))
-                talk.detail(_origin(motion))
+                with pipeline.reel(clip, folder) as motion:
+                    files = PARTIAL if "partial" in motion.meta else wanted
+                    written = write_results(motion, clip, folder, video, files, talk)
+                    talk.say(_report(motion, clip.name, talk.summary(), written))
+                    talk.detail(_origin(motion))
+                if "partial" in motion.meta:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            talk.error("interrupted; the same command goes on from here")
+            return 130
         except Vid3dError as error:
             if len(videos) <= 1 or debug:
                 raise
@@ -142,7 +149,7 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
     return 1 if failed else 0
 
 
-def _report(motion: "Motion", name: str, stages: str, written: list[Path]) -> str:
+def _report(motion: "Reel", name: str, stages: str, written: list[Path]) -> str:
     """The closing summary of one clip."""
     people = "no people found" if not motion.people else _count(motion.people, "person", "people")
     looks = f"{_count(len(motion.keyframes), 'keyframe', 'keyframes')} looked at"
@@ -150,7 +157,7 @@ def _report(motion: "Motion", name: str, stages: str, written: list[Path]) -> st
     return "\n".join([f"{name}: {people}, {frames}, {looks}", stages, *map(str, written)])
 
 
-def _origin(motion: "Motion") -> str:
+def _origin(motion: "Reel") -> str:
     """What the result was made with."""
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))

@@ -7,8 +7,8 @@ frame numbers: it gives the answers that it holds, one after the other, and then
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,14 +32,13 @@ class Journal:
     def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
         self.path = path
         self._key = json.dumps(key, sort_keys=True)
-        self._held: deque[list[Found]] = deque()
-        self._end = 0
+        self._held, self._end = self._measure()
+        self._answers = self._read(self._end)
         self._file: IO[bytes] | None = None
-        self._read()
 
     def __len__(self) -> int:
         """How many answers are held and not yet given."""
-        return len(self._held)
+        return self._held
 
     def answer(self, ask: Callable[[], list[Found]]) -> list[Found]:
         """The next answer: out of the file, or else asked for and written down.
@@ -48,7 +47,8 @@ class Journal:
             Vid3dError: the file cannot be written.
         """
         if self._held:
-            return self._held.popleft()
+            self._held -= 1
+            return next(self._answers)
         found = ask()
         plain = [[[part.shape, part.tolist()] for part in parts] for parts in found]
         self._write(json.dumps(plain, separators=(",", ":")))
@@ -60,6 +60,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and keep it."""
+        self._answers.close()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -69,24 +70,30 @@ class Journal:
         self.close()
         self.path.unlink(missing_ok=True)
 
-    def _read(self) -> None:
-        try:
-            lines = self.path.read_bytes().splitlines(keepends=True)
-        except OSError:
-            return
-        if not lines or lines[0] != self._line(self._key):
-            return
-        self._end = len(lines[0])
-        for line in lines[1:]:
-            try:
-                self._held.append(_parsed(line))
-            except (ValueError, TypeError):
-                return
-            self._end += len(line)
+    def _measure(self) -> tuple[int, int]:
+        """How many answers the file holds that are whole and of this key, and where they end."""
+        count = end = 0
+        with suppress(OSError, ValueError, TypeError), open(self.path, "rb") as file:
+            if next(file, b"") == self._line(self._key):
+                end = len(self._line(self._key))
+                for line in file:
+                    _parsed(line)
+                    count, end = count + 1, end + len(line)
+        return count, end
+
+    def _read(self, end: int) -> Generator[list[Found], None, None]:
+        """The answers in the file, which is as long as need be; memory holds one."""
+        with open(self.path, "rb") as file:
+            place = len(next(file))
+            while place < end:
+                line = next(file)
+                place += len(line)
+                yield _parsed(line)
 
     def _write(self, text: str) -> None:
         try:
             if self._file is None:
+                self._answers.close()
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(self.path, "r+b" if self._end else "wb")  # noqa: SIM115
                 self._file.seek(self._end)

@@ -40,17 +40,31 @@ def clean(track: Track, looks: Sequence[Look], joints: str) -> Track:
     The latter are joints of next to no confidence, and spikes: a joint that, against the motion of
     the whole body, jumps away at a single look and is back at the next.
     """
-    keypoints = track.keypoints
-    confidence = np.where(track.confidence < MIN_CONFIDENCE, 0.0, track.confidence)
     times = np.array([looks[int(index)].time for index in track.looks])
-    size = sizes(track.boxes)
+    keypoints, confidence = cleaned(track.boxes, track.keypoints, track.confidence, times, joints)
+    return replace(track, keypoints=keypoints, confidence=confidence)
+
+
+def cleaned(
+    boxes: Array, keypoints: Array, confidence: Array, times: Array, joints: str
+) -> tuple[Array, Array]:
+    """Keypoints (L, 17, 2) and confidence (L, 17) of one person, see `clean`.
+
+    Args:
+        boxes: (L, 4) pixels.
+        keypoints: (L, 17, 2) pixels.
+        confidence: (L, 17), 0 where missing.
+        times: (L,) seconds.
+        joints: name of the joint set.
+    """
+    confidence = np.where(confidence < MIN_CONFIDENCE, 0.0, confidence)
+    size = sizes(boxes)
     flip = joint_set(joints).flip
     swapped = find_swaps(keypoints, confidence, times, size, joints)
     keypoints = np.where(swapped[:, None, None], keypoints[:, flip], keypoints)
     confidence = np.where(swapped[:, None], confidence[:, flip], confidence)
     spikes = find_spikes(keypoints, confidence, times, size, joints)
-    confidence = np.where(spikes, 0.0, confidence).astype(np.float32)
-    return replace(track, keypoints=keypoints, confidence=confidence)
+    return keypoints, np.where(spikes, 0.0, confidence).astype(np.float32)
 
 
 def find_swaps(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,29 @@ class Track:
         return float(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=-1).sum())
 
 
-def strongest(tracks: Sequence[Track], count: int | None) -> list[Track]:
+class Selectable(Protocol):
+    """What choosing asks of a track; see `Track`."""
+
+    @property
+    def id(self) -> int:
+        """The person."""
+
+    def __len__(self) -> int:
+        """At how many looks."""
+
+    @property
+    def evidence(self) -> float:
+        """Mean confidence of the joints, summed over looks."""
+
+    @property
+    def coverage(self) -> float:
+        """Area of the boxes summed over looks, pixels^2."""
+
+
+One = TypeVar("One", bound=Selectable)
+
+
+def strongest(tracks: Sequence[One], count: int | None) -> list[One]:
     """The `count` tracks with the most evidence, ordered by id; None keeps all.
 
     Raises:
@@ -59,7 +81,7 @@ def strongest(tracks: Sequence[Track], count: int | None) -> list[Track]:
     return sorted(kept, key=lambda track: track.id)
 
 
-def select(tracks: Sequence[Track], person: Literal["largest", "longest"] | int | str) -> Track:
+def select(tracks: Sequence[One], person: Literal["largest", "longest"] | int | str) -> One:
     """One person of several.
 
     Args:
@@ -86,8 +108,8 @@ def select(tracks: Sequence[Track], person: Literal["largest", "longest"] | int 
 
 
 def select_people(
-    tracks: Sequence[Track], person: str | None = None, max_people: int | None = None
-) -> list[Track]:
+    tracks: Sequence[One], person: str | None = None, max_people: int | None = None
+) -> list[One]:
     """The people that a user asked for: one `person` (see `select`), or the `max_people` strongest.
 
     Raises:

@@ -1,0 +1,108 @@
+"""Everything that a lift can be told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from vid3d.camera import ASSUMED_FOV, Camera
+from vid3d.errors import Vid3dError
+from vid3d.world.smoothing import DEFAULT as SMOOTH
+
+
+@dataclass(frozen=True)
+class LiftOptions:
+    """Everything a lift can be told; the defaults are what `vid3d lift VIDEO` uses.
+
+    Attributes:
+        stride: frames from one look to the next; None: about five looks a second; "auto": more
+            looks where people move, fewer where they rest.
+        detect_every: looks from one detection to the next; in between boxes follow the poses.
+        backend: "auto", "onnx" or "mmpose".
+        detector: person detector, by name or path.
+        pose: 2D pose network, by name or path.
+        keypoints: file of 2D keypoints to use instead of the networks.
+        model: lifter, by name or path.
+        hypotheses: how many 3D hypotheses are drawn; None: the model's own default.
+        steps: sampling steps of each; None: the model's own default.
+        aggregate: how hypotheses become one result; None: the model's own default.
+        camera: the camera, or a JSON file of it.
+        intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
+        fov: degrees across the longer side, instead of a camera; without any of the three, what
+            the keypoint file says, else `ASSUMED_FOV`.
+        height: metres a person is tall, by track id; None as the key means everybody.
+        max_people: keep at most so many people, those seen most.
+        person: keep one: "largest", "longest" or a track id.
+        smooth: 0 (as lifted) to 1 (calmest); never shifts timing.
+        floor: whether people are put on the floor found under them and standing feet stand still.
+        start: seconds to begin at.
+        end: seconds to stop at.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        seed: of the hypotheses; the same seed gives the same file.
+    """
+
+    stride: int | Literal["auto"] | None = None
+    detect_every: int = 1
+    backend: str = "auto"
+    detector: str = "vid3d-person"
+    pose: str = "vid3d-pose"
+    keypoints: Path | None = None
+    model: str = "vid3d-base"
+    hypotheses: int | None = None
+    steps: int | None = None
+    aggregate: str | None = None
+    camera: Camera | Path | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+    fov: float | None = None
+    height: Mapping[int | None, float] = field(default_factory=dict)
+    max_people: int | None = None
+    person: str | None = None
+    smooth: float = SMOOTH
+    floor: bool = True
+    start: float | None = None
+    end: float | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("stride", "detect_every", "hypotheses", "steps", "max_people"):
+            value = getattr(self, name)
+            if value is None or (name == "stride" and value == "auto"):
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
+        if not 0 <= self.smooth <= 1:
+            raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
+        if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
+            raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
+        for metres in self.height.values():
+            if not 0.3 <= metres <= 3:
+                raise Vid3dError(f"height is {metres}, expected metres between 0.3 and 3")
+
+    def camera_of(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera:
+        """The camera of a clip, given what its source says of it, or None."""
+        if isinstance(self.camera, Path):
+            return Camera.from_json(self.camera, frame_size)
+        if self.camera is not None:
+            return self.camera.resized(frame_size)
+        if self.intrinsics is not None:
+            return Camera.from_focal(*self.intrinsics, frame_size=frame_size)
+        if self.fov is None and seen is not None:
+            return seen
+        return Camera.from_fov(self.fov or ASSUMED_FOV, frame_size)
+
+    def to_meta(self) -> dict[str, Any]:
+        """What is set, as JSON holds it."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON holds it; of paths only the name, so that no home folder leaks."""
+    if isinstance(value, Camera):
+        return {"intrinsics": value.intrinsics.tolist(), "dist": value.dist}
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    return value

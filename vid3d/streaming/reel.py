@@ -1,0 +1,177 @@
+"""A motion that lies in files: made and read part by part, however long the clip is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.camera import Camera
+from vid3d.errors import Vid3dError
+from vid3d.motion import SHAPES, Motion, Stretch, camera_of
+from vid3d.motion_files import write_json, write_npz
+from vid3d.streaming.workplace import Workplace
+
+_GAP = 4096  # absent frames written at once
+_ARRAYS = ("joints3d", "spread", "root_spread", "contacts")
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a reel holds of one person, by names in its workplace.
+
+    Attributes:
+        id: identity.
+        parts: name, first frame and the frame after the last of every stretch, in order.
+        sightings: names of the keypoints, in order.
+    """
+
+    id: int
+    parts: list[tuple[str, int, int]]
+    sightings: list[str]
+
+
+@dataclass(frozen=True)
+class Reel:
+    """A motion in a workplace; `motion` brings it into memory.
+
+    Attributes:
+        cast: what there is of each person.
+        keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta: as of a `Motion`.
+        place: the workplace.
+    """
+
+    cast: list[Person]
+    keyframes: NDArray[np.int64]
+    timestamps: NDArray[np.float64]
+    intrinsics: NDArray[np.float32]
+    frame_size: NDArray[np.int64]
+    keypoint_set: str
+    meta: dict[str, Any]
+    place: Workplace
+
+    @property
+    def track_ids(self) -> NDArray[np.int64]:
+        """(P,) identity of each person."""
+        return np.array([person.id for person in self.cast], np.int64)
+
+    @property
+    def people(self) -> int:
+        """Number of people."""
+        return len(self.cast)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.timestamps)
+
+    @property
+    def fps(self) -> float:
+        """Mean frame rate."""
+        return float(self.meta["fps"])
+
+    @property
+    def camera(self) -> Camera:
+        """The camera that the motion was seen through."""
+        return camera_of(self)
+
+    def stretches(self, person: int) -> Iterator[Stretch]:
+        """A person's presences in order; one may follow another without a gap."""
+        for name, start, stop in self.cast[person].parts:
+            yield self._stretch(name, start, stop)
+
+    def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Places (L,) in `keyframes` where a person was seen, and keypoints (L, 17, 3) there."""
+        for name in self.cast[person].sightings:
+            looks, keypoints = _found(self.place.get(name, 2))
+            yield looks, keypoints
+
+    def rows(self, name: str, person: int) -> Iterator[NDArray[Any]]:
+        """One person's row of an array, in parts that follow each other."""
+        dtype, shape = SHAPES[name]
+        width = [int(size) for size in shape[2:]]
+        absent: NDArray[Any] = np.full((_GAP, *width), np.nan if dtype is np.float32 else 0, dtype)
+        known = self._looked(person) if name == "keypoints2d" else self._lifted(name, person)
+        end = 0
+        for start, values in known:
+            yield from _repeated(absent, start - end)
+            yield values
+            end = start + len(values)
+        total = len(self.keyframes) if name == "keypoints2d" else self.frames
+        yield from _repeated(absent, total - end)
+
+    def motion(self) -> Motion:
+        """The whole motion in memory."""
+        people = range(self.people)
+        sizes = {"P": self.people, "F": self.frames, "K": len(self.keyframes)}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, (dtype, shape) in SHAPES.items():
+            if shape[0] == "P" and len(shape) > 1:
+                full = [sizes[n] if isinstance(n, str) else n for n in shape]
+                array: NDArray[Any] = np.empty(full, dtype)
+                for person in people:
+                    end = 0
+                    for part in self.rows(name, person):
+                        array[person, end : end + len(part)] = part
+                        end += len(part)
+                arrays[name] = array
+            else:
+                arrays[name] = getattr(self, name)
+        return Motion(**arrays, keypoint_set=self.keypoint_set, meta=self.meta)
+
+    def save(self, path: str | Path) -> Path:
+        """Write `.vid3d.npz`, the same bytes as `Motion.save`."""
+        return write_npz(self, path)
+
+    def save_json(self, path: str | Path) -> Path:
+        """Write JSON, the same text as `Motion.save_json`."""
+        return write_json(self, path)
+
+    def _stretch(self, name: str, start: int, stop: int) -> Stretch:
+        return Stretch(start, self.timestamps[start:stop], *_found(self.place.get(name, 4)))
+
+    def _lifted(self, name: str, person: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """First frame and values of each stretch."""
+        for part, start, stop in self.cast[person].parts:
+            if name == "present":
+                yield start, np.ones(stop - start, bool)
+            else:
+                yield start, getattr(self._stretch(part, start, stop), name)
+
+    def _looked(self, person: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """First look and keypoints, NaN where not seen, of each part."""
+        for looks, keypoints in self.sightings(person):
+            first = int(looks[0])
+            rows = np.full((int(looks[-1]) + 1 - first, *keypoints.shape[1:]), np.nan, np.float32)
+            rows[looks - first] = keypoints
+            yield first, rows
+
+
+def put_stretch(place: Workplace, name: str, stretch: Stretch) -> tuple[str, int, int]:
+    """Keep a stretch as a part of a reel.
+
+    Raises:
+        Vid3dError: its joints are not finite.
+    """
+    if not np.isfinite(stretch.joints3d).all():
+        raise Vid3dError("the lifter gave values that are not finite; check the 2D keypoints")
+    place.put(name, [np.asarray(getattr(stretch, one), np.float32) for one in _ARRAYS])
+    return name, stretch.start, stretch.stop
+
+
+def get_stretch(place: Workplace, name: str, start: int, times: NDArray[np.float64]) -> Stretch:
+    """A stretch that was kept, with its times."""
+    return Stretch(start, times, *_found(place.get(name, len(_ARRAYS))))
+
+
+def _repeated(absent: NDArray[Any], count: int) -> Iterator[NDArray[Any]]:
+    for start in range(0, count, _GAP):
+        yield absent[: min(_GAP, count - start)]
+
+
+def _found(arrays: list[NDArray[Any]] | None) -> list[NDArray[Any]]:
+    if arrays is None:
+        raise Vid3dError("a file of work in progress is gone or damaged; lift the video again")
+    return arrays

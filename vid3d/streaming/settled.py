@@ -1,0 +1,80 @@
+"""Settling people whose lifted pieces lie in a workplace: round by round, piece by piece."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.motion import Stretch
+from vid3d.streaming.following import Stored, Trace, get_piece
+from vid3d.streaming.pieces import faded
+from vid3d.streaming.reel import Person, get_stretch, put_stretch
+from vid3d.streaming.workplace import Workplace
+from vid3d.world.settle import Settling
+
+
+def settled_people(
+    traces: Sequence[Trace],
+    lifted: Callable[[Stored], Stretch],
+    factors: Sequence[float],
+    settling: Settling,
+    times: NDArray[np.float64],
+    place: Workplace,
+    advance: Callable[[int], None],
+) -> list[Person]:
+    """The people of a reel.
+
+    Args:
+        traces: everybody who is wanted.
+        lifted: gives a piece as lifted.
+        factors: (P,) by which each person is scaled, about the camera.
+        settling: of these people; tells afterwards what was done.
+        times: (F,) seconds of the clip's frames.
+        place: where pieces lie and results are put, below `settled/`.
+        advance: called with the number of frames just settled.
+    """
+
+    def calm(person: int, stored: Stored) -> Stretch:
+        name = f"settled/{person}-calm-{stored.name}"
+        return get_stretch(place, name, stored.start, times[stored.start : stored.stop])
+
+    people = range(len(traces))
+    for person in people:
+        for stored in traces[person].pieces:
+            stretch = settling.calmed(person, lifted(stored).scaled(factors[person]))
+            put_stretch(place, f"settled/{person}-calm-{stored.name}", stretch)
+    for person in settling.find_ground():
+        for stored in traces[person].pieces:
+            settling.measure(person, calm(person, stored))
+
+    def settled(person: int, run: Sequence[Stored]) -> Iterator[Stretch]:
+        for stored in run:
+            yield settling.settled(person, calm(person, stored))
+            advance(stored.stop - stored.start)
+
+    return [
+        Person(
+            traces[person].id,
+            [
+                put_stretch(place, f"settled/{person}-{stretch.start}", stretch)
+                for run in traces[person].runs
+                for stretch in faded(settled(person, run))
+            ],
+            _put_sightings(place, person, traces[person]),
+        )
+        for person in people
+    ]
+
+
+def _put_sightings(place: Workplace, person: int, trace: Trace) -> list[str]:
+    """Keep 2D joints as a motion holds them, x, y and confidence, NaN where not seen; by names."""
+    names = []
+    for stored in trace.pieces:
+        piece = get_piece(place, stored)
+        own = piece.owned
+        if len(piece.looks[own]):
+            confidence = piece.confidence[own, :, None]
+            xyc = np.concatenate([piece.keypoints[own], confidence], -1)
+            names.append(f"settled/{person}-seen-{stored.name}")
+            place.put(names[-1], [piece.looks[own], np.where(confidence > 0, xyc, np.nan)])
+    return names
