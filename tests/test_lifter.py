@@ -14,8 +14,10 @@ from vid3d.lifter.checkpoint import (
     save_networks,
     write_model,
 )
-from vid3d.lifter.diffusion import SCHEDULES, DiffusionConfig, ddim, hypothesis_noise
+from vid3d.lifter.diffusion import EVERY, SCHEDULES, DiffusionConfig, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.inference import encode_track, sample_offsets
+from vid3d.lifter.observation import observe
 from vid3d.lifter.windows import plan_windows
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir
@@ -140,6 +142,25 @@ def test_no_jump_at_window_seams(lifter):
     lifted = lift(lifter, keypoints, confidence, times, fps=50, hypotheses=2, seed=1)
     steps = np.linalg.norm(np.diff(lifted.joints3d, axis=0), axis=-1).max(-1)
     assert steps.max() < 8 * np.median(steps) + 0.02
+
+
+def test_every_hypothesis_is_one_motion(networks):
+    """Where windows meet, a hypothesis moves no more than elsewhere."""
+    keypoints, confidence, times = looks(51, 0.2)
+    seen = observe(keypoints, confidence, times, CAMERA, "h36m17")
+    windows = plan_windows(times[0], times[-1], 0.08, 11, 6, EVERY)
+    dense = encode_track(networks, seen, windows, torch.device("cpu"))
+    offsets = sample_offsets(networks, dense, windows, 5, 3, (0, 0))
+    steps = np.linalg.norm(np.diff(offsets, axis=1), axis=-1).mean(-1)  # (H, G - 1)
+    seams = np.unique(np.concatenate([windows.starts, windows.starts + windows.length - 1]))
+    seams = seams[(seams > 0) & (seams < steps.shape[1])]
+    at_seams = np.concatenate([steps[:, seams - 1], steps[:, seams]], 1)
+    assert len(windows.starts) > 10
+    assert (at_seams.mean(1) < 1.25 * steps.mean(1)).all()
+    cut = plan_windows(times[0], times[-1], 0.08, 11, 10, EVERY)  # without any overlap but a moment
+    torn = sample_offsets(networks, encode_track(networks, seen, cut, torch.device("cpu")), cut, 5,
+                          3, (0, 0))  # fmt: skip
+    assert np.corrcoef(torn.ravel(), offsets.ravel())[0, 1] > 0.5  # the same identity
 
 
 def test_arguments_are_checked(lifter):
