@@ -1,5 +1,4 @@
 import shutil
-import struct
 import subprocess
 import threading
 from fractions import Fraction
@@ -9,51 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from video_toys import RED, TURNS, make, picture, turn
 
 from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
 from vid3d.video.clock import Clock
 from vid3d.video.frame import Display
-
-RED, GREY = (0, 0, 255), (90, 90, 90)
-
-
-def picture(size, number=0):
-    """Grey with a red top left corner; the bottom right corner tells frames apart."""
-    width, height = size
-    image = np.full((height, width, 3), GREY, np.uint8)
-    image[: height // 4, : width // 4] = RED
-    image[-height // 4 :, -width // 4 :] = number * 8 % 256
-    return image
-
-
-def make(path, codec="libx264", size=(160, 120), frames=10, fps=25, **options):
-    """A video of `picture`s; `stamps` in milliseconds make the rate vary."""
-    stamps = options.pop("stamps", None)
-    pixels, aspect = options.pop("pixels", "yuv420p"), options.pop("aspect", None)
-    container_options = options.pop("container", {})
-    with av.open(str(path), "w", options=container_options) as container:
-        stream = container.add_stream(codec, rate=fps, options=options)
-        stream.width, stream.height, stream.pix_fmt = *size, pixels
-        if stamps:
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        if aspect:
-            stream.codec_context.sample_aspect_ratio = aspect
-        for number, stamp in enumerate(stamps or range(frames)):
-            frame = av.VideoFrame.from_ndarray(picture(size, number), format="bgr24")
-            frame.pts = stamp
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def turn(path, matrix):
-    """Set the display matrix in an MP4's track header (ISO 14496-12, 8.3.2)."""
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
-    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
 
 
 def read(path, *interval):
@@ -64,16 +24,6 @@ def read(path, *interval):
 
 def is_red(pixel):
     return np.abs(pixel.astype(int) - RED).max() < 40
-
-
-# clockwise degrees and mirroring -> (a, b, c, d), and where the red corner ends (row, column)
-TURNS = {
-    "0": ((1, 0, 0, 1), (0, 0)),
-    "90": ((0, 1, -1, 0), (0, -1)),
-    "180": ((-1, 0, 0, -1), (-1, -1)),
-    "270": ((0, -1, 1, 0), (-1, 0)),
-    "mirrored": ((-1, 0, 0, 1), (0, -1)),
-}
 
 
 @pytest.mark.parametrize("name", TURNS)

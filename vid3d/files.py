@@ -68,7 +68,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     if _size_of_file(path) > MOST_JSON:
         raise ValueError(f"larger than {MOST_JSON >> 20} MiB")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

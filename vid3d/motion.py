@@ -125,7 +125,10 @@ class Motion:
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         for name, (dtype, shape) in SHAPES.items():
-            array: NDArray[Any] = np.asarray(getattr(self, name), dtype)
+            given: NDArray[Any] = np.asarray(getattr(self, name))
+            if given.dtype.kind not in "biuf":
+                raise Vid3dError(f"motion: {name} holds {given.dtype}, expected numbers")
+            array = given.astype(dtype, copy=False)
             expected = tuple(sizes.setdefault(n, size) if isinstance(n, str) else n
                              for n, size in zip(shape, array.shape, strict=False))  # fmt: skip
             if array.ndim != len(shape) or array.shape != expected:

@@ -30,20 +30,44 @@ def shipped_models() -> list[str]:
     return sorted(path.parent.name for path in weights_dir().glob("*/manifest.json"))
 
 
+def split_adapters(model: str) -> tuple[str, list[str]]:
+    """A model `NAME|PATH[+ADAPTER...]` as what it is based on and its adapters.
+
+    A name or path that exists is one, whatever characters it holds.
+    """
+    parts, found = model.split("+"), []
+    while parts:
+        ends = [end for end in range(len(parts), 0, -1) if _is_known("+".join(parts[:end]))]
+        end = ends[0] if ends else 1
+        found.append("+".join(parts[:end]))
+        parts = parts[end:]
+    return found[0], found[1:]
+
+
+def _is_known(name: str) -> bool:
+    """Whether a model of this name ships, or the path exists."""
+    shipped = bool(name) and (weights_dir() / name / "manifest.json").is_file()
+    return shipped or Path(name).expanduser().exists()
+
+
 def find_model(name: str) -> Path:
-    """Path of a model given by shipped name or by path.
+    """Path of a model given by shipped name or by path; of `MODEL+ADAPTER...` that of the model.
 
     Raises:
-        Vid3dError: neither a shipped name nor an existing path.
+        Vid3dError: neither a shipped name nor an existing path, or no such adapter.
     """
-    shipped = weights_dir() / name
+    base, adapters = split_adapters(name)
+    shipped = weights_dir() / base
+    for adapter in adapters:
+        if not Path(adapter).expanduser().is_file():
+            raise Vid3dError(f"no such adapter: {adapter}; make one with `vid3d adapt`")
     if (shipped / "manifest.json").is_file():
         return shipped
-    path = Path(name).expanduser()
+    path = Path(base).expanduser()
     if path.exists():
         return path
     raise Vid3dError(
-        f"unknown model {name!r}: neither a path nor one of {', '.join(shipped_models())}; "
+        f"unknown model {base!r}: neither a path nor one of {', '.join(shipped_models())}; "
         "see `vid3d models list`"
     )
 

@@ -1,4 +1,4 @@
-"""Reader of compact motion-capture files: 17 Human3.6M joints, metres, z up, 50 Hz.
+"""Compact motion-capture files: 17 Human3.6M joints, metres, z up, 50 Hz.
 
 A file is an npz of `lo` and `hi` (51, N) uint8: the low and high bytes of zigzag-coded
 differences between successive frames, in multiples of `unit` metres; `offsets` (C + 1,) separates
@@ -8,14 +8,16 @@ the clips, named by `clips`, `actors` and `descs`. Differences run on across cli
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.files import open_npz
+from vid3d.files import atomic_path, open_npz
 
 MOCAP_FPS = 50.0
+_UNIT, _MOST_UNIT = 0.0005, 0.002
 DEV_ACTORS = ("hdm05_tr", "cmu_s35", "cmu_s86")
 """Actors taken out of training: every choice is made on them."""
 
@@ -60,6 +62,37 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
         MotionClip(str(name), str(actor), str(text), joints[start:end])
         for name, actor, text, start, end in zip(*labels, offsets[:-1], offsets[1:], strict=True)
     ]
+
+
+def write_mocap(path: str | Path, clips: Sequence[MotionClip]) -> None:
+    """Write clips as a compact file, to half a millimetre; it appears whole or not at all.
+
+    Clips that go further than 16 m from the origin are written in coarser steps, of up to 2 mm.
+
+    Raises:
+        Vid3dError: nothing to write, a clip goes too far, or the file cannot be written.
+    """
+    if not clips:
+        raise Vid3dError(f"no clip to write to {path}")
+    furthest = max(clips, key=lambda clip: float(np.abs(clip.joints).max()))
+    unit = max(_UNIT, float(np.abs(furthest.joints).max()) / 32_767)
+    if not unit <= _MOST_UNIT:
+        raise Vid3dError(f"clip {furthest.name} goes {unit * 32_767:.0f} m from the origin; cut it")
+    joints = np.concatenate([clip.joints for clip in clips]).reshape(-1, 51)
+    positions = np.rint(joints.astype(np.float64) / unit).astype(np.int16)
+    differences = np.diff(positions, axis=0, prepend=np.zeros((1, 51), np.int16))
+    code = ((differences << 1) ^ (differences >> 15)).view(np.uint16)
+    arrays: dict[str, Any] = {
+        "lo": (code & 255).astype(np.uint8).T,
+        "hi": (code >> 8).astype(np.uint8).T,
+        "unit": np.float64(unit),
+        "offsets": np.cumsum([0, *(len(clip.joints) for clip in clips)]),
+        "clips": np.array([clip.name for clip in clips]),
+        "actors": np.array([clip.actor for clip in clips]),
+        "descs": np.array([clip.description for clip in clips]),
+    }
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def motion_files(

@@ -77,14 +77,16 @@ class OnMoments:
 def interpolate_looks(canonical: Canonical, looks: Looks, at: Tensor) -> OnMoments:
     """Looks at the moments (B, G), constant beyond the first and last one."""
     weights, gaps = interpolation(looks.times, looks.valid, at)
-    seen = (1 - canonical.joints[..., 3]) * looks.valid[..., None]  # (B, K, 17)
-    share = weights @ seen
-    places = weights @ (canonical.joints[..., :2] * seen[..., None]).flatten(2)
-    places = places.unflatten(-1, (17, 2)) / share.clamp_min(1e-6)[..., None]
-    confidence = weights @ canonical.joints[..., 2]
+    with full_precision(weights):
+        seen = (1 - canonical.joints[..., 3]) * looks.valid[..., None]  # (B, K, 17)
+        share = weights @ seen
+        places = weights @ (canonical.joints[..., :2] * seen[..., None]).flatten(2)
+        places = places.unflatten(-1, (17, 2)) / share.clamp_min(1e-6)[..., None]
+        confidence = weights @ canonical.joints[..., 2]
+        features = weights @ canonical.looks
     return OnMoments(
         joints=torch.cat([places, confidence[..., None], 1 - share[..., None]], -1),
-        moments=torch.cat([weights @ canonical.looks, gaps, torch.exp(-4 * gaps)], -1),
+        moments=torch.cat([features, gaps, torch.exp(-4 * gaps)], -1),
     )
 
 

@@ -1,7 +1,9 @@
 """Lifter checkpoints: one safetensors file whose metadata holds schema, config and calibration."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
+from vid3d.lifter import lora
+from vid3d.lifter.adapters import read_adapter
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.encoders import AnyEncoderConfig, build_encoder, encoder_config
-from vid3d.weights import check_model, find_model, read_manifest
+from vid3d.weights import check_model, find_model, read_manifest, split_adapters
 
 SCHEMA = 2
 
@@ -67,6 +71,13 @@ class Networks:
     diffusion: DiffusionHead | None
     sha256: str = ""
 
+    def as_module(self) -> nn.ModuleDict:
+        """The networks as one module, which names their layers as checkpoints do."""
+        parts: dict[str, nn.Module] = {"encoder": self.encoder}
+        if self.diffusion is not None:
+            parts["diffusion"] = self.diffusion
+        return nn.ModuleDict(parts)
+
 
 def build_networks(config: LifterConfig) -> Networks:
     """Untrained networks of a config."""
@@ -110,10 +121,11 @@ def write_model(folder: str | Path, networks: Networks) -> None:
 
 
 def load_networks(model: str | Path, device: str = "cpu") -> Networks:
-    """Networks of a model given by shipped name, folder or safetensors file.
+    """Networks of a model given by shipped name, folder or safetensors file, with its adapters.
 
     Raises:
-        Vid3dError: no such model, not a lifter, of a later schema, or weights that do not fit.
+        Vid3dError: no such model, not a lifter, of a later schema, or weights that do not fit; the
+            same of an adapter.
     """
     path = _weights_file(find_model(str(model)))
     try:
@@ -129,10 +141,29 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     networks = build_networks(config)
     for key, value in _state(networks).items():
         value.copy_(state[key])
-    for module in (networks.encoder, networks.diffusion):
-        if module is not None:
-            module.eval().requires_grad_(False).to(torch.device(device))
-    return Networks(networks.config, networks.encoder, networks.diffusion, sha256_of(path))
+    loaded = replace(networks, sha256=sha256_of(path))
+    adapters = split_adapters(str(model))[1]
+    adapted = with_adapters(loaded, adapters) if adapters else loaded
+    adapted.as_module().eval().requires_grad_(False).to(torch.device(device))
+    return adapted
+
+
+def with_adapters(networks: Networks, paths: Sequence[str | Path]) -> Networks:
+    """Networks with adapters merged in, which are changed in place; name and checksum say so.
+
+    Raises:
+        Vid3dError: no such adapter, or it belongs to another lifter.
+    """
+    root, names, sums = networks.as_module(), [networks.config.name], [networks.sha256]
+    for path in paths:
+        adapter = read_adapter(Path(path).expanduser())
+        adapter.check_base(networks.config.name, networks.sha256)
+        lora.attach(root, adapter.state)
+        names.append(adapter.name)
+        sums.append(adapter.sha256)
+    lora.merge(root)
+    digest = hashlib.sha256("+".join(sums).encode()).hexdigest()
+    return replace(networks, config=replace(networks.config, name="+".join(names)), sha256=digest)
 
 
 def _config(header: Any, path: Path) -> LifterConfig:

@@ -38,6 +38,8 @@ def read_keypoints(path: str | Path) -> list[KeypointClip]:
             clips = [clip_from_openpose(path)]
         elif not path.exists():
             raise Vid3dError("no such file or folder of keypoints")
+        elif not path.is_file():
+            raise Vid3dError("a pipe or a device, expected a file or a folder of keypoints")
         elif path.suffix.lower() == ".txt":
             raise Vid3dError(
                 "text (as of MOTChallenge) holds boxes without joints; give .pairs.npz, COCO-style "

@@ -119,6 +119,9 @@ class KeypointClip:
             raise Vid3dError(f"{self.frames} frames are more than {MOST_FRAMES}: cut the clip")
         if any(later.time <= earlier.time for earlier, later in pairwise(self.looks)):
             raise Vid3dError("times of the looks do not rise with their frames")
+        span = self.looks[-1].time - self.looks[0].time if self.looks else 0.0
+        if span * (self.rate or 25) > MOST_FRAMES:
+            raise Vid3dError(f"the looks span {span:.0f} s, more than {MOST_FRAMES} frames")
         if self.looks and not at[-1] < self.frames:
             raise Vid3dError(f"frame {at[-1]} lies beyond the clip's {self.frames} frames")
         if self.rate is not None and not 0 < self.rate < 1e5:

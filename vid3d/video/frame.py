@@ -80,11 +80,12 @@ class Frame:
     Attributes:
         index: position among the frames that the reader gives, from 0.
         time: seconds since the first frame of the file.
+        decoded: None where the reader was told that nobody looks.
     """
 
     index: int
     time: float
-    decoded: av.VideoFrame = field(repr=False)
+    decoded: av.VideoFrame | None = field(repr=False)
     display: Display = field(repr=False)
 
     @property
@@ -99,6 +100,7 @@ class Frame:
 
     def image_at(self, size: Size) -> Image:
         """BGR picture scaled to a width and height in the same conversion."""
+        assert self.decoded is not None, "this frame was not to be looked at"
         return self.display.picture(self.decoded, size)
 
 

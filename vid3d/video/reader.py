@@ -6,10 +6,11 @@ image is asked for.
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,8 @@ from av.stream import Disposition
 from vid3d.errors import Vid3dError
 from vid3d.video.clock import Clock
 from vid3d.video.frame import Display, Frame, Size
+from vid3d.video.packets import Part, part_reader
+from vid3d.video.sparse import IrregularError, SparseDecoder
 
 FALLBACK_FPS = 25.0
 SAME_TIME = 5e-4
@@ -96,9 +99,10 @@ class VideoReader:
         self._display = Display.of(first, self._stream.sample_aspect_ratio)
         _check_size(self._path, *self._display.size)  # pixels made square can be many more
         self.info = self._describe()
-        self._clock = Clock(1 / self.info.fps)
-        self._clock.read(_stamp(first))  # time zero is the first frame, wherever reading starts
-        self._clock.last = None
+        self._origin = Clock(1 / self.info.fps)
+        self._origin.read(_stamp(first))  # time zero is the first frame, wherever reading starts
+        self._origin.last = None
+        self._clock = copy(self._origin)
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -124,6 +128,40 @@ class VideoReader:
         return max(1, min(self.info.frames, round(seconds * self.info.fps)))
 
     def __iter__(self) -> Iterator[Frame]:
+        count = 0
+        for frame in self._dense():
+            count += 1
+            yield frame
+        self._ended(count)
+
+    def frames(self, stride: int) -> Iterator[Frame]:
+        """Every frame once; only every stride-th, from the first, and the last have pictures.
+
+        The same frames, times and pictures as without a stride. Where codec and container allow
+        it, pictures that nobody looks at and no other picture refers to are not decoded.
+
+        Raises:
+            Vid3dError: the stride is not positive, or as for reading without a stride.
+        """
+        if stride < 1:
+            raise Vid3dError(f"stride is {stride}; expected a whole number from 1")
+        part, count = part_reader(self._stream.codec_context), 0
+        if part is not None and stride > 1:
+            try:
+                for frame in self._sparse(stride, part):
+                    count += 1
+                    yield frame
+                self._ended(count)
+                return
+            except IrregularError:
+                self._reopen()
+        for frame in islice(_thinned(self._dense(), stride), count, None):
+            count += 1
+            yield frame
+        self._ended(count)
+
+    def _dense(self) -> Iterator[Frame]:
+        """Frames of the interval, all decoded."""
         index = 0
         for decoded in self._from_start():
             time = self._clock.read(_stamp(decoded))
@@ -133,8 +171,33 @@ class VideoReader:
             if time >= self.start - SAME_TIME:
                 yield Frame(index, time, decoded, self._display)
                 index += 1
+
+    def _sparse(self, stride: int, part: Callable[[Any], Part]) -> Iterator[Frame]:
+        """Frames of the interval, decoded where they are looked at.
+
+        Raises:
+            IrregularError: the rest can only be had by decoding all.
+        """
+        if self._clock.stamp_at(0) is None:
+            raise IrregularError
+        self._reopen()
+        if self.start > SEEK_MARGINS[0]:
+            self._seek(self.start - SEEK_MARGINS[0])
+        stream, interval = self._stream, (self.start - SAME_TIME, self.end + SAME_TIME)
+        pictures = SparseDecoder(
+            self._packets(), stream.decode, stream.time_base, part, self._clock, stride, interval
+        )
+        try:
+            for index, picture in enumerate(pictures):
+                self._last_end = picture.time + float(picture.duration * stream.time_base)
+                yield Frame(index, picture.time, picture.decoded, self._display)
+        except (av.FFmpegError, ValueError):
+            raise IrregularError from None
+
+    def _ended(self, count: int) -> None:
+        """Conclude after the last of some frames."""
         self.truncated = self._warning()
-        if index == 0:
+        if count == 0:
             raise Vid3dError(
                 f"{self._path} has no frame between {self.start:g} and {self.end:g} s: "
                 f"its last frame is at {self._clock.last or 0.0:.2f} s"
@@ -146,9 +209,8 @@ class VideoReader:
         if not margins or self._clock.stamp_at(0) is None:
             return self._frames
         for margin in margins:
-            stamp = self._clock.stamp_at(self.start - margin)
             try:
-                self._container.seek(int(stamp / self._stream.time_base), stream=self._stream)
+                self._seek(self.start - margin)
             except (av.FFmpegError, ValueError):
                 break
             frames = self._decode()
@@ -158,15 +220,28 @@ class VideoReader:
                     self._clock.last = None
                     return chain([first], frames)
                 self._clock.last = None
+        self._reopen()
+        return self._decode()
+
+    def _reopen(self) -> None:
+        """Go back to the beginning of the file."""
         self.close()
         self._container, self._stream = _open(self._path)
-        return self._decode()
+        self._frames = self._decode()
+        self._clock, self._last_end = copy(self._origin), 0.0
+        self._damaged = self._patched = 0
+        self._break = None
+
+    def _seek(self, time: float) -> None:
+        """Go to the last point before a time from which pictures can be decoded."""
+        stamp = self._clock.stamp_at(time)
+        self._container.seek(int(stamp / self._stream.time_base), stream=self._stream)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Decoded frames; damaged packets are skipped, a break in the file ends it."""
         seen = False
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets():
                 if packet.is_corrupt and seen:
                     self._damaged += 1
                     continue
@@ -176,6 +251,15 @@ class VideoReader:
                     yield frame
         except av.FFmpegError as error:
             self._break = error.strerror
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets of the stream; those of streams that damage makes up are skipped."""
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+                return
+            except IndexError:  # a stream that the file has not announced
+                self._damaged += 1
 
     def _frames_of(self, packet: av.Packet) -> list[Any]:
         try:
@@ -217,6 +301,17 @@ class VideoReader:
             codec=stream.codec_context.name,
             rotation=self._display.rotation,
         )
+
+
+def _thinned(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
+    """The frames, without pictures where nobody looks."""
+    last: Frame | None = None
+    for frame in frames:
+        if last is not None:
+            yield last if last.index % stride == 0 else replace(last, decoded=None)
+        last = frame
+    if last is not None:
+        yield last
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:

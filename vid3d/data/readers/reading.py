@@ -1,0 +1,111 @@
+"""What all readers of data sets are told, and what they share."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.data.mocap import MotionClip
+from vid3d.data.pairs import PairSequence
+from vid3d.errors import Vid3dError
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a data set is read; each reader takes what concerns it.
+
+    Attributes:
+        only: keep what has a name that begins with one of these; empty: everything.
+        cameras: Human3.6M: camera parameters as JSON; None: solved from the true 2D.
+        detections: Human3.6M: which `data_2d_h36m_*.npz` the 2D comes from.
+        body_model: AMASS: a model.npz of SMPL-H, or a folder of `male`, `female`, `neutral`.
+        fps: the rate where a format does not say it, or wrongly.
+        unit: BVH: metres a unit; None: so that the person is about as tall as people are.
+        up: BVH: the axis that points up; None: the one along which people stand.
+        joints: BVH, ASF/AMC: names of joints by their name in h36m17, where they are not customary.
+    """
+
+    only: tuple[str, ...] = ()
+    cameras: Path | None = None
+    detections: str = "gt"
+    body_model: Path | None = None
+    fps: float | None = None
+    unit: float | None = None
+    up: str | None = None
+    joints: tuple[tuple[str, str], ...] = ()
+
+    def wants(self, name: str) -> bool:
+        """Whether something of this name is kept."""
+        return not self.only or name.startswith(self.only)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A kind of data set.
+
+    Attributes:
+        name: in commands.
+        title: for people.
+        holds: whether a path looks like it.
+        origin: where users get it, in a few words.
+        motions: its clips, from a path; None where it has none.
+        pairs: its sequences of 2D and 3D; None where it has none.
+    """
+
+    name: str
+    title: str
+    holds: Callable[[Path], bool]
+    origin: str
+    motions: Callable[[Path, Reading], Iterator[MotionClip]] | None = None
+    pairs: Callable[[Path, Reading], Iterator[PairSequence]] | None = None
+
+
+def need(path: Path, name: str, origin: str) -> Path:
+    """A file called `name`: the path itself, or in the folder.
+
+    Raises:
+        Vid3dError: it is not there; the message says where users get it.
+    """
+    file = path if path.name == name else path / name
+    if not file.is_file():
+        raise Vid3dError(f"there is no {name} in {path}; {origin}")
+    return file
+
+
+def files_below(path: Path, suffix: str, origin: str) -> list[tuple[str, Path]]:
+    """Files with a suffix, with names relative to a folder without the suffix; a file is itself.
+
+    Raises:
+        Vid3dError: there is none; the message says where users get them.
+    """
+    if path.is_file():
+        return [(path.stem, path)]
+    found = sorted(file for file in path.rglob(f"*{suffix}") if file.is_file())
+    if not found:
+        raise Vid3dError(f"no {suffix} file in {path}; {origin}")
+    return [(file.relative_to(path).with_suffix("").as_posix(), file) for file in found]
+
+
+def stretches(valid: Iterable[bool]) -> list[slice]:
+    """Where a flag holds, without a gap."""
+    edges = np.diff(np.concatenate([[False], np.asarray(list(valid), bool), [False]]).astype(int))
+    begins, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
+    return [slice(int(a), int(b)) for a, b in zip(begins, ends, strict=True)]
+
+
+def joints_of(value: object, count: int, width: int, what: str) -> Array:
+    """An array (F, count, width) out of what a file holds.
+
+    Raises:
+        Vid3dError: it has another shape.
+    """
+    array = np.asarray(value, np.float64)
+    if array.ndim == 4 and array.shape[1] == 1:  # (F, 1, J, D), as MATLAB files come out
+        array = array[:, 0]
+    if array.ndim != 3 or array.shape[1:] != (count, width):
+        raise Vid3dError(f"{what} is {array.shape}, expected (frames, {count}, {width})")
+    return array
