@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs, printable
+from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs
 from vid3d.batch.lock import locked
 from vid3d.batch.manifest import NAME, Manifest
 from vid3d.batch.plan import plan_batch
@@ -29,6 +29,7 @@ from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
+from vid3d.files import printable
 from vid3d.monitor import Monitor
 
 TOYS = Path(__file__).with_name("batch_toys.py")

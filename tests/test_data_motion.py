@@ -433,6 +433,7 @@ def capture(tmp_path):
             {"root": root},
             {"root": [*root[:4], 90, 0], "lfemur": [90, 0, 0]},
             {"root": root, "lfemur": [0, 90, 0], "lhumerus": [0, 0, 90]},
+            {"root": root, "thorax": [90, 0, 90]},
         )
     )
     return folder
@@ -443,7 +444,7 @@ def test_acclaim_by_hand(capture):
     side = 0.1 / np.sqrt(2)
     hip = np.array([side, 1 - side, 0])
     places = {name: skeleton.positions[:, skeleton.index(name)] for name in skeleton.names}
-    np.testing.assert_allclose(places["root"], [[0, 1, 0]] * 3, atol=1e-9)
+    np.testing.assert_allclose(places["root"], [[0, 1, 0]] * 4, atol=1e-9)
     np.testing.assert_allclose(places["lhipjoint"][0], hip, atol=1e-9)
     np.testing.assert_allclose(places["ltibia"][0], hip - [0, 0.84, 0], atol=1e-9)
     # The whole body turns about y: x to -z. The thigh's own x is the body's y (its axes are turned
@@ -458,6 +459,11 @@ def test_acclaim_by_hand(capture):
     np.testing.assert_allclose(
         places["lhumerus"][2], shoulder + 0.28 * np.array([0, np.sqrt(0.75), 0.5]), atol=1e-9
     )
+    # About x first, y goes to z; about z then, that stays.
+    back = np.array([0, 1 + 0.24, 0])
+    np.testing.assert_allclose(places["thorax"][3], back + [0, 0, 0.2], atol=1e-9)
+    np.testing.assert_allclose(places["head"][3], back + [0, 0, 0.2 + 0.25], atol=1e-9)
+    np.testing.assert_allclose(places["lclavicle"][3], back + [0, 0.2, 0.2], atol=1e-9)
     np.testing.assert_allclose(
         places["lforearm_end"][0], shoulder + [0.28 + 0.17 + 0.065, 0, 0], atol=1e-9
     )

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from vid3d.batch.inputs import printable
 from vid3d.batch.stamp import Print, stamp_of
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import printable, sha256_of
 
 
 @dataclass(frozen=True)
