@@ -95,16 +95,21 @@ class Machines:
         return [{"Alive": alive, "Resources": one} for one, alive in self._resources]
 
 
+def machine(cpus, gpus=0, alive=True, memory=64):
+    return {"CPU": cpus, "GPU": gpus, "memory": memory * 2.0**30}, alive
+
+
 def test_tasks_ask_for_what_machines_have():
-    some = Cluster(Machines(({"CPU": 8.0}, True), ({"CPU": 3}, True), ({"CPU": 64}, False)), "auto")
+    some = Cluster(Machines(machine(8.0), machine(3), machine(64, alive=False)), "auto")
     assert (some.cpus, some.gpus, some.slots) == (2, 0, 5)
-    small = Cluster(Machines(({"CPU": 1.0}, True)), "cpu")
+    small = Cluster(Machines(machine(1.0)), "cpu")
     assert (small.cpus, small.slots) == (1, 1)
-    mixed = Machines(({"CPU": 8.0, "GPU": 2.0}, True), ({"CPU": 8.0}, True))
-    assert (Cluster(mixed, "auto").gpus, Cluster(mixed, "auto").slots) == (1, 2)
+    assert Cluster(Machines(machine(8, memory=3), machine(8, memory=0.5)), "cpu").slots == 3
+    mixed = Machines(machine(8.0, 1.0), machine(8.0))
+    assert (Cluster(mixed, "auto").gpus, Cluster(mixed, "auto").slots) == (1, 1)
     assert (Cluster(mixed, "cpu").gpus, Cluster(mixed, "cpu").slots) == (0, 8)
-    with pytest.raises(Vid3dError, match="2 CPUs and a GPU"):
-        ClusterPool(Cluster(Machines(({"CPU": 8.0}, True)), "cuda"), toy_load, None)
+    with pytest.raises(Vid3dError, match="2 CPUs, 1 GiB and a GPU"):
+        ClusterPool(Cluster(Machines(machine(8.0)), "cuda"), toy_load, None)
 
 
 def test_a_machine_that_does_not_see_the_folder_or_cannot_load_is_named(tmp_path, monkeypatch):

@@ -36,6 +36,8 @@ def describe(target: str) -> Card:
         raise Vid3dError(f"no such file: {target}, nor a shipped model of that name")
     if path.is_dir():
         return describe_model(path)
+    if not path.is_file():
+        raise Vid3dError(f"{path} is a pipe or a device; give a file")
     if path.suffix == ".safetensors":
         return describe_lifter(path)
     if path.suffix == ".npz":
