@@ -114,11 +114,11 @@ def test_tasks_ask_for_what_machines_have():
 
 def test_a_machine_that_does_not_see_the_folder_or_cannot_load_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which workers set for themselves
-    here, task = socket.gethostname(), Task("a", tmp_path / "a", "a", tmp_path / "none/0")
+    here, task = socket.gethostname(), Task("a", tmp_path / "a", "a", tmp_path / "none/0", tmp_path)
     unseen = _attempt("x", toy_load, 2, task)
     assert f"none is not there on {here}" in unseen.error
     assert not unseen.died
-    task = Task("a", tmp_path / "a", "a", tmp_path / "0")
+    task = Task("a", tmp_path / "a", "a", tmp_path / "0", tmp_path)
     unable = _attempt("x", fail_load, 2, task)
     assert unable.error == f"on {here}: the weights are damaged; fetch them again"
     assert unable.died  # another machine may do better

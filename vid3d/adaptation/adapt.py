@@ -10,11 +10,12 @@ none if the lifter as it was is better.
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from vid3d.adaptation import proxy
 from vid3d.adaptation.inputs import digest_of, read_target
 from vid3d.adaptation.noise import match_detector
 from vid3d.adaptation.options import AdaptOptions
-from vid3d.adaptation.proxy import Proxy
+from vid3d.adaptation.outcome import Adaptation, Round, figures_text, refusal, write
 from vid3d.adaptation.pseudo import Label, draw_motion, label_piece, upward
 from vid3d.adaptation.source import Source, load_source
 from vid3d.adaptation.student import target_losses
@@ -34,7 +35,6 @@ from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter, checkpoint, lora
-from vid3d.lifter.adapters import Adapter, write_adapter
 from vid3d.monitor import Monitor
 from vid3d.training.fitting import fast_precision, fit
 from vid3d.training.lifter import Networks
@@ -42,30 +42,6 @@ from vid3d.weights import split_adapters
 
 _ENOUGH = 0.995
 """An adapter must bring the proxy below this share of the base's."""
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """What came of it.
-
-    Attributes:
-        path: of the adapter, or of the merged lifter.
-        base, adapted: figures on held-out looks.
-        ratio: of the two; below 1 is better than the base.
-        rounds: that were run.
-        kept: number of the round that was kept, from 1.
-        pieces: of tracks that were learnt from, and held out.
-        parameters: that were learnt.
-    """
-
-    path: Path
-    base: Proxy
-    adapted: Proxy
-    ratio: float
-    rounds: int
-    kept: int
-    pieces: tuple[int, int]
-    parameters: int
 
 
 def adapt(
@@ -111,13 +87,20 @@ def adapt(
     clips = load_source(source) if source else []
     tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
     learnt, held = split(tracks)
-    about = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
-    place = work / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
+    recipe = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
+    place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
     run = _Run(base, learnt, held, clips, options, place, monitor, report)
     rounds, best = run.teach()
     if best.ratio >= _ENOUGH and not force:
-        raise Vid3dError(_refusal(base.config.name, run.base_figures, best))
-    _write(output, base, best, run, [path.name for path in inputs], merge)
+        raise Vid3dError(refusal(base.config.name, run.base_figures, best))
+    seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in learnt)
+    about = {
+        "inputs": [path.name for path in inputs],
+        "person_seconds": round(seconds, 1),
+        "source": "motion capture" if clips else "drawn from the lifter",
+        "options": asdict(options),
+    }
+    write(output, base, run.base_figures, best, about, merge)
     rmtree(place, ignore_errors=True)
     return Adaptation(
         path=output,
@@ -129,16 +112,6 @@ def adapt(
         pieces=(len(learnt), len(held)),
         parameters=sum(value.numel() for value in best.state.values()),
     )
-
-
-@dataclass(frozen=True)
-class _Round:
-    """A finished round: its adapter and how good it is."""
-
-    number: int
-    state: dict[str, Tensor]
-    figures: Proxy
-    ratio: float
 
 
 class _Run:
@@ -165,11 +138,12 @@ class _Run:
         state = lora.fresh(self.student, generator, options.rank, options.bias)
         lora.attach(self.student, state)
 
-    def teach(self) -> tuple[int, _Round]:
+    def teach(self) -> tuple[int, Round]:
         """All rounds until they stop helping; how many, and the best."""
         options = self.options
         source: Source | None = None
-        best: _Round | None = None
+        best: Round | None = None
+        began = time.monotonic()
         total = options.rounds * options.samples
         with self.monitor.stage("adapting", total, "windows") as advance:
             for number in range(options.rounds):
@@ -179,7 +153,7 @@ class _Run:
                     source = source or self._source()
                 self._fit(number, labels, source, advance)
                 found = self._finished(number)
-                self._tell(found)
+                self._tell(found, (time.monotonic() - began) / (number + 1))
                 if best is None or found.ratio < best.ratio:
                     best = found
                 elif number - best.number >= options.patience:
@@ -245,15 +219,18 @@ class _Run:
         fit(student, options.stage(number), loss, self.place, resume=True)
         advance(max(0, options.samples - counted))
 
-    def _finished(self, number: int) -> _Round:
+    def _finished(self, number: int) -> Round:
         figures = proxy.measure(self.student, self.windows)
         ratio = figures.ratio(self.base_figures)
-        return _Round(number, lora.state_of(self.student), figures, ratio)
+        return Round(number, lora.state_of(self.student), figures, ratio)
 
-    def _tell(self, found: _Round) -> None:
+    def _tell(self, found: Round, pace: float) -> None:
+        """Report a round; `pace` is seconds a round so far."""
+        done, rounds = found.number + 1, self.options.rounds
+        left = math.ceil((rounds - done) * pace / 60)
         self.report(
-            f"round {found.number + 1} of {self.options.rounds}: "
-            f"{_figures(self.base_figures, found.figures)}; ratio {found.ratio:.3f}"
+            f"round {done} of {rounds}: {figures_text(self.base_figures, found.figures)}; "
+            f"ratio {found.ratio:.3f}" + (f"; at most {left} min left" if left else "")
         )
 
 
@@ -263,61 +240,7 @@ def _as_lifter(base: checkpoint.Networks, student: Networks) -> Lifter:
     return Lifter(checkpoint.Networks(base.config, student.encoder, student.diffusion))
 
 
-def _figures(base: Proxy, adapted: Proxy) -> str:
-    """Both lifters' figures in words."""
-    return (
-        f"hidden joints {base.hidden_joints:.2f} -> {adapted.hidden_joints:.2f} %, "
-        f"hidden looks {base.hidden_looks:.2f} -> {adapted.hidden_looks:.2f} %, "
-        f"bones {base.bones:.2f} -> {adapted.bones:.2f} %"
-    )
-
-
-def _refusal(name: str, base: Proxy, best: _Round) -> str:
-    return (
-        f"no adapter written: on held-out looks it is not better than {name}, which suits these "
-        f"videos as it is ({_figures(base, best.figures)}; ratio {best.ratio:.3f}): give more "
-        "videos, or --force"
-    )
-
-
 def _digest(path: Path) -> str:
     """What a source is, in short."""
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     return "".join(sha256_of(file) for file in files)
-
-
-def _write(
-    output: Path,
-    base: checkpoint.Networks,
-    best: _Round,
-    run: _Run,
-    inputs: list[str],
-    merge: bool,
-) -> None:
-    """The adapter, or the whole lifter with it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    name = output.stem
-    if merge:
-        root = base.as_module()
-        lora.attach(root, best.state)
-        lora.merge(root)
-        config = replace(base.config, name=f"{base.config.name}+{name}")
-        checkpoint.save_networks(output, replace(base, config=config))
-        return
-    seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in run.learnt)
-    about: dict[str, Any] = {
-        "inputs": inputs,
-        "person_seconds": round(seconds, 1),
-        "source": "motion capture" if run.clips else "drawn from the lifter",
-        "options": asdict(run.options),
-        "held_out": {
-            "base": _rounded(run.base_figures),
-            "adapted": _rounded(best.figures),
-            "ratio": round(best.ratio, 4),
-        },
-    }
-    write_adapter(output, Adapter(name, base.config.name, base.sha256, best.state, about))
-
-
-def _rounded(figures: Proxy) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in asdict(figures).items()}

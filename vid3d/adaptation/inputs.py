@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,13 +35,10 @@ def read_target(
     Raises:
         Vid3dError: an input is missing or cannot be read, or there is none.
     """
-    files = list(_keypoint_files(inputs))
-    rest = [path for path in inputs if not _is_keypoints(path) and not _holds_only(path)]
-    videos = [one.path for one in find_sources(rest, cache)[1]] if rest else []
-    for video in videos:
-        files.append(_detected(video, cache, options, monitor))
-    if not files:
-        raise Vid3dError("nothing to adapt to: give videos, folders of them, or keypoint files")
+    files: list[Path] = []
+    for path in inputs:
+        keypoints, videos = _expanded(path, cache)
+        files += keypoints + [_detected(video, cache, options, monitor) for video in videos]
     pieces = []
     for path in files:
         # Of files all looks count: the denser, the better the teacher.
@@ -61,45 +58,22 @@ def digest_of(pieces: Sequence[Piece]) -> str:
     return found.hexdigest()
 
 
-def _is_keypoints(path: Path) -> bool:
-    """A file of keypoints, or a folder as OpenPose writes it."""
-    if path.is_dir():
-        return any(path.glob("*_keypoints.json"))
-    return path.suffix.lower() in KEYPOINT_SUFFIXES
-
-
-def _holds_only(path: Path) -> bool:
-    """A folder of keypoint files without videos."""
-    return path.is_dir() and any(_files_in(path)) and not find_any_video(path)
-
-
-def find_any_video(folder: Path) -> bool:
-    """Whether there is a video in a folder or below."""
+def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
+    """The keypoint files and the videos that an input stands for."""
+    if not path.exists():
+        raise Vid3dError(f"no such file or folder: {path}")
+    if path.is_file():
+        return ([path], []) if path.suffix.lower() in KEYPOINT_SUFFIXES else ([], [path])
+    if any(path.glob("*_keypoints.json")):  # as OpenPose writes it
+        return [path], []
+    files = [*path.glob("*.pairs.npz"), *path.glob("*.json")]
+    keypoints = sorted(file for file in files if not file.name.endswith(".vid3d.json"))
     try:
-        return bool(find_sources([folder], folder / ".none")[1])
+        return keypoints, [one.path for one in find_sources([path], cache)[1]]
     except Vid3dError:
-        return False
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(p for s in KEYPOINT_SUFFIXES for p in folder.glob(f"*{s}") if _reads(p))
-
-
-def _reads(path: Path) -> bool:
-    """Pair files by name; JSON that is no result of ours."""
-    return path.name.endswith(".pairs.npz") or (
-        path.suffix == ".json" and not path.name.endswith(".vid3d.json")
-    )
-
-
-def _keypoint_files(inputs: Sequence[Path]) -> Iterator[Path]:
-    for path in inputs:
-        if not path.exists():
-            raise Vid3dError(f"no such file or folder: {path}")
-        if _is_keypoints(path):
-            yield path
-        elif path.is_dir():
-            yield from _files_in(path)
+        if not keypoints:
+            raise
+        return keypoints, []
 
 
 def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) -> Path:

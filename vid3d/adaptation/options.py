@@ -3,6 +3,7 @@
 from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from vid3d.errors import Vid3dError
 from vid3d.lifter import lora
@@ -64,14 +65,14 @@ class AdaptOptions:
             Vid3dError: an unknown key, or a value of another kind.
         """
         kinds = {item.name: type(item.default) for item in fields(cls)}
-        given = {}
+        given: dict[str, Any] = {}
         for change in changes:
             key, equals, text = change.partition("=")
             if not equals or key not in kinds:
                 raise Vid3dError(f"{change!r}: expected key=value, the key of {', '.join(kinds)}")
             kind = kinds[key]
             try:
-                value = text if kind is str else literal_eval(text.strip().capitalize())
+                value: Any = text if kind is str else literal_eval(text.strip().capitalize())
                 value = float(value) if kind is float and type(value) is int else value
             except (ValueError, SyntaxError):
                 value = None

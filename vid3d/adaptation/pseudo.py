@@ -125,7 +125,7 @@ def upward(pieces: Sequence[Piece], labels: Sequence[Label], grid: float) -> Ten
         footing.add(
             Stretch(
                 0,
-                np.arange(count) * grid,
+                np.asarray(np.arange(count) * grid, np.float64),
                 label.joints.astype(np.float32),
                 unknown,
                 unknown[:, 0],

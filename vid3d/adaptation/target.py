@@ -73,7 +73,7 @@ class Piece:
         low = np.where(seen[..., None], rays, np.inf).min(1)
         high = np.where(seen[..., None], rays, -np.inf).max(1)
         hips = joint_set(self.joint_set).indices(["left_hip", "right_hip"])
-        both = seen[:, hips].all(1)[:, None]
+        both = seen[:, hips].all(1, keepdims=True)
         root = np.where(both, rays[:, hips].mean(1), (low + high) / 2)
         size, whole = (high - low).sum(-1) / 2, seen.sum(1) >= _WHOLE
         if whole.any():
