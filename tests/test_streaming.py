@@ -343,18 +343,23 @@ def script(*given):
 def test_killed_at_random_it_ends_with_the_same_bytes(repo, tmp_path, monkeypatch):
     monkeypatch.chdir(repo)
     rng = np.random.default_rng(0)
-    assert script(tmp_path / "whole", 200).wait() == 0
-    kills = 0
-    for _ in range(20):
-        process = script(tmp_path / "killed", 200, 0.02)
-        try:
-            assert process.wait(rng.uniform(3, 8)) == 0
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills >= 2
+    assert script(tmp_path / "whole", 120).wait() == 0
+    work = tmp_path / "killed" / "toy.vid3d.partial"
+
+    def looked(size):
+        return lambda: (work / "looks").exists() and (work / "looks").stat().st_size > size
+
+    moments = [looked(2e5), looked(6e5), looked(6e5), (work / "settled").exists]
+    for begun in moments:
+        process = script(tmp_path / "killed", 120, 0.01)
+        while process.poll() is None and not begun():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "killed/toy.vid3d.npz").exists()
+    assert script(tmp_path / "killed", 120).wait() == 0
     for name in ("toy.vid3d.npz", "toy.vid3d.json"):
         whole, killed = (tmp_path / folder / name for folder in ("whole", "killed"))
         assert whole.read_bytes() == killed.read_bytes()
