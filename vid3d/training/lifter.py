@@ -214,6 +214,7 @@ def lifter_config(cfg: Any) -> LifterConfig:
         diffusion=DiffusionConfig(**cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
+        hypotheses=LifterConfig.hypotheses if cfg.diffusion else 1,
     )
 
 
