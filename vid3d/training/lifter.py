@@ -94,7 +94,7 @@ def encoder_losses(encoded: Encoded, targets: Targets) -> dict[str, Tensor]:
         "coco": 0.3 * mean((encoded.coco - targets.coco).norm(dim=-1).mean(-1), valid),
         "root": 0.15 * mean(root[..., :2].sum(-1), valid) + 0.2 * mean(root[..., 2], valid),
         "contacts": 0.005 * mean(contact.mean(-1), valid),
-        "deviation": 0.002 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
+        "deviation": 0.03 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
     }
 
 
@@ -122,6 +122,7 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
         short=0.0,
         irregular=0.0,
         blind=0.0,
+        recombined=0.0,
         speed=(1.0, 1.0),
         body=BodyRanges(0, 0, 0, 0),
         camera=CameraRanges(truncated=0.0),
@@ -213,17 +214,23 @@ def lifter_config(cfg: Any) -> LifterConfig:
         diffusion=DiffusionConfig(**cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
+        hypotheses=LifterConfig.hypotheses if cfg.diffusion else 1,
     )
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:
-    """Motions to train on, and the dev actors' among the same files."""
+    """Motions to train on, and the dev actors' (the recipe's `data.dev`) among the same files."""
     files = motion_files(data, cfg.data["files"], cfg.data["skipped"])
     clips = [clip for path in files for clip in read_mocap(path)]
-    dev = [clip for clip in clips if clip.actor in DEV_ACTORS]
-    train = [clip for clip in clips if clip.actor not in DEV_ACTORS]
+    kept = tuple(cfg.data.get("dev") or DEV_ACTORS)
+    dev = [clip for clip in clips if clip.actor in kept]
+    train = [clip for clip in clips if clip.actor not in kept]
     if not dev or not train:
-        raise Vid3dError(f"the motion files {files} hold no clip of a dev actor, or none besides")
+        actors = ", ".join(sorted({clip.actor for clip in clips})[:8])
+        raise Vid3dError(
+            f"the motion files hold no clip of a dev actor ({', '.join(kept)}), or none besides: "
+            f"name some of {actors} with --set data.dev=[NAME]"
+        )
     return Motions(train), Motions(dev)
 
 
