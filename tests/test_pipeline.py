@@ -133,8 +133,9 @@ def test_stature_by_hand():
 
 def test_height_scales_about_the_camera(keypoints, tmp_path, truth):
     write_pairs(tmp_path / "one.pairs.npz", truth[:1])
-    plain = vid3d.lift(keypoints=tmp_path / "one.pairs.npz")
-    tall = vid3d.lift(keypoints=tmp_path / "one.pairs.npz", height={None: 2.0})
+    one = tmp_path / "one.pairs.npz"
+    plain = vid3d.lift(keypoints=one, floor=False)  # feet stand still by metres, not by shares
+    tall = vid3d.lift(keypoints=one, floor=False, height={None: 2.0})
     assert stature(tall.joints3d[0]) == pytest.approx(2.0, rel=1e-5)
     np.testing.assert_allclose(
         tall.camera.project(tall.joints3d), plain.camera.project(plain.joints3d), atol=0.01

@@ -78,7 +78,7 @@ model = dict(
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(416, 416), keep_ratio=True),
-    dict(type="Pad", size=(416, 416), pad_val=dict(img=(114, 114, 114))),
+    dict(type="Pad", size_divisor=32, pad_val=dict(img=(114, 114, 114))),
     dict(
         type="PackDetInputs",
         meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
@@ -91,7 +91,7 @@ test_dataloader = dict(
 training = dict(
     seed=0,
     workers=0,
-    thresholds=dict(score=0.3, iou=0.5),
+    thresholds=dict(score=0.27, iou=0.5),
     backbone="weights/vid3d-pose/model.pth",
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[

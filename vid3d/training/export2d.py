@@ -109,16 +109,20 @@ def _dataset_meta(config: Config) -> dict[str, Any]:
 
 
 def write_onnx(model: nn.Module, size: tuple[int, int], outputs: list[str], path: Path) -> None:
-    """Export with a free batch; weights are stored as float16 and computed with as float32."""
+    """Export with a free batch; weights are stored as float16 and computed with as float32.
+
+    Detectors take any size, so that letterboxes need no padding.
+    """
     import onnx
 
     width, height = size
     names = ["images", *outputs]
+    free = {0: "batch", 2: "height", 3: "width"} if hasattr(model, "bbox_head") else {0: "batch"}
     with atomic_path(path) as aside:
         torch.onnx.export(
             RawNetwork(model), (torch.zeros(1, 3, height, width),), str(aside),
             input_names=names[:1], output_names=outputs, opset_version=17, dynamo=False,
-            dynamic_axes={name: {0: "batch"} for name in names},
+            dynamic_axes=dict.fromkeys(names, free),
         )  # fmt: skip
         graph = onnx.load(aside)
         _halve(graph)

@@ -103,10 +103,7 @@ test_dataloader = dict(
                     114,
                     114,
                 )),
-                size=(
-                    416,
-                    416,
-                ),
+                size_divisor=32,
                 type='Pad'),
             dict(
                 meta_keys=(
