@@ -14,7 +14,8 @@ from vid3d.lifter.checkpoint import (
     save_networks,
     write_model,
 )
-from vid3d.lifter.diffusion import SCHEDULES, DiffusionConfig, ddim, hypothesis_noise
+from vid3d.lifter.diffusion import DiffusionConfig
+from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.windows import plan_windows
 from vid3d.skeleton import COCO17, H36M17
