@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,16 +86,25 @@ class Batch:
 
     def with_twins(self) -> "Batch":
         """These windows, then their mirror images."""
-        looks = [getattr(self.looks, field.name) for field in fields(Looks)]
-        other = [getattr(self.looks.mirrored(), field.name) for field in fields(Looks)]
-        return Batch(
-            Looks(*map(torch.cat, zip(looks, other, strict=True))),
-            *(torch.cat([part, part]) for part in (self.times, self.valid)),
-            torch.cat([self.joints, _mirrored(self.joints, H36M17)]),
-            torch.cat([self.coco, _mirrored(self.coco, COCO17)]),
-            torch.cat([self.contacts, self.contacts.flip(-1)]),
-            *(torch.cat([part, part]) for part in (self.blind, self.action)),
+        twins = Batch(
+            self.looks.mirrored(),
+            self.times,
+            self.valid,
+            _mirrored(self.joints, H36M17),
+            _mirrored(self.coco, COCO17),
+            self.contacts.flip(-1),
+            self.blind,
+            self.action,
         )
+        joined: Batch = replace(_joined(self, twins), looks=_joined(self.looks, twins.looks))
+        return joined
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """A dataclass of both ones' tensors, one after the other."""
+    pairs = {f.name: (getattr(first, f.name), getattr(second, f.name)) for f in fields(first)}
+    tensors = {name: torch.cat(pair) for name, pair in pairs.items() if torch.is_tensor(pair[0])}
+    return replace(first, **tensors)
 
 
 def _mirrored(joints: Tensor, order: JointSet) -> Tensor:

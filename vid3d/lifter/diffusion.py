@@ -32,7 +32,6 @@ class DiffusionConfig(HeadConfig):
     ratio: int = 2
 
 
-
 class DiffusionHead(nn.Module):
     """Predicts the clean residual from a noisy one."""
 

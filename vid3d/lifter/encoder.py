@@ -17,6 +17,7 @@ Features:
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +113,7 @@ class Encoded:
             return self
         middle = self.joints.shape[1] // 2
         names = ("features", "joints", "coco", "root", "contacts", "deviation")
-        parts = {
+        parts: dict[str, Any] = {
             name: torch.cat([each[:, :middle], second, each[:, middle + 1 :]], 1)
             for name in names
             for each, second in [(getattr(self, name), getattr(self.centre, name))]

@@ -198,9 +198,7 @@ class _Denoising:
         here, times = noisy.to(device), self.dense.moments[rows]
 
         def ask(values: Tensor, condition: Tensor) -> Tensor:
-            said: Tensor = self.head.denoise(
-                values, levels, condition[rows], times, None, action
-            )
+            said: Tensor = self.head.denoise(values, levels, condition[rows], times, None, action)
             return said
 
         said = ask(here, self.conditions[0])

@@ -147,9 +147,7 @@ class Lifter:
             dense = encode_track(self.networks, seen, windows, self.device)
             if count > 1 or (head is not None and not head.residual):
                 key = (seed, track)
-                offsets = sample_offsets(
-                    self.networks, dense, windows, count, sampling, key, told
-                )
+                offsets = sample_offsets(self.networks, dense, windows, count, sampling, key, told)
         return Hypotheses(seen, windows, dense, offsets)
 
     def _action(self, text: str | None) -> int:
@@ -178,7 +176,7 @@ class Lifter:
         """Aggregate, place, and go from the grid to the wanted times."""
         grid, dense, offsets = drawn.windows.times, drawn.dense, drawn.offsets
         chosen = aggregation.combine(offsets, drawn.weights(rule))
-        joints = dense.joints + chosen
+        joints: Array = dense.joints + chosen
         if self.config.constant_bones:
             joints = aggregation.constant_bones(joints)
         roots = drawn.place(chosen)

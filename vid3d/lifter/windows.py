@@ -112,18 +112,25 @@ def centred_windows(begin: float, end: float, step: float, length: int) -> Windo
     return Windows(first, count, step, starts, length, weights)
 
 
+def _blended(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return plan_windows(begin, end, step, length, length * 2 // 3 // every * every, every)
+
+
+def _whole(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return _blended(begin, max(end, begin + (length - 1) * step), step, length, every)
+
+
+def _centred(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return centred_windows(begin, end, step, length)
+
+
 PLANS: dict[str, Callable[[float, float, float, int, int], Windows]] = {
-    "blended": lambda begin, end, step, length, every: plan_windows(
-        begin, end, step, length, length * 2 // 3 // every * every, every
-    ),
-    "whole": lambda begin, end, step, length, every: plan_windows(
-        begin, max(end, begin + (length - 1) * step), step, length, length * 2 // 3 // every * every,
-        every,
-    ),
-    "centred": lambda begin, end, step, length, every: centred_windows(begin, end, step, length),
+    "blended": _blended,
+    "whole": _whole,
+    "centred": _centred,
 }
-"""How to cut the seconds from begin to end on a grid of `step`, into windows of `length` moments, for
-a head on every `every`-th: overlapping ones; the same, but never shorter; one for each moment."""
+"""How to cut seconds from begin to end, on a grid of `step`, into windows of `length` moments for a
+head on every `every`-th: overlapping ones; the same, but never shorter; one for each moment."""
 
 
 def looks_of_windows(

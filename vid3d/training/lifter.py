@@ -75,9 +75,7 @@ def make_targets(batch: Batch, canonical: Canonical) -> Targets:
     return Targets(absolute - root, coco - root, place, batch.contacts, usable, weight)
 
 
-def encoder_losses(
-    encoded: Encoded, targets: Targets, velocity: float = 0.5
-) -> dict[str, Tensor]:
+def encoder_losses(encoded: Encoded, targets: Targets, velocity: float = 0.5) -> dict[str, Tensor]:
     """Weighted parts of the loss, metres where that makes sense.
 
     Position: mean per-joint distance (nose and head half: their definition is loose). Velocity:
@@ -229,9 +227,7 @@ class Networks(nn.Module):
         noise = torch.randn(shape, generator=generator)
         drawn = ddim(noise, self.config.steps, head.schedule, clean).unflatten(-1, (16, 3))
         sparse = functional.pad(config.unit * drawn, (0, 0, 1, 0)).flatten(2).transpose(1, 2)
-        dense = functional.interpolate(
-            sparse, joints.shape[1], mode="linear", align_corners=True
-        )
+        dense = functional.interpolate(sparse, joints.shape[1], mode="linear", align_corners=True)
         return dense.transpose(1, 2).unflatten(-1, (17, 3)), targets
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vid3d.lifter.encoder import FeatureLayout
+from vid3d.lifter.encoder import FeatureLayout, full_precision
 from vid3d.lifter.process import HeadConfig, level_features
 from vid3d.lifter.published.mixste import MixSTEBody
 from vid3d.lifter.published.prompts import PromptEncoder, check_design
@@ -95,14 +95,14 @@ class Stylisation(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.style = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
-        nn.init.zeros_(self.out[1].weight)
-        nn.init.zeros_(self.out[1].bias)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Tokens x (B, T, C) in the style (B, C)."""
         scale, shift = self.style(style)[:, None].chunk(2, -1)
-        return self.out(self.norm(x) * (1 + scale) + shift)
+        return self.out(functional.silu(self.norm(x) * (1 + scale) + shift))
 
 
 class PoseDenoiser(nn.Module):
@@ -134,7 +134,8 @@ class PoseDenoiser(nn.Module):
 
     def condition_in(self, features: Tensor) -> Tensor:
         """The condition (N, G, 17, width) that features (N, G, C) of the encoder make."""
-        return self.features_in(self.layout.by_joint(features))
+        with full_precision(features):
+            return self.features_in(self.layout.by_joint(features.float()))
 
     def forward(
         self,
@@ -170,11 +171,13 @@ class PoseDenoiser(nn.Module):
                 action = torch.full((len(noisy),), -1, device=noisy.device)
             told, summary = self.prompts(action)
             style = style + summary
-        x = self.pose_in(pose) + condition + self.joint_embedding + style[:, None, None]
+        with full_precision(noisy):
+            x = self.pose_in(pose) + condition + self.joint_embedding + style[:, None, None]
 
         def hear(x: Tensor) -> Tensor:
             heard = self.attention(x.flatten(1, 2), told)
             return x + self.stylisation(heard, style).unflatten(1, x.shape[1:3])
 
         x = self.body(x, times, valid, hear if told is not None else None)
-        return self.out(x)[:, :, 1:].flatten(2)
+        with full_precision(noisy):
+            return self.out(x.float())[:, :, 1:].flatten(2)

@@ -1,4 +1,4 @@
-"""The noise predictor of DiffHPE (Rommel et al. 2023, section 3.3): graph convolutions in CSDI's net.
+"""The noise predictor of DiffHPE (Rommel et al. 2023, section 3.3).
 
 Residual layers after CSDI (Tashiro et al. 2021) with two graph convolutions in place of two
 transformer layers: the first one's features are the moments of the window, one channel after
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vid3d.errors import Vid3dError
-from vid3d.lifter.encoder import FeatureLayout
+from vid3d.lifter.encoder import FeatureLayout, full_precision
 from vid3d.lifter.process import HeadConfig, level_features
 from vid3d.skeleton import H36M17
 
@@ -168,7 +168,8 @@ class NoisePredictor(nn.Module):
 
     def condition_in(self, features: Tensor) -> Tensor:
         """The condition (N, G, 17, width) that features (N, G, C) of the encoder make."""
-        return self.features_in(self.layout.by_joint(features))
+        with full_precision(features):
+            return self.features_in(self.layout.by_joint(features.float()))
 
     def forward(
         self,
@@ -200,11 +201,13 @@ class NoisePredictor(nn.Module):
             raise Vid3dError(f"windows of {noisy.shape[1]} moments, but the diffusion head has "
                              f"frames={self.config.frames}")  # fmt: skip
         pose = functional.pad(noisy.unflatten(-1, (16, 3)), (0, 0, 1, 0))  # the root, at 0
-        x = functional.relu(self.pose_in(pose) + condition)
+        with full_precision(noisy):
+            x = functional.relu(self.pose_in(pose) + condition)
         embedded = self.level_in(level_features(level, 2 * self.config.width))
         skips = torch.zeros_like(x)
         for layer in self.layers:
             x, skip = layer(x, embedded)
             skips = skips + skip
         y = functional.relu(self.skip(skips / math.sqrt(len(self.layers))))
-        return self.out(y)[:, :, 1:].flatten(2)
+        with full_precision(noisy):
+            return self.out(y.float())[:, :, 1:].flatten(2)

@@ -7,7 +7,7 @@ keypoint is no keypoint at the coordinate 0 (a fault of DiffHPE's code). What th
 asks for besides a pose (where the root is, COCO keypoints, feet) is read off them by an MLP.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -88,13 +88,12 @@ class InterpolatedLooks(nn.Module):
 
     def forward(self, canonical: Canonical, looks: Looks, at: Tensor, valid: Tensor) -> Encoded:
         """Encode windows of looks for the moments `at` (B, G)."""
-        joints = as_h36m17(canonical.joints, self.weights[looks.joint_set])
-        retargeted = Canonical(joints, canonical.looks, canonical.angles, canonical.scale)
-        sequence = interpolate_looks(retargeted, looks, at)
-        joint_set = looks.joint_set[:, None, None].expand(*at.shape, 1).to(joints.dtype)
-        parts = [sequence.joints.flatten(2), sequence.moments, joint_set]
-        features = torch.cat(parts, -1)
         with full_precision(at):
-            encoded = self.readout(self.hidden(features))
-        return Encoded(features, encoded.joints, encoded.coco, encoded.root, encoded.contacts,
-                       encoded.deviation)  # fmt: skip
+            joints = as_h36m17(canonical.joints, self.weights[looks.joint_set])
+            retargeted = Canonical(joints, canonical.looks, canonical.angles, canonical.scale)
+            sequence = interpolate_looks(retargeted, looks, at)
+            joint_set = looks.joint_set[:, None, None].expand(*at.shape, 1).to(joints.dtype)
+            parts = [sequence.joints.flatten(2), sequence.moments, joint_set]
+            features = torch.cat(parts, -1)
+            encoded: Encoded = self.readout(self.hidden(features))
+        return replace(encoded, features=features)

@@ -101,7 +101,9 @@ class PromptEncoder(nn.Module):
         if self.words:
             self.unknown = nn.Parameter(0.02 * torch.randn(1, self.words, text_width))
         self.text_in = nn.Linear(text_width, width)
-        self.position = nn.Parameter(0.02 * torch.randn(sum(s.length for s in self.segments), width))
+        self.position = nn.Parameter(
+            0.02 * torch.randn(sum(s.length for s in self.segments), width)
+        )
         self.blocks = nn.ModuleList(Block(width, heads, 4) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.summary = nn.Linear(width, width)

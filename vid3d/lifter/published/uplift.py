@@ -12,6 +12,7 @@ look counts for the moment that is nearest to it; of several at one moment the n
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -156,7 +157,7 @@ class UpliftUpsample(nn.Module):
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(JOINT_SETS), 17, joint))
         self.spatial = nn.ModuleList(
             DropPath(Block(joint, config.heads, config.ratio), share)
-            for share in torch.linspace(0, config.drop_path, config.spatial_blocks).tolist()
+            for share in np.linspace(0, config.drop_path, config.spatial_blocks)
         )
         self.spatial_norm = nn.LayerNorm(joint)
         self.look_in = nn.Linear(17 * joint + LOOK_FEATURES + 1, width)
@@ -164,7 +165,7 @@ class UpliftUpsample(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(config.moments, width))
         self.temporal = nn.ModuleList(
             DropPath(Block(width, config.heads, config.ratio), share)
-            for share in torch.linspace(0, config.drop_path, config.blocks).tolist()
+            for share in np.linspace(0, config.drop_path, config.blocks)
         )
         self.sequence = nn.Sequential(nn.LayerNorm(width), Readout(width))
         self.strided = nn.ModuleList(
