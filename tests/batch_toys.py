@@ -19,7 +19,8 @@ def toy_load(journal=None, seconds=0.0):
     return partial(toy_lift, journal, seconds)
 
 
-def toy_lift(journal, seconds, video, stem, folder):
+def toy_lift(journal, seconds, task):
+    video = task.path
     text = video.read_text()
     if journal:
         with open(journal, "a") as file:
@@ -35,8 +36,10 @@ def toy_lift(journal, seconds, video, stem, folder):
         hang_once(video.with_suffix(".pid"))
     if "grow" in text:
         video.write_text(text + "more")
-    (folder / f"{stem}.vid3d.npz").write_text(text.upper())
-    (folder / f"{stem}.overlay.mp4").write_text(text[::-1])
+    if "long" in text:
+        die_halfway(task.work)
+    (task.folder / f"{task.stem}.vid3d.npz").write_text(text.upper())
+    (task.folder / f"{task.stem}.overlay.mp4").write_text(text[::-1])
     return Made(len(text), 1, ("looks odd",) if "odd" in text else ())
 
 
@@ -46,6 +49,14 @@ def hang_once(note):
         note.with_suffix(".part").write_text(str(os.getpid()))
         os.replace(note.with_suffix(".part"), note)
         time.sleep(120)
+
+
+def die_halfway(work):
+    """Leave the first half behind; the second needs it."""
+    if not (work / "half").exists():
+        work.mkdir(parents=True)
+        (work / "half").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fail_load():

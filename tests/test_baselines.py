@@ -1,7 +1,12 @@
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
+from vid3d.camera import Camera
+from vid3d.data.mocap import DEV_ACTORS, MotionClip
 from vid3d.errors import Vid3dError
+from vid3d.lifter import Lifter
 from vid3d.lifter.baselines import (
     MixSTEConfig,
     PerSet,
@@ -12,6 +17,8 @@ from vid3d.lifter.baselines import (
 from vid3d.lifter.canonical import Looks, canonicalise
 from vid3d.lifter.encoder import Encoder, EncoderConfig
 from vid3d.lifter.encoders import build_encoder, encoder_config
+from vid3d.training import lifter as training
+from vid3d.weights import configs_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
 
@@ -148,3 +155,34 @@ def test_kinds():
     assert encoder_config({"kind": "vid3d"}) == EncoderConfig()
     with pytest.raises(Vid3dError, match="expected one of vid3d, single_frame"):
         encoder_config({"kind": "lstm"})
+
+
+RECIPES = sorted((configs_dir() / "lifter" / "baselines").glob("*.py"))
+
+
+def clip(actor, seed):
+    rng = np.random.default_rng(seed)
+    pose = rng.normal(size=(17, 3)) * [0.2, 0.2, 0.4] + [0, 0, 1]
+    path = np.linspace(0, 1, 60)[:, None, None] * [1, 0, 0]
+    return MotionClip(f"{actor}-{seed}", actor, "slides", (pose + path).astype(np.float32))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_trains_and_lifts(recipe, tmp_path, monkeypatch):
+    (tmp_path / "toy.npz").touch()
+    clips = [clip("somebody", 0), clip(DEV_ACTORS[0], 1)]
+    monkeypatch.setattr(training, "read_mocap", lambda path: clips)
+    cfg = Config.fromfile(recipe)
+    assert cfg.diffusion is None
+    cfg.encoder.update(width=16, blocks=1)
+    cfg.stage.update(samples=12, batch=4, dev_every=8)
+    cfg.batches.update(seconds=0.64)
+    cfg.merge_from_dict({"dev_windows": 4, "data.files": ["toy"]})
+    lifter = Lifter.load(training.train(cfg, [tmp_path], tmp_path / "work"))
+    assert lifter.config.encoder.kind == recipe.stem
+    camera = Camera.from_fov(60, (640, 480))
+    points = camera.project(np.random.default_rng(0).normal(size=(5, 17, 3)) * 0.4 + [0, 0, 4])
+    times = np.arange(5) * 0.2
+    lifted = lifter(points, np.ones((5, 17)), times=times, out_times=np.linspace(0, 0.8, 21),
+                    camera=camera, hypotheses=1)  # fmt: skip
+    assert np.isfinite(lifted.joints3d).all()

@@ -19,16 +19,17 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs, printable
+from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs
 from vid3d.batch.lock import locked
 from vid3d.batch.manifest import NAME, Manifest
 from vid3d.batch.plan import plan_batch
 from vid3d.batch.pool import Pool
-from vid3d.batch.runner import run_batch
+from vid3d.batch.runner import TRIES, _work_of, run_batch
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
+from vid3d.files import printable
 from vid3d.monitor import Monitor
 
 TOYS = Path(__file__).with_name("batch_toys.py")
@@ -270,7 +271,7 @@ def test_workers_that_cannot_begin_end_the_batch_in_one_line(tmp_path, output, l
 
 
 def threads_of_a_worker():
-    def lift(video, stem, folder):
+    def lift(task):
         raise Vid3dError(f"{os.environ['OMP_NUM_THREADS']} threads")
 
     return lift
@@ -280,18 +281,40 @@ def test_a_worker_has_its_share_of_threads(tmp_path):
     write(tmp_path, a_mp4="")
     before = dict(os.environ)
     with Pool(threads_of_a_worker, 1, 3) as pool:
-        task = Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a")
+        task = Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a", tmp_path / "w")
         ((_, outcome),) = pool.run([task], lambda task: None)
     assert outcome.error == "3 threads"
     assert dict(os.environ) == before
 
 
+def test_a_video_whose_process_died_is_begun_again_with_its_work(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="long", b_mp4="die", c_mp4="3")
+    report = run_batch([folder], output, "r", toy_load, workers=1)
+    assert (report.done, list(report.failed)) == (2, ["b.mp4"])
+    assert dict(rows(output, "source, runs")) == {"a.mp4": 2, "b.mp4": TRIES, "c.mp4": 1}
+    assert_consistent(output)
+    assert [path.name for path in (output / ".vid3d-batch").iterdir()] == ["lock"]
+
+
+def test_work_that_does_not_go_on_is_removed(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="long", b_mp4="2")
+    work = output / ".vid3d-batch/work"
+    for source in ("a.mp4", "gone.mp4"):
+        half = work.parent / _work_of(source) / "half"
+        half.parent.mkdir(parents=True)
+        half.touch()
+    run_batch([folder], output, "r", toy_load, workers=1)
+    assert dict(rows(output, "source, runs")) == {"a.mp4": 1, "b.mp4": 1}
+    assert not work.exists()
+
+
 def test_running_out_of_memory_fails_the_video(tmp_path):
-    def lift(video, stem, folder):
+    def lift(task):
         raise MemoryError
 
     write(tmp_path, a_mp4="")
-    outcome = carry_out(Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a"), lift)
+    task = Task("a.mp4", tmp_path / "a.mp4", "a", tmp_path / "a", tmp_path / "w")
+    outcome = carry_out(task, lift)
     assert "out of memory" in outcome.error
 
 

@@ -18,9 +18,10 @@ import pytest
 from batch_toys import die_load, fail_load, toy_load
 from click.testing import CliRunner
 
-from vid3d.batch.cluster import Cluster, ClusterPool, connected
+from vid3d.batch.cluster import Cluster, ClusterPool, _attempt, connected
 from vid3d.batch.manifest import NAME
 from vid3d.batch.runner import TRIES, run_batch
+from vid3d.batch.worker import Task
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
 
@@ -94,16 +95,42 @@ class Machines:
         return [{"Alive": alive, "Resources": one} for one, alive in self._resources]
 
 
+def machine(cpus, gpus=0, alive=True, memory=64):
+    return {"CPU": cpus, "GPU": gpus, "memory": memory * 2.0**30}, alive
+
+
 def test_tasks_ask_for_what_machines_have():
-    some = Cluster(Machines(({"CPU": 8.0}, True), ({"CPU": 3}, True), ({"CPU": 64}, False)), "auto")
+    some = Cluster(Machines(machine(8.0), machine(3), machine(64, alive=False)), "auto")
     assert (some.cpus, some.gpus, some.slots) == (2, 0, 5)
-    small = Cluster(Machines(({"CPU": 1.0}, True)), "cpu")
+    small = Cluster(Machines(machine(1.0)), "cpu")
     assert (small.cpus, small.slots) == (1, 1)
-    mixed = Machines(({"CPU": 8.0, "GPU": 2.0}, True), ({"CPU": 8.0}, True))
-    assert (Cluster(mixed, "auto").gpus, Cluster(mixed, "auto").slots) == (1, 2)
+    assert Cluster(Machines(machine(8, memory=3), machine(8, memory=0.5)), "cpu").slots == 3
+    mixed = Machines(machine(8.0, 1.0), machine(8.0))
+    assert (Cluster(mixed, "auto").gpus, Cluster(mixed, "auto").slots) == (1, 1)
     assert (Cluster(mixed, "cpu").gpus, Cluster(mixed, "cpu").slots) == (0, 8)
-    with pytest.raises(Vid3dError, match="2 CPUs and a GPU"):
-        ClusterPool(Cluster(Machines(({"CPU": 8.0}, True)), "cuda"), toy_load, None)
+    with pytest.raises(Vid3dError, match="2 CPUs, 1 GiB and a GPU"):
+        ClusterPool(Cluster(Machines(machine(8.0)), "cuda"), toy_load, None)
+
+
+def test_a_machine_that_does_not_see_the_folder_or_cannot_load_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which workers set for themselves
+    here, task = socket.gethostname(), Task("a", tmp_path / "a", "a", tmp_path / "none/0", tmp_path)
+    unseen = _attempt("x", toy_load, 2, task)
+    assert f"none is not there on {here}" in unseen.error
+    assert not unseen.died
+    task = Task("a", tmp_path / "a", "a", tmp_path / "0", tmp_path)
+    unable = _attempt("x", fail_load, 2, task)
+    assert unable.error == f"on {here}: the weights are damaged; fetch them again"
+    assert unable.died  # another machine may do better
+
+
+def test_a_machine_with_other_models_does_not_lift():
+    from vid3d.batch.lifting import _load_same
+    from vid3d.pipeline import LiftOptions
+    from vid3d.results import Wanted
+
+    with pytest.raises(Vid3dError, match="other models or another version"):
+        _load_same("something else", LiftOptions(device="cpu"), Wanted())
 
 
 # --- on one

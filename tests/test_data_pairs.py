@@ -364,15 +364,12 @@ def test_what_lies_where(tmp_path):
     ):
         with pytest.raises(Vid3dError, match=words):
             find_kind(*wrong)
-    for name in DATA_SETS:
-        with pytest.raises(
-            Vid3dError, match=r"vision|vcai|virtualhumans|body-model|folder of|\.asf"
-        ):
-            build(
-                [tmp_path / "q"],
-                tmp_path / f"o{'' if name in ('amass', 'bvh', 'amc') else '.pairs'}.npz",
-                name,
-            )
+    said = r"vision|vcai|virtualhumans|body-model|folder of|\.asf|a folder"
+    for name, one in DATA_SETS.items():
+        output = tmp_path / ("out.npz" if one.motions else "out.pairs.npz")
+        with pytest.raises(Vid3dError, match=said):
+            build([tmp_path / "q"], output, name)
+        assert not output.exists()
 
 
 def run(*arguments):
@@ -396,8 +393,14 @@ def test_the_commands(tmp_path):
     made = run("build", tmp_path, "-o", tmp_path / "new/s9.pairs.npz", "--only", "S9,S11")
     assert made.exit_code == 0, made.output
     assert len(read_pairs(tmp_path / "new/s9.pairs.npz")) == 8
+    both = ["build", tmp_path / "new/s9.pairs.npz", tmp_path / "new/s9.pairs.npz"]
+    joined = run(*both, "-o", tmp_path / "new/twice.pairs.npz", "--only", "S9/G")
+    assert joined.exit_code == 0, joined.output
+    assert len(read_pairs(tmp_path / "new/twice.pairs.npz")) == 8
+    assert run("info", tmp_path / "new/s9.pairs.npz").stdout.startswith("Pair file of vid3d")
     quiet = run("build", tmp_path, "-o", tmp_path / "new/h36m.npz", "-q")
     assert (quiet.exit_code, quiet.output) == (0, "")
+    assert run("info", tmp_path / "new/h36m.npz").stdout.startswith("Motion file of vid3d")
     for arguments, status, words in (
         (["build", tmp_path, "-o", tmp_path / "a.txt"], 1, "name it NAME.npz"),
         (["build", tmp_path / "none", "-o", tmp_path / "a.npz"], 1, "no such file"),

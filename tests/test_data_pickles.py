@@ -169,7 +169,7 @@ def test_damaged_files_are_read_or_refused(tmp_path, data):
 
 
 def test_bombs_are_refused_by_their_stated_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("vid3d.data.readers.pickles.MOST_ARRAYS", 1000)
+    monkeypatch.setattr("vid3d.data.readers.arrays.MOST_ARRAYS", 1000)
     np.savez_compressed(tmp_path / "a.npz", data={"a": np.zeros(10_000)})
     assert (tmp_path / "a.npz").stat().st_size < 1000
     with pytest.raises(Vid3dError, match="larger"):

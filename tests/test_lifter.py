@@ -15,8 +15,8 @@ from vid3d.lifter.checkpoint import (
     write_model,
 )
 from vid3d.lifter.diffusion import DiffusionConfig
-from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.windows import plan_windows
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir

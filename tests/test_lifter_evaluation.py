@@ -81,7 +81,8 @@ def test_moments_at_looks_and_between():
 def test_joints_actions_and_protocols():
     sequences = [pair(name="a/walk 1@0"), pair(name="a/walk 2"), pair(name="a/run_07.60")]
     report = evaluate_lifter(Oracle(sequences[0].joints3d, 0.1), sequences, (10,))
-    assert {row.part: row.frames for row in report.actions} == {"walk": 42, "run": 21}
+    frames = {row.part: row.frames for row in report.actions}
+    assert frames == {"walk": 42, "run": 21, "mean of actions": 63}
     row = report.row(10)
     assert row.joints["pelvis"] == 0
     assert row.joints["nose"] == pytest.approx(100, abs=1e-3)
@@ -91,6 +92,15 @@ def test_joints_actions_and_protocols():
     assert h36m.row(10).scores.mpjpe == pytest.approx(100 * 16 / 17, abs=1e-3)
     assert action_of("cmu_35_01@0") == "cmu_35"
     assert action_of("12") == "12"
+
+
+def test_mean_of_actions_is_plain():
+    sequences = [pair(name="walk 1"), pair(name="walk 2"), pair(name="run")]
+    sequences[2].joints3d[:, 1:] += [0, 0, 0.1]  # the oracle does not know
+    report = evaluate_lifter(Oracle(pair().joints3d), sequences, (10,))
+    walk_and_run = (0 + 100 * 14 / 15) / 2
+    assert report.actions[-1].scores.mpjpe == pytest.approx(walk_and_run, abs=1e-2)
+    assert report.row(10).scores.mpjpe == pytest.approx(walk_and_run * 2 / 3, abs=1e-2)
 
 
 def test_every_protocol_has_a_table():

@@ -52,7 +52,9 @@ class Camera:
         if self.dist is not None and not (
             len(self.dist) in (4, 5, 8, 12, 14) and np.isfinite(self.dist).all()
         ):
-            raise Vid3dError(f"camera dist is {self.dist}, expected 4, 5, 8, 12 or 14 numbers")
+            raise Vid3dError(
+                f"camera dist has {len(self.dist)} numbers, expected 4, 5, 8, 12 or 14 finite ones"
+            )
         object.__setattr__(self, "intrinsics", matrix)
         object.__setattr__(self, "frame_size", (width, height))
 
@@ -105,9 +107,9 @@ class Camera:
             ) from error
         try:
             camera = cls.from_focal(fx, fy, cx, cy, size, dist)
+            return camera if frame_size is None else camera.resized(frame_size)
         except Vid3dError as error:
             raise Vid3dError(f"camera file {path}: {error}") from error
-        return camera if frame_size is None else camera.resized(frame_size)
 
     def resized(self, frame_size: tuple[int, int]) -> "Camera":
         """The same camera at another resolution.

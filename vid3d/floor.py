@@ -1,6 +1,7 @@
 """The floor that people stand on: a plane in the camera frame, which also tells where up is."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
 from vid3d.world import ground_of
+
+if TYPE_CHECKING:
+    from vid3d.streaming import Reel
 
 Array = NDArray[np.float64]
 
@@ -60,24 +64,36 @@ class Floor:
         return np.stack([spots.min(0) - ROOM, spots.max(0) + ROOM])
 
 
-def floor_of(motion: Motion) -> Floor:
+def floor_of(motion: "Motion | Reel") -> Floor:
     """The floor of a motion: the one that its file names, else the one its people stand on."""
     ground = ground_of(motion)
     return Floor(ground.normal, -ground.height)
 
 
-def sampled_bodies(motion: Motion) -> Array:
+def sampled_bodies(motion: "Motion | Reel") -> Array:
     """Up to `MAX_SAMPLES` bodies (N, 17, 3) spread evenly over people and frames; at least one.
 
     Those whose place is far off the others' (1st to 99th percentile and a metre) are left out.
     """
-    bodies = motion.joints3d[motion.present].astype(np.float64)
+    bodies = evenly(motion, MAX_SAMPLES)
     if len(bodies) == 0:
         return _nobody()
-    bodies = bodies[:: -(-len(bodies) // MAX_SAMPLES)]
     low, high = np.quantile(bodies[:, 0], [0.01, 0.99], axis=0)
     kept: Array = bodies[((bodies[:, 0] >= low - 1) & (bodies[:, 0] <= high + 1)).all(1)]
     return kept
+
+
+def evenly(motion: "Motion | Reel", most: int) -> Array:
+    """At most so many bodies (N, 17, 3), spread evenly over people and frames."""
+    people = range(motion.people)
+    count = sum(len(one) for person in people for one in motion.stretches(person))
+    step = max(1, -(-count // most))
+    bodies, ahead = [np.zeros((0, 17, 3))], 0  # frames to leave out before the next
+    for person in people:
+        for stretch in motion.stretches(person):
+            bodies.append(stretch.joints3d[ahead::step].astype(np.float64))
+            ahead = (ahead - len(stretch)) % step
+    return np.concatenate(bodies)
 
 
 def unit(vector: Array) -> Array:

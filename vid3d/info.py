@@ -1,5 +1,6 @@
 """A short card of any file that vid3d reads or writes."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ def describe(target: str) -> Card:
         raise Vid3dError(f"no such file: {target}, nor a shipped model of that name")
     if path.is_dir():
         return describe_model(path)
+    if not path.is_file():
+        raise Vid3dError(f"{path} is a pipe or a device; give a file")
     if path.suffix == ".safetensors":
         return describe_lifter(path)
     if path.suffix == ".npz":
@@ -197,8 +200,28 @@ def describe_lifter(path: Path) -> Card:
             count = sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
     except (OSError, SafetensorError) as error:
         raise Vid3dError(f"{path} is not a safetensors file ({error})") from error
+    if '"format": "vid3d-adapter"' in meta.get("vid3d", ""):
+        return describe_adapter(path)
     card = [("weights", str(path)), ("parameters", f"{count:,} in {len(names)} tensors")]
     return card + [(key, value[:300]) for key, value in sorted(meta.items())]
+
+
+def describe_adapter(path: Path) -> Card:
+    """What an adapter belongs to, what it was made from, and what it does on held-out looks."""
+    from vid3d.lifter.adapters import read_adapter
+
+    adapter = read_adapter(path)
+    count = sum(value.numel() for value in adapter.state.values())
+    card = [
+        ("adapter", adapter.name),
+        ("base", f"{adapter.base}, sha256 {adapter.base_sha256[:16]}"),
+        ("parameters", f"{count:,}, rank {adapter.rank}"),
+        ("use", f"vid3d lift VIDEO --model {adapter.base}+{path}"),
+    ]
+    return card + [
+        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+        for key, value in adapter.about.items()
+    ]
 
 
 def _is_pairs(path: Path) -> bool:

@@ -89,6 +89,24 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Who is there at one frame.
+
+    Attributes:
+        people: (N,) rows of those present.
+        joints3d: (N, 17, 3) h36m17, camera frame, metres.
+        spread: (N, 17) metres.
+        keypoints2d: (N, 17, 3) pixels and confidence, NaN where not detected; None where the frame
+            was not looked at.
+    """
+
+    people: NDArray[np.intp]
+    joints3d: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    keypoints2d: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
 class Motion:
     """People in space over the frames of one clip.
 
@@ -128,7 +146,7 @@ class Motion:
             given: NDArray[Any] = np.asarray(getattr(self, name))
             if given.dtype.kind not in "biuf":
                 raise Vid3dError(f"motion: {name} holds {given.dtype}, expected numbers")
-            array = given.astype(dtype, copy=False)
+            array: NDArray[Any] = given.astype(dtype, copy=False)
             expected = tuple(sizes.setdefault(n, size) if isinstance(n, str) else n
                              for n, size in zip(shape, array.shape, strict=False))  # fmt: skip
             if array.ndim != len(shape) or array.shape != expected:
@@ -179,6 +197,18 @@ class Motion:
                 self.root_spread[part],
                 self.contacts[part],
             )
+
+    def at(self, frame: int) -> Moment:
+        """Who is there at a frame."""
+        people = np.flatnonzero(self.present[:, frame])
+        look = int(np.searchsorted(self.keyframes, frame))
+        looked = look < len(self.keyframes) and self.keyframes[look] == frame
+        keypoints = self.keypoints2d[people, look] if looked else None
+        return Moment(people, self.joints3d[people, frame], self.spread[people, frame], keypoints)
+
+    def path(self, person: int, first: int, stop: int) -> NDArray[np.float32]:
+        """A person's root (F, 3) from frame `first` to before `stop`; NaN where absent."""
+        return self.joints3d[person, first:stop, 0]
 
     def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Places (L,) in `keyframes` where a person was seen, and keypoints (L, 17, 3) there."""

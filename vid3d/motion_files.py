@@ -16,7 +16,7 @@ from vid3d.skeleton import H36M17, joint_set
 if TYPE_CHECKING:
     from vid3d.streaming.reel import Reel
 
-_PART = 1 << 20  # bytes, or numbers of a list, at once
+_PART = 1 << 18  # bytes, or numbers of a list, at once
 
 
 def write_npz(recorded: "Motion | Reel", path: str | Path) -> Path:

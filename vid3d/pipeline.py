@@ -194,19 +194,19 @@ class Pipeline:
         self, reader: VideoReader, times: array, journal: Journal | None
     ) -> Generator[Look, None, None]:
         """Decode a video once, some frames ahead, looking for people on keyframes only."""
-        stride, info = self.options.stride, reader.info
+        wanted, info = self.options.stride, reader.info
         networks = self.estimator if journal is None else journal.recorded(self.estimator)
+        stride = AutoStride(info.size) if wanted == "auto" else wanted or default_stride(info.fps)
+        decoded = reader.frames(stride) if isinstance(stride, int) else iter(reader)
         with reader, self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
 
             def frames() -> Iterator[Frame]:
-                for frame in prefetch(reader):
+                for frame in prefetch(decoded):
                     times.append(frame.time)
                     advance(1)
                     yield frame
 
-            spacing = AutoStride(info.size) if stride == "auto" else stride
-            spacing = spacing or default_stride(info.fps)
-            yield from watch(frames(), networks, spacing, self.options.detect_every)
+            yield from watch(frames(), networks, stride, self.options.detect_every)
         if reader.truncated:
             self.monitor.warn(reader.truncated)
 

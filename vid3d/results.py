@@ -95,21 +95,22 @@ def write_results(
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),
     ]
-    others = [name for name in wanted.formats if name not in ("npz", "json")]
-    draws = video is not None and wanted.render
-    if not (others or wanted.rrd or draws):
-        return written
-    whole = motion.motion() if isinstance(motion, Reel) else motion
-    if others:
+    if others := [name for name in wanted.formats if name not in ("npz", "json")]:
+        whole = _whole(motion)
         space = export_space(whole, wanted.up, wanted.origin, wanted.floor)
         written += export(whole, others, folder, stem, space)
     if wanted.rrd:
-        written.append(write_rrd(whole, folder / f"{stem}.rrd", video))
-    if video is not None and draws:
+        written.append(write_rrd(_whole(motion), folder / f"{stem}.rrd", video))
+    if video is not None and wanted.render:
         from vid3d.render import render_overlay
 
         overlay = folder / f"{stem}.overlay.mp4"
         with monitor.stage("drawing", motion.frames) as advance:
-            render_overlay(whole, video, overlay, lambda done, total: advance(1))
+            render_overlay(motion, video, overlay, lambda done, total: advance(1))
         written.append(overlay)
     return written
+
+
+def _whole(motion: Motion | Reel) -> Motion:
+    """In memory, for formats that hold a whole motion."""
+    return motion.motion() if isinstance(motion, Reel) else motion

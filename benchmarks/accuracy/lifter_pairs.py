@@ -11,14 +11,26 @@ vid3d eval vid3d-base --data OUT/heldout_coco17.pairs.npz
 """
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vid3d.data.bodies import RESERVED, load_library
-from vid3d.data.mocap import DEV_ACTORS, read_mocap
-from vid3d.data.pairs import write_pairs
+from vid3d.data.mocap import DEV_ACTORS, MotionClip, read_mocap
+from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 
 DEV_BODIES = 4
+
+
+def described(sequences: Sequence[PairSequence], clips: Sequence[MotionClip]) -> list[PairSequence]:
+    """Sequences called `clip/what is done@first frame`, for tables by action."""
+    actions = {clip.name: clip.description.replace("/", " ") for clip in clips}
+    named = []
+    for sequence in sequences:
+        clip, _, start = sequence.name.rpartition("@")
+        named.append(replace(sequence, name=f"{clip}/{actions[clip]}@{start}"))
+    return named
 
 
 def main() -> None:
@@ -35,9 +47,11 @@ def main() -> None:
         ("heldout", recorded["heldout"], list(RESERVED)),
     ):
         people = [library[performer] for performer in performers]
-        write_pairs(out / f"{name}_h36m17.pairs.npz", make_pairs(clips, "h36m17", seed=1))
-        coco = make_pairs(clips, "coco17", seed=2, bodies=people)
-        write_pairs(out / f"{name}_coco17.pairs.npz", coco)
+        for joint_set, made in (
+            ("h36m17", make_pairs(clips, "h36m17", seed=1)),
+            ("coco17", make_pairs(clips, "coco17", seed=2, bodies=people)),
+        ):
+            write_pairs(out / f"{name}_{joint_set}.pairs.npz", described(made, clips))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from vid3d.errors import Vid3dError
 
 CPUS = 2
 """Of a task, or all of the largest machine where it has fewer: as many as a local worker's."""
+MEMORY = 1 << 30
+"""Bytes that a task asks for: its networks and one short clip."""
 _PATIENCE = 5.0
 """Seconds in which an address must answer."""
 
@@ -67,7 +69,9 @@ class Cluster:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Ray's reference to what a function will return; tasks that die are not tried again."""
         if function not in self._remote:  # each is sent to the cluster once
-            options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": 0}
+            options = {
+                "num_cpus": self.cpus, "num_gpus": self.gpus, "memory": MEMORY, "max_retries": 0,
+            }  # fmt: skip
             self._remote[function] = self._ray.remote(**options)(function)
         return self._remote[function].remote(*arguments)
 
@@ -89,7 +93,8 @@ class Cluster:
             self._ray.cancel(reference, force=True)
 
     def _needs(self) -> dict[str, int]:
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+        gpus = {"GPU": self.gpus} if self.gpus else {}
+        return {"CPU": self.cpus, "memory": MEMORY} | gpus
 
     def _machines(self) -> list[dict[str, float]]:
         """Resources of each machine that is alive."""
@@ -153,7 +158,7 @@ class ClusterPool:
         self._name, self._ready = uuid.uuid4().hex, False
         self._flying: dict[Any, tuple[Task, float]] = {}
         if workers is None and not cluster.slots:
-            needs = f"{cluster.cpus} CPUs" + (" and a GPU" if cluster.gpus else "")
+            needs = f"{cluster.cpus} CPUs, 1 GiB{' and a GPU' if cluster.gpus else ''}"
             raise Vid3dError(
                 f"no machine of the Ray cluster offers {needs}; with --workers N vid3d waits for "
                 "machines to join"

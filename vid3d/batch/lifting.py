@@ -14,7 +14,7 @@ from vid3d import __version__
 from vid3d.batch.cluster import connected
 from vid3d.batch.plan import Plan, plan_batch
 from vid3d.batch.runner import Report, run_batch
-from vid3d.batch.worker import Lift, Made
+from vid3d.batch.worker import Lift, Made, Task
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
 from vid3d.machine import usable_cores
@@ -84,13 +84,14 @@ def load_lift(options: LiftOptions, wanted: Wanted) -> Lift:
     pipeline = Pipeline(options, monitor)
     _ = pipeline.estimator, pipeline.lifter
 
-    def lift(video: Path, stem: str, folder: Path) -> Made:
+    def lift(task: Task) -> Made:
         monitor.stages.clear()
         monitor.warnings.clear()
-        (clip,) = pipeline.observe(video)
-        motion = pipeline.lift(clip)
-        write_results(motion, replace(clip, name=stem), folder, video, wanted, monitor)
-        return Made(motion.frames, motion.people, tuple(monitor.warnings))
+        (clip,) = pipeline.observe(task.path)
+        with pipeline.reel(clip, task.work) as motion:
+            named = replace(clip, name=task.stem)
+            write_results(motion, named, task.folder, task.path, wanted, monitor)
+            return Made(motion.frames, motion.people, tuple(monitor.warnings))
 
     return lift
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vid3d.batch.inputs import printable
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made
 from vid3d.errors import Vid3dError
+from vid3d.files import printable
 
 NAME = "batch.sqlite"
 SCHEMA = 1

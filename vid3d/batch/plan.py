@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vid3d.batch.inputs import Source, find_sources, inside, name_outputs, printable
+from vid3d.batch.inputs import Source, find_sources, inside, name_outputs
 from vid3d.batch.manifest import NAME, Entry, Manifest, digest_of
 from vid3d.batch.stamp import Print
 from vid3d.errors import Vid3dError
+from vid3d.files import printable
 from vid3d.monitor import Monitor
 
 

@@ -1,10 +1,11 @@
 """Running a batch: a plan, workers, and a manifest that knows at every moment what is done."""
 
+import hashlib
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -76,10 +77,9 @@ def run_batch(
     monitor, begin = monitor or Monitor(), time.perf_counter()
     found = find_sources(inputs, output)
     with locked(output) as private, Manifest(inside(output, NAME)) as manifest:
-        for left in private.glob("run-*"):  # of a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
         manifest.interrupt()
         plan = make_plan(*found, output, recipe, manifest, resume, monitor)
+        _tidy(private, {_work_of(job.source) for job in plan.jobs})
         report = Report(len(found[1]), len(plan.kept))
         staging = private.absolute() / f"run-{uuid.uuid4().hex[:12]}"
         run = _Run(plan, output, staging, manifest, monitor)
@@ -98,6 +98,18 @@ def run_batch(
     return report
 
 
+def _work_of(source: str) -> str:
+    """Where the work on a video is kept, below the private folder."""
+    return f"work/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+
+
+def _tidy(private: Path, wanted: Set[str]) -> None:
+    """Remove what a run that was killed left, but work that goes on."""
+    for left in (*private.glob("run-*"), *private.glob("work/*")):
+        if left.relative_to(private).as_posix() not in wanted:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 class _Run:
     """One run: hands jobs to workers, and puts what they made where it belongs."""
 
@@ -111,6 +123,8 @@ class _Run:
     def close(self) -> None:
         """Forget what was not finished."""
         shutil.rmtree(self._staging, ignore_errors=True)
+        with suppress(OSError):  # not empty after an interruption
+            (self._staging.parent / "work").rmdir()
         self._manifest.interrupt()
 
     def outcomes(
@@ -148,7 +162,8 @@ class _Run:
 
     def _task(self, name: str, job: Job) -> Task:
         stem = PurePosixPath(job.output).name
-        return Task(job.source, job.path, stem, self._staging / name)
+        work = self._staging.parent / _work_of(job.source)
+        return Task(job.source, job.path, stem, self._staging / name, work)
 
     def _started(self, task: Task) -> None:
         self._manifest.start(task.source, self._plan.recipe)
@@ -168,7 +183,8 @@ class _Run:
             outcome = Outcome(outcome.seconds, describe(error))
         if outcome.error is not None:
             self._manifest.fail(job.source, outcome.seconds, outcome.error, outcome.trace)
-        shutil.rmtree(task.folder, ignore_errors=True)
+        for folder in (task.folder, task.work):
+            shutil.rmtree(folder, ignore_errors=True)
         return outcome
 
     def _publish(self, job: Job, folder: Path, files: Mapping[str, str]) -> dict[str, Print]:

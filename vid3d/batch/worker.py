@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from vid3d.batch.inputs import printable
 from vid3d.batch.stamp import Print, stamp_of
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import printable, sha256_of
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,6 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
-Lift = Callable[[Path, str, Path], Made]
-"""Lifts a video and writes files whose names begin with a stem into a folder."""
-Load = Callable[[], Lift]
-"""Loads what a lift needs; called once in each worker, so it must be picklable."""
-
-
 @dataclass(frozen=True)
 class Task:
     """One video to lift.
@@ -47,12 +40,21 @@ class Task:
         path: of the file.
         stem: that the names of its results begin with.
         folder: for the results, of this task alone.
+        work: folder of this video alone, perhaps not there yet; what is left in it when the process
+            dies, the next try finds.
     """
 
     source: str
     path: Path
     stem: str
     folder: Path
+    work: Path
+
+
+Lift = Callable[[Task], Made]
+"""Lifts a video and writes files whose names begin with the stem into the task's folder."""
+Load = Callable[[], Lift]
+"""Loads what a lift needs; called once in each worker, so it must be picklable."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def carry_out(task: Task, lift: Lift) -> Outcome:
     try:
         before = Print.of(task.path)
         task.folder.mkdir(parents=True)
-        made = lift(task.path, task.stem, task.folder)
+        made = lift(task)
         if stamp_of(task.path) != before.stamp:
             raise Vid3dError(f"{task.path} changed while it was lifted; run the batch again")
         written = sorted(path for path in task.folder.iterdir() if path.is_file())

@@ -25,6 +25,7 @@ COMMANDS = {
     "plot": "Figures of a motion file: angles, velocities, contacts, poses.",
     "eval": "Measure a lifter on pair files, or a result against truth.",
     "train": "Train a network by a recipe of configs/.",
+    "adapt": "Make the lifter better on your own videos; no labels needed.",
     "data": "Data sets and motion capture, to train on and to measure with.",
     "models": "List, fetch and verify weights.",
     "info": "What is in a video, a motion, a pair file or weights.",

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from vid3d.data.readers.reading import Reading
 
 reading_options = together(
-    click.option("--kind", help="h36m, 3dhp, 3dpw, amass, bvh or amc.  [default: what is found]"),
+    click.option("--kind", help="h36m, 3dhp, 3dpw, amass, bvh, amc; motion or pairs of vid3d.  "
+                 "[default: what is found]"),
     click.option("--only", multiple=True, metavar="NAME,...",
                  help="Keep what has a name that begins so, like S9,S11."),
     click.option("--cameras", type=FILE, help="h36m: camera parameters, JSON.  [default: solved]"),

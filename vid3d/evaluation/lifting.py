@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import joint_errors, root_relative
 from vid3d.evaluation.occlusion import occlude
 from vid3d.evaluation.protocols import find_protocol
-from vid3d.evaluation.scores import FrameScores, Scores, frame_figures
+from vid3d.evaluation.scores import FrameScores, Scores, frame_figures, mean
 from vid3d.lifter import Lifted, Lifter
 from vid3d.lifter.resample import linear
 from vid3d.skeleton import H36M17
@@ -22,6 +22,7 @@ from vid3d.skeleton import H36M17
 Array = NDArray[np.floating]
 
 STRIDES = (1, 5, 10, 20)
+MEAN_OF_ACTIONS = "mean of actions"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Report:
         protocol: name.
         occlusion: pattern, or None.
         rows: by stride, system and moments.
-        actions: by stride and action, of the lifter.
+        actions: by stride and action, of the lifter; then the plain mean over actions.
     """
 
     model: str
@@ -211,10 +212,16 @@ def _moments(stride: int, system: str, frames: FrameScores) -> list[Row]:
 
 
 def _actions(stride: int, frames: FrameScores) -> list[Row]:
-    return [
+    """A row an action, and their plain mean, which the literature of Human3.6M reports."""
+    rows = [
         _row(stride, "lifter", action, frames.only(frames.action == action))
         for action in np.unique(frames.action).tolist()
     ]
+    means = [
+        mean(np.array(column)) for column in zip(*(astuple(r.scores) for r in rows), strict=True)
+    ]
+    joints = {name: mean(np.array([r.joints[name] for r in rows])) for name in H36M17.joints}
+    return [*rows, Row(stride, "lifter", MEAN_OF_ACTIONS, len(frames), Scores(*means), joints)]
 
 
 def _without_nan(value: Any) -> Any:

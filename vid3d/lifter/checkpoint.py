@@ -148,14 +148,13 @@ def load_networks(model: str | Path, device: str = "cpu") -> Networks:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("vid3d", "{}"))
-            config = _config(header, path)
-            _check_state(config, file, path)
+            networks = _networks(header, path)
+            _check_state(networks, file, path)
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise Vid3dError(f"cannot read lifter weights {path}: {error}") from error
     if bad := [key for key, value in state.items() if not torch.isfinite(value).all()]:
         raise Vid3dError(f"{path} is damaged ({bad[0]} is not finite); fetch it again")
-    networks = build_networks(config)
     for key, value in _state(networks).items():
         value.copy_(state[key])
     loaded = replace(networks, sha256=sha256_of(path))
@@ -183,8 +182,8 @@ def with_adapters(networks: Networks, paths: Sequence[str | Path]) -> Networks:
     return replace(networks, config=replace(networks.config, name="+".join(names)), sha256=digest)
 
 
-def _config(header: Any, path: Path) -> LifterConfig:
-    """The configuration in a file's metadata, with sizes that a lifter can have.
+def _networks(header: Any, path: Path) -> Networks:
+    """Untrained networks of the configuration in a file's metadata.
 
     Raises:
         Vid3dError: no lifter, of a later schema, or a configuration that is wrong.
@@ -202,35 +201,37 @@ def _config(header: Any, path: Path) -> LifterConfig:
         config = LifterConfig.from_dict(header["config"])
         if not 0 < 0.5 * config.grid < config.seconds <= 1000 * config.grid:
             raise ValueError(f"windows of {config.seconds} s every {config.grid} s")
-    except (AttributeError, KeyError, TypeError, ValueError, Vid3dError) as error:
+        return build_networks(config)
+    except (ArithmeticError, AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
+            ValueError, Vid3dError) as error:  # fmt: skip
         raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
-    return config
 
 
 def _check_sizes(fields: dict[str, Any]) -> None:
-    """Refuse sizes for which building the networks would take all memory or for ever."""
+    """Refuse sizes for which building the networks would take more than a few gigabytes.
+
+    Raises:
+        ValueError: such a size.
+    """
     for name, value in fields.items():
         if isinstance(value, dict):
             _check_sizes(value)
         elif isinstance(value, (int, float)):
-            most = 64 if name.endswith("blocks") else 8192
-            if not 0 <= value <= most:
+            most = {"blocks": 32, "ratio": 8}.get(name.rpartition("_")[2], 1024)
+            least = 1 if name in ("heads", "width", "hypotheses", "steps") else 0
+            if not least <= value <= most:
                 raise ValueError(f"{name} is {value!r}")
+    if fields.get("width", 0) % fields.get("heads", 1):
+        raise ValueError(f"heads are {fields['heads']!r}, which do not divide the width")
 
 
-def _check_state(config: LifterConfig, file: Any, path: Path) -> None:
-    """Compare the names and shapes of a file's tensors with what its configuration asks for.
+def _check_state(networks: Networks, file: Any, path: Path) -> None:
+    """Compare the names and shapes of a file's tensors with those of its networks.
 
     Raises:
         Vid3dError: they differ.
     """
-    try:
-        with torch.device("meta"):  # shapes alone: nothing is allocated
-            expected = {
-                key: list(value.shape) for key, value in _state(build_networks(config)).items()
-            }
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
+    expected = {key: list(value.shape) for key, value in _state(networks).items()}
     found = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     if wrong := [k for k in {**expected, **found} if expected.get(k) != found.get(k)]:
         raise Vid3dError(f"{path}: weights do not fit their config ({wrong[0]}); fetch them again")
@@ -238,8 +239,10 @@ def _check_state(config: LifterConfig, file: Any, path: Path) -> None:
 
 def _weights_file(path: Path) -> Path:
     """The safetensors file of a model folder, checked against its manifest, or the file itself."""
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():
+        raise Vid3dError(f"{path} is a pipe or a device; give a folder or a .safetensors file")
     manifest = read_manifest(path)
     if manifest.get("task") != "lifter":
         raise Vid3dError(f"{path} is a {str(manifest.get('task'))[:40]} model, not a lifter")

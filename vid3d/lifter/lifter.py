@@ -15,8 +15,8 @@ from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe, unseen_time
-from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.published.text import load_text_encoder
+from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.windows import PLANS, Windows
 from vid3d.skeleton import H36M17
 

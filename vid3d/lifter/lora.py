@@ -127,7 +127,7 @@ def state_of(root: nn.Module) -> dict[str, Tensor]:
     """The state of the adapter put on last."""
     state = {}
     for name, layer, part in _adapted(root):
-        last = layer.parametrizations[part][-1]  # type: ignore[index]
+        last = layer.get_submodule(f"parametrizations.{part}")[-1]  # type: ignore[index]
         for key, value in last.named_parameters():
             state[f"{name}.{key}"] = value.detach().clone()
     return state

@@ -11,12 +11,14 @@ import numpy as np
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
+from vid3d.floor import evenly
 from vid3d.motion import Motion
 from vid3d.render.options import RenderOptions
 from vid3d.render.overlay import Overlay
 from vid3d.render.sound import add_sound
 from vid3d.render.style import GRID
 from vid3d.render.view3d import View3D
+from vid3d.streaming import Reel
 from vid3d.video.frame import Image, Size
 from vid3d.video.prefetch import prefetch
 from vid3d.video.reader import VideoReader
@@ -33,7 +35,7 @@ AHEAD = 4
 
 
 def render_overlay(
-    motion: Motion,
+    motion: Motion | Reel,
     video: str | os.PathLike[str],
     output: str | os.PathLike[str],
     progress: Progress | None = None,
@@ -78,7 +80,7 @@ def render_overlay(
 
 
 def render_motion(
-    motion: Motion,
+    motion: Motion | Reel,
     output: str | os.PathLike[str],
     progress: Progress | None = None,
     options: RenderOptions | None = None,
@@ -110,7 +112,7 @@ class Stage:
     panel: tuple[int, int, int, int] | None
 
     @classmethod
-    def of(cls, motion: Motion, video: Size | None, options: RenderOptions) -> "Stage":
+    def of(cls, motion: Motion | Reel, video: Size | None, options: RenderOptions) -> "Stage":
         """The stage that options ask for, for a video of a size, or for none."""
         if video is None or options.layout == "view":
             width, height = VIEW_SIZE
@@ -148,7 +150,7 @@ def paced(items: Iterable[tuple[float, Item]], fps: float) -> Iterator[tuple[Ite
         yield shown[1], 1
 
 
-def nearest(motion: Motion, time: float) -> int:
+def nearest(motion: Motion | Reel, time: float) -> int:
     """Index of the motion's frame that is nearest in time."""
     times = motion.timestamps
     after = int(np.clip(np.searchsorted(times, time), 1, max(1, len(times) - 1)))
@@ -158,7 +160,7 @@ def nearest(motion: Motion, time: float) -> int:
 
 
 def _film(
-    motion: Motion,
+    motion: Motion | Reel,
     stage: Stage,
     pictures: Iterator[tuple[float, Image | None]],
     output: Path,
@@ -188,7 +190,7 @@ def _numbered(
 
 
 def _drawn(
-    motion: Motion,
+    motion: Motion | Reel,
     stage: Stage,
     shown: Iterator[tuple[tuple[int, float, Image | None], int]],
     options: RenderOptions,
@@ -230,14 +232,13 @@ def _even(pixels: float) -> int:
     return max(2, round(pixels / 2) * 2)
 
 
-def _quiet_corner(motion: Motion, picture: Size, inset: Size) -> tuple[int, int]:
+def _quiet_corner(motion: Motion | Reel, picture: Size, inset: Size) -> tuple[int, int]:
     """Left and top of the corner of a picture in which an inset hides the fewest joints."""
     width, height = picture
     margin = round(min(picture) / 40) + 1
     right, bottom = width - inset[0] - margin, height - inset[1] - margin
     overlay = Overlay(motion, picture)
-    joints = motion.joints3d[motion.present]
-    spots = overlay.in_picture(motion.camera.project(joints[:: max(1, len(joints) // 2000)]))
+    spots = overlay.in_picture(motion.camera.project(evenly(motion, 2000)))
     corners = [(right, margin), (margin, margin), (right, bottom), (margin, bottom)]
     hidden = [
         int(((spots >= corner) & (spots <= np.add(corner, inset))).all(-1).sum())

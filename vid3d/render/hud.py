@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vid3d.motion import Motion
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
+from vid3d.streaming import Reel
 from vid3d.video.frame import Image, Size
 
 LEGENDS = {
@@ -52,10 +53,11 @@ class Panel:
 class Hud:
     """Draws the words and the time line of a motion on one panel's images."""
 
-    def __init__(self, motion: Motion, panel: Panel, options: RenderOptions):
+    def __init__(self, motion: Motion | Reel, panel: Panel, options: RenderOptions):
         self.motion = motion
         self.options = options
         self.panel = panel
+        self._ids = motion.track_ids
         self._looked = np.isin(np.arange(motion.frames), motion.keyframes)
 
     def draw_still(self, image: Image) -> None:
@@ -71,9 +73,9 @@ class Hud:
         words = LEGENDS[self.options.colors] + (", uncertain grey" if self.options.fade else "")
         draw.text(image, words, at, style.TEXT_DIM, unit * 0.8, align=0.5)
 
-    def draw(self, image: Image, index: int) -> None:
+    def draw(self, image: Image, index: int, people: list[int]) -> None:
         """What changes: the names of those in sight, the time, the frame, whether it was a look."""
-        self._draw_names(image, np.flatnonzero(self.motion.present[:, index]).tolist())
+        self._draw_names(image, people)
         unit = self.panel.unit
         left, right, y = self.panel.time_line
         looked = bool(self._looked[index])
@@ -98,7 +100,7 @@ class Hud:
                 draw.text(image, f"+{len(people) - count}", (x, y), style.TEXT_DIM, unit)
                 break
             _dot(image, (x + unit / 2, y - unit / 2), 1.2 * unit, style.person_color(person))
-            number = self.motion.track_ids[person]
+            number = int(self._ids[person])
             words = self.options.called(number)
             words = words or f"{'person ' if len(people) <= 3 else ''}{number}"
             x += 1.7 * unit

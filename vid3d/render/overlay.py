@@ -7,6 +7,7 @@ from vid3d.motion import Motion
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.skeleton import H36M17
+from vid3d.streaming import Reel
 from vid3d.video.frame import Image, Size
 
 BONES = np.array(H36M17.bones)
@@ -30,13 +31,13 @@ class Overlay:
         options: what to show.
     """
 
-    def __init__(self, motion: Motion, size: Size, options: RenderOptions | None = None):
+    def __init__(self, motion: Motion | Reel, size: Size, options: RenderOptions | None = None):
         self.motion = motion
         self.options = options or RenderOptions()
         self._camera = motion.camera
         self._scale = np.array(size) / motion.frame_size
         self._unit = max(8.0, size[1] / 55)
-        self._looks = {int(frame): look for look, frame in enumerate(motion.keyframes)}
+        self._ids = motion.track_ids
         self._colors = [
             style.bone_colors(style.person_color(person), H36M17, self.options.colors)
             for person in range(motion.people)
@@ -44,32 +45,35 @@ class Overlay:
 
     def draw(self, image: Image, index: int) -> None:
         """Draw everybody at a frame of the motion, the far ones first."""
-        people = np.flatnonzero(self.motion.present[:, index])
-        depth = self.motion.joints3d[people, index, 0, 2]
-        for person in people[np.argsort(-depth)].tolist():
-            self._draw_person(image, person, index)
-        if index in self._looks and self.options.keypoints:
-            for person in people.tolist():
-                self._draw_keypoints(image, person, self._looks[index])
+        moment = self.motion.at(index)
+        dashed = self.options.dashed and moment.keypoints2d is None
+        for row in np.argsort(-moment.joints3d[:, 0, 2]).tolist():
+            person, joints = int(moment.people[row]), moment.joints3d[row]
+            self._draw_person(image, person, joints, moment.spread[row], dashed)
+        if moment.keypoints2d is not None and self.options.keypoints:
+            for detected in moment.keypoints2d:
+                self._draw_keypoints(image, detected)
 
-    def _draw_person(self, image: Image, person: int, index: int) -> None:
-        pixels = self.in_picture(self._camera.project(self.motion.joints3d[person, index]))
+    def _draw_person(
+        self,
+        image: Image,
+        person: int,
+        joints: NDArray[np.floating],
+        spread: NDArray[np.floating],
+        dashed: bool,
+    ) -> None:
+        pixels = self.in_picture(self._camera.project(joints))
         if not draw.drawable(pixels).any():
             return
-        spread = self.motion.spread[person, index]
         if self.options.uncertainty:
-            depth = self.motion.joints3d[person, index, :, 2]
-            self._draw_blobs(image, person, pixels, spread / depth)
-        self._draw_skeleton(image, person, pixels, spread, self._is_dashed(index))
+            self._draw_blobs(image, person, pixels, spread / joints[:, 2])
+        self._draw_skeleton(image, person, pixels, spread, dashed)
         low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
         if self.options.labels and (high > 0).all() and (low < image.shape[1::-1]).all():
             x = pixels[HEAD, 0] if draw.drawable(pixels[HEAD]) else low[0]
-            number = self.motion.track_ids[person]
+            number = int(self._ids[person])
             words, above = self.options.called(number) or str(number), (x, low[1] - self._unit)
             draw.tag(image, words, above, style.person_color(person), self._unit * 0.9)
-
-    def _is_dashed(self, index: int) -> bool:
-        return self.options.dashed and index not in self._looks
 
     def _draw_skeleton(
         self,
@@ -111,8 +115,7 @@ class Overlay:
         color = style.person_color(person)
         draw.strokes(image, dots, color, widths[known], rims=0, opacity=BLOB_OPACITY)
 
-    def _draw_keypoints(self, image: Image, person: int, look: int) -> None:
-        detected = self.motion.keypoints2d[person, look]
+    def _draw_keypoints(self, image: Image, detected: NDArray[np.floating]) -> None:
         spots = self.in_picture(detected[detected[:, 2] >= MIN_CONFIDENCE, :2])
         if len(spots):
             draw.strokes(image, spots[:, None].repeat(2, 1), style.WHITE, _line_width(spots))

@@ -11,6 +11,7 @@ from vid3d.render.hud import Hud, Panel
 from vid3d.render.options import RenderOptions
 from vid3d.render.scene import View, corners, fit_view, grid, orbit
 from vid3d.skeleton import H36M17
+from vid3d.streaming import Reel
 from vid3d.video.frame import Image, Size
 
 BONES = np.array(H36M17.bones)
@@ -48,7 +49,7 @@ class View3D:
 
     def __init__(
         self,
-        motion: Motion,
+        motion: Motion | Reel,
         size: Size,
         options: RenderOptions | None = None,
         words: bool = True,
@@ -87,13 +88,13 @@ class View3D:
         np.copyto(image, self._backdrop)
         if self.options.turn:
             self._turn(image, index)
-        people = np.flatnonzero(self.motion.present[:, index])
+        moment = self.motion.at(index)
+        people = moment.people
         if self.options.trails:
             for person in people.tolist():
                 self._draw_trail(image, person, index)
         if len(people):
-            joints = self.motion.joints3d[people, index].astype(np.float64)
-            spread = self.motion.spread[people, index]
+            joints, spread = moment.joints3d.astype(np.float64), moment.spread
             self._draw_shadows(image, joints)
             if self.options.uncertainty:
                 self._draw_blobs(image, people, joints, spread)
@@ -102,7 +103,7 @@ class View3D:
                 colors = style.faded(colors, spread[:, BONES[:, 1]])
             self._draw_bodies(image, joints, colors)
         if self._hud:
-            self._hud.draw(image, index)
+            self._hud.draw(image, index, people.tolist())
 
     def _turn(self, image: Image, index: int) -> None:
         """Stand where the turning view is at a frame, and paint the floor from there."""
@@ -118,7 +119,7 @@ class View3D:
         times = self.motion.timestamps
         first = int(np.searchsorted(times, times[index] - self.options.trails))
         step = max(2, -(-(index - first) // TRAIL_POINTS))
-        path = self.motion.joints3d[person, first : index + 1][::-step, 0]
+        path = self.motion.path(person, first, index + 1)[::-step]
         spots, _ = self.view.project(self.floor.below(path))
         spots = spots[draw.drawable(spots)]
         size = -(-len(spots) // TRAIL_PARTS)

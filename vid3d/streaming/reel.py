@@ -1,7 +1,8 @@
 """A motion that lies in files: made and read part by part, however long the clip is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.motion import SHAPES, Motion, Stretch, camera_of
+from vid3d.motion import SHAPES, Moment, Motion, Stretch, camera_of
 from vid3d.motion_files import write_json, write_npz
 from vid3d.streaming.workplace import Workplace
 
-_GAP = 4096  # absent frames written at once
+_GAP = 1024  # absent frames written at once
+_HELD = 64  # parts that are in memory while frames are asked for
 _ARRAYS = ("joints3d", "spread", "root_spread", "contacts")
 
 
@@ -25,12 +27,12 @@ class Person:
     Attributes:
         id: identity.
         parts: name, first frame and the frame after the last of every stretch, in order.
-        sightings: names of the keypoints, in order.
+        sightings: name of the keypoints, first look and the look after the last, in order.
     """
 
     id: int
     parts: list[tuple[str, int, int]]
-    sightings: list[str]
+    sightings: list[tuple[str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,40 @@ class Reel:
 
     def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Places (L,) in `keyframes` where a person was seen, and keypoints (L, 17, 3) there."""
-        for name in self.cast[person].sightings:
+        for name, _, _ in self.cast[person].sightings:
             looks, keypoints = _found(self.place.get(name, 2))
             yield looks, keypoints
+
+    def at(self, frame: int) -> Moment:
+        """Who is there at a frame; quick for one frame after the other."""
+        rows, joints, spreads = [], [], []
+        for row, name, start, stop in self._parts.around(frame):
+            stretch = self._part(name, start, stop)
+            rows.append(row)
+            joints.append(stretch.joints3d[frame - start])
+            spreads.append(stretch.spread[frame - start])
+        people, keypoints = np.array(rows, np.intp), None
+        look = int(np.searchsorted(self.keyframes, frame))
+        if look < len(self.keyframes) and self.keyframes[look] == frame:
+            keypoints = np.full((len(rows), 17, 3), np.nan, np.float32)
+            for row, name, _, _ in self._sighted.around(look):
+                looks, seen = self._seen(name)
+                found = looks == look
+                if found.any() and row in rows:
+                    keypoints[rows.index(row)] = seen[found][0]
+        shape = (len(rows), 17)
+        return Moment(
+            people, np.reshape(joints, (*shape, 3)), np.reshape(spreads, shape), keypoints
+        )
+
+    def path(self, person: int, first: int, stop: int) -> NDArray[np.float32]:
+        """A person's root (F, 3) from frame `first` to before `stop`; NaN where absent."""
+        path = np.full((stop - first, 3), np.nan, np.float32)
+        for name, start, end in self.cast[person].parts:
+            if start < stop and end > first:
+                part = self._part(name, start, end).part(first, stop)
+                path[part.start - first : part.stop - first] = part.joints3d[:, 0]
+        return path
 
     def rows(self, name: str, person: int) -> Iterator[NDArray[Any]]:
         """One person's row of an array, in parts that follow each other."""
@@ -129,6 +162,22 @@ class Reel:
         """Write JSON, the same text as `Motion.save_json`."""
         return write_json(self, path)
 
+    @cached_property
+    def _parts(self) -> "Spans":
+        return Spans([person.parts for person in self.cast])
+
+    @cached_property
+    def _sighted(self) -> "Spans":
+        return Spans([person.sightings for person in self.cast])
+
+    @cached_property
+    def _part(self) -> Callable[[str, int, int], Stretch]:
+        return lru_cache(_HELD)(self._stretch)
+
+    @cached_property
+    def _seen(self) -> Callable[[str], list[NDArray[Any]]]:
+        return lru_cache(_HELD)(lambda name: _found(self.place.get(name, 2)))
+
     def _stretch(self, name: str, start: int, stop: int) -> Stretch:
         return Stretch(start, self.timestamps[start:stop], *_found(self.place.get(name, 4)))
 
@@ -147,6 +196,20 @@ class Reel:
             rows = np.full((int(looks[-1]) + 1 - first, *keypoints.shape[1:]), np.nan, np.float32)
             rows[looks - first] = keypoints
             yield first, rows
+
+
+class Spans:
+    """Named spans of everybody, and which of them hold a frame (or a look)."""
+
+    def __init__(self, spans: Sequence[Sequence[tuple[str, int, int]]]) -> None:
+        self._spans = [(row, *span) for row, own in enumerate(spans) for span in own]
+        self._starts = np.array([span[2] for span in self._spans], np.int64)
+        self._stops = np.array([span[3] for span in self._spans], np.int64)
+
+    def around(self, place: int) -> list[tuple[int, str, int, int]]:
+        """Row of the person, name, start and stop of each span, ordered by person."""
+        inside = (self._starts <= place) & (place < self._stops)
+        return [self._spans[i] for i in np.flatnonzero(inside).tolist()]
 
 
 def put_stretch(place: Workplace, name: str, stretch: Stretch) -> tuple[str, int, int]:

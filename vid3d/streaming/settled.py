@@ -66,15 +66,16 @@ def settled_people(
     ]
 
 
-def _put_sightings(place: Workplace, person: int, trace: Trace) -> list[str]:
-    """Keep 2D joints as a motion holds them, x, y and confidence, NaN where not seen; by names."""
-    names = []
+def _put_sightings(place: Workplace, person: int, trace: Trace) -> list[tuple[str, int, int]]:
+    """Keep 2D joints as a motion holds them: x, y and confidence, NaN where not seen."""
+    kept = []
     for stored in trace.pieces:
         piece = get_piece(place, stored)
         own = piece.owned
         if len(piece.looks[own]):
             confidence = piece.confidence[own, :, None]
             xyc = np.concatenate([piece.keypoints[own], confidence], -1)
-            names.append(f"settled/{person}-seen-{stored.name}")
-            place.put(names[-1], [piece.looks[own], np.where(confidence > 0, xyc, np.nan)])
-    return names
+            name, looks = f"settled/{person}-seen-{stored.name}", piece.looks[own]
+            place.put(name, [looks, np.where(confidence > 0, xyc, np.nan)])
+            kept.append((name, int(looks[0]), int(looks[-1]) + 1))
+    return kept

@@ -11,7 +11,7 @@ priors; Cauchy loss). Three kinds of evidence, each with the error it was measur
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from vid3d.motion import Motion, Stretch
 from vid3d.world.balance import unit, uprightness
 from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
 from vid3d.world.stances import ANKLES, stances_of
+
+if TYPE_CHECKING:
+    from vid3d.streaming import Reel
 
 Array = NDArray[np.floating]
 
@@ -42,7 +45,7 @@ ROLL, PITCH = np.radians([6.0, 40.0])
 MOST_STANCES = 40
 """Of one person, spread over time, are looked at."""
 MOST_MOMENTS = 300
-"""Of one stretch, spread over time, tell which way a person stands."""
+"""Of one stretch, spread over time, tell which way a person stands; of all, ten times as many."""
 MOST_PEOPLE, MOST_BODIES = 50, 100
 """Whose feet, and whose bodies, tell where the ground is."""
 ENOUGH = 8.0
@@ -58,7 +61,7 @@ FARTHEST = np.radians(70.0)
 """Radians that people may stand off the camera's upright and be believed at first."""
 
 
-def ground_of(motion: Motion) -> Ground:
+def ground_of(motion: "Motion | Reel") -> Ground:
     """The ground that a motion's file names, or else its estimate."""
     stored = motion.meta.get("ground")
     if not stored:
@@ -67,7 +70,7 @@ def ground_of(motion: Motion) -> Ground:
     return Ground(unit(normal), float(stored["height"]), float(stored["confidence"]))
 
 
-def estimate_ground(motion: Motion) -> Ground:
+def estimate_ground(motion: "Motion | Reel") -> Ground:
     """Floor and gravity of a motion seen by a camera that does not move."""
     return fit_ground(motion)[0]
 
@@ -96,7 +99,8 @@ class Footing:
     @property
     def moments(self) -> NDArray[np.float64]:
         """(N, 7): up as the body stands, root, and how high (CAMERA_UP) the lower ankle is."""
-        return np.concatenate([*self._moments, np.zeros((0, 7))]).astype(np.float64)
+        moments = np.concatenate([*self._moments, np.zeros((0, 7), np.float32)])
+        return moments[:: max(1, -(-len(moments) // (10 * MOST_MOMENTS)))].astype(np.float64)
 
     def feet(self) -> list[NDArray[np.float64]]:
         """Up to `MOST_STANCES` places, spread over time."""
@@ -114,7 +118,7 @@ class Footing:
         return direction, unit(np.median(root[stretched], axis=0))
 
 
-def footings(motion: Motion) -> list[Footing]:
+def footings(motion: "Motion | Reel") -> list[Footing]:
     """Of every person of a motion."""
     found = [Footing() for _ in range(motion.people)]
     for person, footing in enumerate(found):
@@ -123,7 +127,9 @@ def footings(motion: Motion) -> list[Footing]:
     return found
 
 
-def fit_ground(motion: Motion, sized: Collection[int] = ()) -> tuple[Ground, NDArray[np.float64]]:
+def fit_ground(
+    motion: "Motion | Reel", sized: Collection[int] = ()
+) -> tuple[Ground, NDArray[np.float64]]:
     """The ground of a motion and factors (P,), see `fit`, with track ids in `sized`."""
     free = ~np.isin(motion.track_ids, list(sized))
     return fit(footings(motion), free)

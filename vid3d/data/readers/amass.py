@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from vid3d.data.mocap import MotionClip
+from vid3d.data.readers.arrays import names_in, read_array
 from vid3d.data.readers.clips import make_clip
 from vid3d.data.readers.reading import DataSet, Reading, files_below
 from vid3d.data.readers.skeletons import to_h36m17
 from vid3d.data.readers.smpl import BODY, JOINTS, BodyModel
 from vid3d.errors import Vid3dError
-from vid3d.files import open_npz
 
 _ORIGIN = "register at amass.is.tue.mpg.de and fetch the SMPL+H G parts"
 _MODEL = (
@@ -50,12 +50,13 @@ def motions(path: Path, reading: Reading) -> Iterator[MotionClip]:
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, str, float]:
     """Poses, shape, translation, gender and rate of a motion."""
     try:
-        with open_npz(file) as arrays:
-            poses, trans = arrays["poses"].astype(np.float64), arrays["trans"].astype(np.float64)
-            betas = np.ravel(arrays["betas"]).astype(np.float64)
-            rate = "mocap_framerate" if "mocap_framerate" in arrays.files else "mocap_frame_rate"
-            fps = float(arrays[rate])
-            gender = arrays["gender"].item() if "gender" in arrays.files else "neutral"
+        poses, trans, betas = (
+            read_array(file, name).astype(np.float64) for name in ("poses", "trans", "betas")
+        )
+        names = names_in(file)
+        rate = "mocap_framerate" if "mocap_framerate" in names else "mocap_frame_rate"
+        fps = float(read_array(file, rate))
+        gender = read_array(file, "gender").item() if "gender" in names else "neutral"
     except OSError as error:
         raise Vid3dError(f"cannot read {file}: {error.strerror or error}") from error
     except ValueError as error:
@@ -65,7 +66,7 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, str, float]:
     if not (np.isfinite(poses).all() and np.isfinite(trans).all() and np.isfinite(betas).all()):
         raise Vid3dError(f"{file} holds numbers that are not finite; leave it out with --only")
     text = gender.decode("ascii", "replace") if isinstance(gender, bytes) else str(gender)
-    return poses, betas, trans, text.lower(), fps
+    return poses, betas.ravel(), trans, text.lower(), fps
 
 
 def _model_file(given: Path, gender: str) -> Path:
@@ -84,9 +85,8 @@ def _holds(path: Path) -> bool:
     files = [path] if path.suffix == ".npz" else sorted(path.rglob("*.npz"))[:3]
     for file in files:
         try:
-            with open_npz(file) as arrays:
-                if {"poses", "trans"} <= {*arrays.files} or "shape" in file.stem:
-                    return True
+            if {"poses", "trans"} <= {*names_in(file)} or file.stem == "shape":
+                return True
         except (OSError, ValueError):
             continue
     return False

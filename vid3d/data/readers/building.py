@@ -10,13 +10,16 @@ from vid3d.data.readers.amass import AMASS
 from vid3d.data.readers.captures import ACCLAIM, BVH
 from vid3d.data.readers.human36m import HUMAN36M
 from vid3d.data.readers.mpi_inf_3dhp import MPI_INF_3DHP
+from vid3d.data.readers.own import MOTION, PAIRS
 from vid3d.data.readers.reading import DataSet, Reading
 from vid3d.data.readers.threedpw import THREEDPW
 from vid3d.errors import Vid3dError
 from vid3d.monitor import Monitor
 
-DATA_SETS = {one.name: one for one in (HUMAN36M, MPI_INF_3DHP, THREEDPW, AMASS, BVH, ACCLAIM)}
-PAIRS = ".pairs.npz"
+DATA_SETS = {
+    one.name: one for one in (HUMAN36M, MPI_INF_3DHP, THREEDPW, AMASS, BVH, ACCLAIM, MOTION, PAIRS)
+}
+_PAIRS = ".pairs.npz"
 
 
 @dataclass
@@ -59,9 +62,9 @@ def build(
         Vid3dError: a file is missing or not of its kind, or the set has no such contents.
     """
     if output.suffix != ".npz":
-        raise Vid3dError(f"cannot write {output}: name it NAME.npz for motion, NAME{PAIRS} for 2D")
+        raise Vid3dError(f"cannot write {output}: name it NAME.npz for motion, NAME{_PAIRS} for 2D")
     reading, monitor = reading or Reading(), monitor or Monitor()
-    wants_pairs = output.name.endswith(PAIRS)
+    wants_pairs = output.name.endswith(_PAIRS)
     read: list[MotionClip | PairSequence] = []
     with monitor.stage("reading", unit="sequences") as advance:
         for one in _read_all(paths, kind, reading, wants_pairs):
@@ -137,6 +140,6 @@ def _read_all(
             raise Vid3dError(
                 f"{found.title} has no 2D: name the output NAME.npz for its motion"
                 if wants_pairs
-                else f"{found.title} is read as pairs only: name the output NAME{PAIRS}"
+                else f"{found.title} is read as pairs only: name the output NAME{_PAIRS}"
             )
         yield from reader(path, reading)

@@ -8,18 +8,15 @@ numpy's own constructors are called with what a file says); every other name is 
 import codecs
 import pickle
 import re
-import struct
 import zipfile
-import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 
+from vid3d.data.readers.arrays import ERRORS, check_size, read_header
 from vid3d.errors import Vid3dError
-from vid3d.files import MOST_ARRAYS
 
 _PLAIN = re.compile(r"[<>|=]?([biufc]\d{1,2}|\?|[SU]\d{1,9})")
 _DEEPEST = 16
@@ -32,8 +29,7 @@ def load_pickle(path: Path) -> Any:
         Vid3dError: no such file, damaged, too large, or it names anything but data.
     """
     try:
-        if path.stat().st_size > MOST_ARRAYS:
-            raise pickle.UnpicklingError(f"larger than {MOST_ARRAYS >> 30} GiB")
+        check_size(path.stat().st_size)
         with path.open("rb") as file:
             return _load(file)
     except OSError as error:
@@ -50,11 +46,8 @@ def load_object(path: Path, key: str) -> Any:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
-            if archive.getinfo(f"{key}.npy").file_size > MOST_ARRAYS:
-                raise pickle.UnpicklingError(f"larger than {MOST_ARRAYS >> 30} GiB")
-            version = npy.read_magic(member)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(member)
+            check_size(archive.getinfo(f"{key}.npy").file_size)
+            shape, _, dtype = read_header(member)
             if shape != () or not dtype.hasobject:
                 raise pickle.UnpicklingError(f"{key} is an array of shape {shape}, not an object")
             return _load(member)
@@ -64,11 +57,7 @@ def load_object(path: Path, key: str) -> Any:
         raise _refused(path, error) from error
 
 
-_ERRORS = (
-    pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError,
-    IndexError, AttributeError, EOFError, MemoryError, OverflowError, RecursionError,
-    RuntimeError, ImportError, AssertionError, SyntaxError, struct.error,
-)  # fmt: skip
+_ERRORS = (pickle.UnpicklingError, RecursionError, ImportError, AssertionError, *ERRORS)
 
 
 def _refused(path: Path, error: BaseException) -> Vid3dError:

@@ -19,7 +19,8 @@ class Reading:
     """How a data set is read; each reader takes what concerns it.
 
     Attributes:
-        only: keep what has a name that begins with one of these; empty: everything.
+        only: keep what has a name that begins with one of these; empty: everything. Numbers count
+            whole: S1 is not S11.
         cameras: Human3.6M: camera parameters as JSON; None: solved from the true 2D.
         detections: Human3.6M: which `data_2d_h36m_*.npz` the 2D comes from.
         body_model: AMASS: a model.npz of SMPL-H, or a folder of `male`, `female`, `neutral`.
@@ -40,7 +41,10 @@ class Reading:
 
     def wants(self, name: str) -> bool:
         """Whether something of this name is kept."""
-        return not self.only or name.startswith(self.only)
+        return not self.only or any(
+            name.startswith(one) and not (one[-1].isdigit() and name[len(one) :][:1].isdigit())
+            for one in self.only
+        )
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.data.readers.arrays import read_array
 from vid3d.data.readers.skeletons import Skeleton
 from vid3d.errors import Vid3dError
-from vid3d.files import open_npz
 
 Array = NDArray[np.floating]
 
@@ -57,12 +57,10 @@ class BodyModel:
             Vid3dError: no such file, or not of this kind.
         """
         try:
-            with open_npz(path) as arrays:
-                template, blend = arrays["v_template"], arrays["shapedirs"]
-                regressor = arrays["J_regressor"][:BODY]
-                parents = arrays["kintree_table"][0, 1:BODY].astype(np.int64)
-                rest = regressor @ template
-                shape = np.einsum("jv,vcs->jcs", regressor, blend)
+            regressor = read_array(path, "J_regressor")[:BODY]
+            parents = read_array(path, "kintree_table")[0, 1:BODY].astype(np.int64)
+            rest = regressor @ read_array(path, "v_template")
+            shape = np.einsum("jv,vcs->jcs", regressor, read_array(path, "shapedirs"))
         except OSError as error:
             raise Vid3dError(f"cannot read body model {path}: {error.strerror or error}") from error
         except (ValueError, IndexError) as error:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, printable
 from vid3d.motion import Motion
 from vid3d.render.page.data import page_data
 from vid3d.render.page.video import Footage, Progress, prepare
@@ -66,7 +66,7 @@ def _document(data: dict[str, Any], footage: Footage | None) -> str:
     )
     parts = {
         "policy": policy,
-        "title": html.escape(f"{data['title']} – vid3d"),
+        "title": html.escape(f"{printable(data['title'])} – vid3d"),
         "style": style,
         "script": script,
         "data": json_for_html(data),

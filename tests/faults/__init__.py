@@ -1,0 +1,1 @@
+"""Cases of bad and unusual input; `corpus` lists them all."""

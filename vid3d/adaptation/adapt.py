@@ -1,0 +1,246 @@
+"""Adaptation of a lifter to unlabelled video: rounds of teaching, stopped by held-out looks.
+
+PoSynDA (Liu et al. 2023), done as its paper says: source motion moved into the target's position
+and scale (F), a teacher that is the average of the student and draws hypotheses without gradient,
+pseudo-labels chosen by reprojection, low-rank adaptation of the attention, an output bias. Our own:
+the teacher lifts whole pieces with the real sampler once a round, with roots that it solves itself;
+half of every batch is source and half target; the round that is best on held-out looks is kept, and
+none if the lifter as it was is better.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from shutil import rmtree
+
+import torch
+from torch import Tensor
+
+from vid3d.adaptation import proxy
+from vid3d.adaptation.inputs import digest_of, read_target
+from vid3d.adaptation.noise import match_detector
+from vid3d.adaptation.options import AdaptOptions
+from vid3d.adaptation.outcome import Adaptation, Round, figures_text, refusal, write
+from vid3d.adaptation.pseudo import Label, draw_motion, label_piece, upward
+from vid3d.adaptation.source import Source, load_source
+from vid3d.adaptation.student import target_losses
+from vid3d.adaptation.target import Piece, draw_windows, split
+from vid3d.data.augment import BodyRanges
+from vid3d.data.mocap import MotionClip
+from vid3d.errors import Vid3dError
+from vid3d.files import sha256_of
+from vid3d.lift_options import LiftOptions
+from vid3d.lifter import Lifter, checkpoint, lora
+from vid3d.monitor import Monitor
+from vid3d.training.fitting import fast_precision, fit
+from vid3d.training.lifter import Networks
+from vid3d.weights import split_adapters
+
+_ENOUGH = 0.995
+"""An adapter must bring the proxy below this share of the base's."""
+
+
+def adapt(
+    inputs: Sequence[Path],
+    model: str,
+    output: Path,
+    source: Sequence[Path] = (),
+    merge: bool = False,
+    force: bool = False,
+    options: AdaptOptions | None = None,
+    looking: LiftOptions | None = None,
+    monitor: Monitor | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> Adaptation:
+    """Adapt a lifter to people in unlabelled video.
+
+    Work is kept in the folder OUTPUT.work: 2D keypoints, which stay, and checkpoints, from which
+    the same call goes on after an interruption.
+
+    Args:
+        inputs: videos, folders of them, or keypoint files.
+        model: lifter, by name or path, without adapters.
+        output: safetensors file of the adapter.
+        source: folders of motion capture; without any, motion is drawn from the lifter itself.
+        merge: write a whole lifter with the adapter merged in instead.
+        force: write it even if it is not better than the base on held-out looks.
+        options: how to adapt.
+        looking: how videos are looked at, and their camera.
+        monitor: told of progress.
+        report: given a line after every round.
+
+    Raises:
+        Vid3dError: unreadable input, no people or too little of them, or no improvement.
+    """
+    options, monitor = options or AdaptOptions(), monitor or Monitor()
+    if output.suffix != ".safetensors":
+        raise Vid3dError(f"the output is called {output.name}: name it like climbing.safetensors")
+    if split_adapters(model)[1]:
+        raise Vid3dError(f"{model} is adapted already: adapt the plain model to all videos at once")
+    base = checkpoint.load_networks(model)
+    lora.projections(base.as_module())
+    work = output.with_name(f"{output.stem}.work")
+    clips = load_source(source) if source else []
+    tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
+    learnt, held = split(tracks)
+    recipe = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
+    place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+    run = _Run(base, learnt, held, clips, options, place, monitor, report)
+    rounds, best = run.teach()
+    if best.ratio >= _ENOUGH and not force:
+        raise Vid3dError(refusal(base.config.name, run.base_figures, best))
+    seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in learnt)
+    about = {
+        "inputs": [path.name for path in inputs],
+        "person_seconds": round(seconds, 1),
+        "source": "motion capture" if clips else "drawn from the lifter",
+        "options": asdict(options),
+    }
+    write(output, base, run.base_figures, best, about, merge)
+    rmtree(place, ignore_errors=True)
+    return Adaptation(
+        path=output,
+        base=run.base_figures,
+        adapted=best.figures,
+        ratio=best.ratio,
+        rounds=rounds,
+        kept=best.number + 1,
+        pieces=(len(learnt), len(held)),
+        parameters=sum(value.numel() for value in best.state.values()),
+    )
+
+
+class _Run:
+    """Everything that the rounds share."""
+
+    def __init__(
+        self,
+        base: checkpoint.Networks,
+        learnt: list[Piece],
+        held: list[Piece],
+        clips: list[MotionClip],
+        options: AdaptOptions,
+        place: Path,
+        monitor: Monitor,
+        report: Callable[[str], None],
+    ) -> None:
+        self.base, self.learnt, self.clips = base, learnt, clips
+        self.options, self.place, self.monitor, self.report = options, place, monitor, report
+        self.student = Networks(base.config)
+        self.student.start_from(base)
+        self.windows = proxy.proxy_windows(held, base.config)
+        self.base_figures = proxy.measure(self.student, self.windows)
+        generator = torch.Generator().manual_seed(options.seed)
+        state = lora.fresh(self.student, generator, options.rank, options.bias)
+        lora.attach(self.student, state)
+
+    def teach(self) -> tuple[int, Round]:
+        """All rounds until they stop helping; how many, and the best."""
+        options = self.options
+        source: Source | None = None
+        best: Round | None = None
+        began = time.monotonic()
+        total = options.rounds * options.samples
+        with self.monitor.stage("adapting", total, "windows") as advance:
+            for number in range(options.rounds):
+                labels: list[Label] = []
+                if not (self.place / f"round{number}.pth").is_file():
+                    labels = self._labels(number)
+                    source = source or self._source()
+                self._fit(number, labels, source, advance)
+                found = self._finished(number)
+                self._tell(found, (time.monotonic() - began) / (number + 1))
+                if best is None or found.ratio < best.ratio:
+                    best = found
+                elif number - best.number >= options.patience:
+                    break
+        assert best is not None
+        return number + 1, best
+
+    def _labels(self, number: int) -> list[Label]:
+        """The teacher's labels; it is the student's average after the round before."""
+        options, teacher = self.options, _as_lifter(self.base, self.student)
+        hypotheses = options.hypotheses if self.student.diffusion is not None else 1
+        labels = []
+        with self.monitor.stage("pseudo-labels", len(self.learnt), "pieces") as advance:
+            for piece in self.learnt:
+                rule = options.aggregate
+                labels.append(label_piece(teacher, piece, hypotheses, None, rule, number))
+                advance(1)
+        return labels
+
+    def _source(self) -> Source:
+        """The source in the target's manner, as the lifter sees the target before it is taught."""
+        options, teacher = self.options, Lifter(self.base)
+        count = 3 if self.student.diffusion is not None else 1
+        labels = [label_piece(teacher, piece, count, None, "mean", 0) for piece in self.learnt]
+        ups = upward(self.learnt, labels, self.base.config.grid)
+        clips = self.clips or draw_motion(teacher, self.learnt, ups, options.seed)
+        body = BodyRanges() if self.clips else BodyRanges(child=0.0)
+        plain = Networks(self.base.config)
+        plain.start_from(self.base)
+        detector = match_detector(
+            plain, self.learnt, lambda d: Source(clips, ups, d, body, options.placed)
+        )
+        return Source(clips, ups, detector, body, options.placed)
+
+    def _fit(
+        self,
+        number: int,
+        labels: list[Label],
+        source: Source | None,
+        advance: Callable[[int], None],
+    ) -> None:
+        options, config, student = self.options, self.base.config, self.student
+        counted = 0
+
+        def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
+            nonlocal counted
+            assert source is not None
+            seed = (options.seed * 1_009 + number) * 1_000_003 + step
+            generator = torch.Generator().manual_seed(seed)
+            windows = draw_windows(
+                self.learnt, options.batch // 2, config.seconds, config.grid, generator
+            )
+            batch = source.draw(windows, generator)
+            with fast_precision("float32"):
+                parts = student.losses(batch, generator)
+                if options.taught:
+                    parts |= target_losses(student, windows, labels)
+            advance((step + 1) * options.batch - counted)
+            counted = (step + 1) * options.batch
+            figures = {name: float(part.detach()) for name, part in parts.items()}
+            return torch.stack(list(parts.values())).sum(), figures
+
+        fit(student, options.stage(number), loss, self.place, resume=True)
+        advance(max(0, options.samples - counted))
+
+    def _finished(self, number: int) -> Round:
+        figures = proxy.measure(self.student, self.windows)
+        ratio = figures.ratio(self.base_figures)
+        return Round(number, lora.state_of(self.student), figures, ratio)
+
+    def _tell(self, found: Round, pace: float) -> None:
+        """Report a round; `pace` is seconds a round so far."""
+        done, rounds = found.number + 1, self.options.rounds
+        left = math.ceil((rounds - done) * pace / 60)
+        self.report(
+            f"round {done} of {rounds}: {figures_text(self.base_figures, found.figures)}; "
+            f"ratio {found.ratio:.3f}" + (f"; at most {left} min left" if left else "")
+        )
+
+
+def _as_lifter(base: checkpoint.Networks, student: Networks) -> Lifter:
+    """The student as it is now, for inference."""
+    student.eval()
+    return Lifter(checkpoint.Networks(base.config, student.encoder, student.diffusion))
+
+
+def _digest(path: Path) -> str:
+    """What a source is, in short."""
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    return "".join(sha256_of(file) for file in files)

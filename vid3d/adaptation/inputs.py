@@ -1,0 +1,115 @@
+"""What a lifter is adapted to: videos, folders and keypoint files, as tracks of people."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vid3d.adaptation.target import Piece
+from vid3d.batch.inputs import find_sources
+from vid3d.clips import Clip
+from vid3d.errors import Vid3dError
+from vid3d.files import safe_stem, sha256_of
+from vid3d.lift_options import LiftOptions
+from vid3d.monitor import Monitor
+from vid3d.pipeline import Pipeline
+from vid3d.tracking import clean, segments, track_people
+
+KEYPOINT_SUFFIXES = (".npz", ".json")
+
+
+def read_target(
+    inputs: Sequence[Path], cache: Path, options: LiftOptions, monitor: Monitor
+) -> list[Piece]:
+    """Tracks of all people of the inputs, cut where they are absent.
+
+    Args:
+        inputs: videos, files of 2D keypoints, folders of either, folders of OpenPose JSON.
+        cache: folder that keeps what was detected in videos: each is looked at once.
+        options: how to look; the lifter and its own options play no part.
+        monitor: told of progress.
+
+    Raises:
+        Vid3dError: an input is missing or cannot be read, or there is none.
+    """
+    files: list[Path] = []
+    for path in inputs:
+        keypoints, videos = _expanded(path, cache)
+        files += keypoints + [_detected(video, cache, options, monitor) for video in videos]
+    pieces = []
+    for path in files:
+        # Of files all looks count: the denser, the better the teacher.
+        reading = replace(options, keypoints=path, stride=1)
+        for clip in Pipeline(reading, monitor).observe():
+            pieces += _tracks(clip, reading)
+    return pieces
+
+
+def digest_of(pieces: Sequence[Piece]) -> str:
+    """What the target is, in short."""
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(f"{piece.clip}{piece.joint_set}{piece.camera}".encode())
+        for array in (piece.keypoints, piece.confidence, piece.times):
+            found.update(np.ascontiguousarray(array, np.float64).tobytes())
+    return found.hexdigest()
+
+
+def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
+    """The keypoint files and the videos that an input stands for."""
+    if not path.exists():
+        raise Vid3dError(f"no such file or folder: {path}")
+    if path.is_file():
+        return ([path], []) if path.suffix.lower() in KEYPOINT_SUFFIXES else ([], [path])
+    if any(path.glob("*_keypoints.json")):  # as OpenPose writes it
+        return [path], []
+    files = [*path.glob("*.pairs.npz"), *path.glob("*.json")]
+    keypoints = sorted(file for file in files if not file.name.endswith(".vid3d.json"))
+    try:
+        return keypoints, [one.path for one in find_sources([path], cache)[1]]
+    except Vid3dError:
+        if not keypoints:
+            raise
+        return keypoints, []
+
+
+def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) -> Path:
+    """The 2D people of a video, detected now or at an earlier run."""
+    watching = [options.stride, options.detect_every, options.start, options.end]
+    what = json.dumps([*watching, options.detector, options.pose, sha256_of(video)])
+    key = hashlib.sha256(what.encode()).hexdigest()[:12]
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"{safe_stem(video.stem)}-{key}.json"
+    if not path.is_file():
+        Pipeline(options, monitor).detect(video, path)
+    return path
+
+
+def _tracks(clip: Clip, options: LiftOptions) -> list[Piece]:
+    """Everybody in a clip, a piece an unbroken presence."""
+    looks = list(clip.looks(None))
+    camera = options.camera_of(clip.camera, clip.frame_size)
+    name = f"{clip.source.name}:{clip.name}"
+    pieces = []
+    for track in track_people(looks, clip.frame_size, clip.keypoint_set):
+        cleaned = clean(track, looks, clip.keypoint_set)
+        times = np.array([looks[int(index)].time for index in track.looks])
+        for segment in segments(track, looks):
+            part = segment.sightings
+            confidence = cleaned.confidence[part]
+            if not ((confidence > 0).sum(1) >= 2).any():
+                continue
+            piece = Piece(
+                clip=name,
+                keypoints=cleaned.keypoints[part],
+                confidence=confidence,
+                times=times[part],
+                frames=segment.frames.stop - segment.frames.start,
+                joint_set=clip.keypoint_set,
+                camera=camera,
+            )
+            pieces.append(piece)
+    return pieces

@@ -1,0 +1,66 @@
+"""`vid3d adapt`: make the lifter better on videos of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vid3d.cli.lift import camera_options
+from vid3d.cli.options import FILE, Paths, console, network_options, span_options, talk_options
+
+
+@click.command("adapt")
+@click.argument("inputs", nargs=-1, required=True, type=FILE, metavar="INPUT...")
+@click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path.")
+@click.option("--source", "sources", type=Paths(), multiple=True,
+              help="Motion capture; without it, motion is drawn from the lifter.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, required=True, help="Adapter: NAME.safetensors.")
+@click.option("--merge", is_flag=True, help="Write a whole lifter with the adapter merged in.")
+@click.option("--force", is_flag=True, help="Write it even if held-out looks do not gain.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
+              help="Change an option, like rank=8 or samples=12800.")  # fmt: skip
+@span_options
+@network_options
+@camera_options
+@talk_options
+def command(
+    inputs: tuple[Path, ...],
+    model: str,
+    sources: tuple[list[Path], ...],
+    output: Path,
+    merge: bool,
+    force: bool,
+    changes: tuple[str, ...],
+    quiet: bool,
+    verbose: int,
+    debug: bool,
+    **looking: Any,
+) -> None:
+    """Adapt the lifter to the people of INPUT: videos, folders of them, or keypoint files.
+
+    No 3D is needed. A fifth of what is seen is held out; if the adapter is no better there,
+    nothing is written. Use it with `vid3d lift --model MODEL+NAME.safetensors`. After an
+    interruption the same command goes on where it stopped.
+    """
+    from vid3d.adaptation import AdaptOptions, adapt
+    from vid3d.lift_options import LiftOptions
+
+    talk = console(quiet, verbose)
+    done = adapt(
+        inputs,
+        model,
+        output,
+        source=sum(sources, []),
+        merge=merge,
+        force=force,
+        options=AdaptOptions.changed(changes),
+        looking=LiftOptions(**looking),
+        monitor=talk,
+        report=talk.say,
+    )
+    learnt, held = done.pieces
+    talk.say(f"learnt from {learnt} stretches of people, judged on {held} others")
+    talk.say(talk.summary())
+    use = done.path if merge else f"{model}+{done.path}"
+    talk.say(f"{done.path}: round {done.kept}, {100 * (1 - done.ratio):.1f} % better on held-out "
+             f"looks\nuse it: vid3d lift VIDEO --model {use}")  # fmt: skip
