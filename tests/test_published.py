@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from lifter_toys import motion
 from safetensors.torch import load_file
 
-from tests.test_training_lifter import motion
 from vid3d.camera import Camera
 from vid3d.data.mocap import DEV_ACTORS
 from vid3d.lifter import Lifter

@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lifter_toys import looks, motion
 from torch.nn import functional
 
-from tests.test_baselines import looks
-from tests.test_training_lifter import motion
 from vid3d.data.batches import BatchOptions, Motions, make_batch
 from vid3d.errors import Vid3dError
 from vid3d.lifter.baselines import interpolate_looks

@@ -72,7 +72,8 @@ class Batch:
         coco: (B, G, 17, 3) the coco17 keypoints behind the looks.
         contacts: (B, G, 2) 1 where the left or right foot rests.
         blind: (B,) bool, windows whose looks only serve to place them.
-        action: (B,) index of what is done in `Motions.actions`, -1 if it is not among them.
+        action: (B,) index of what is done in `Motions.actions`, -1 if it is not among them; None
+            where nobody knows.
     """
 
     looks: Looks
@@ -82,7 +83,7 @@ class Batch:
     coco: Tensor
     contacts: Tensor
     blind: Tensor
-    action: Tensor
+    action: Tensor | None = None
 
     def with_twins(self) -> "Batch":
         """These windows, then their mirror images."""

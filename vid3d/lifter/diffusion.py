@@ -21,15 +21,15 @@ from vid3d.lifter.encoder import Block, FeatureLayout, rotary
 from vid3d.lifter.process import POSE, HeadConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DiffusionConfig(HeadConfig):
     """Sizes of the head, with the same meanings as in `EncoderConfig`, and its diffusion."""
 
-    kind: str = "vid3d"
     width: int = 96
     blocks: int = 2
     heads: int = 4
     ratio: int = 2
+    kind: str = "vid3d"
 
 
 class DiffusionHead(nn.Module):
