@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from vid3d.adaptation import AdaptOptions, adapt, proxy, pseudo, target
+from vid3d.adaptation import AdaptOptions, adapt, inputs, proxy, pseudo, target
 from vid3d.adaptation.source import (
     NEAREST,
     Detector,
     Source,
+    any_slope,
     as_confident,
     closed_form_depth,
     confidence_quantiles,
@@ -32,10 +33,13 @@ from vid3d.data.pairs import write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 from vid3d.errors import Vid3dError
 from vid3d.info import describe
+from vid3d.lift_options import LiftOptions
 from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
 from vid3d.lifter.diffusion import DiffusionConfig
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.monitor import Monitor
+from vid3d.pose2d.keypoint_files import write_keypoints
+from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
 from vid3d.training import fitting
 from vid3d.training.lifter import Networks, encode
 
@@ -125,6 +129,12 @@ def test_worlds_stand_upright_in_cameras(x, y, z, heading):
     if abs(up[0, 2]) < 0.99:
         torch.testing.assert_close(turn @ turn.T, torch.eye(3), atol=1e-4, rtol=0)
         assert torch.linalg.det(turn).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_cameras_of_any_slope_look_down_rather_than_up():
+    up = any_slope(500, generator())
+    assert (up[:, 1] < -0.7).all()  # y points down in a camera
+    assert (up[:, 2] < 0).float().mean() > 0.55
 
 
 def test_confidences_take_the_targets_distribution():
@@ -249,6 +259,44 @@ def test_ratios_are_geometric_means():
     base = proxy.Proxy(4.0, 2.0, 1.0)
     assert proxy.Proxy(2.0, 2.0, 1.0).ratio(base) == pytest.approx(0.5 ** (1 / 3))
     assert base.ratio(base) == pytest.approx(1)
+    assert proxy.Proxy(4.0, 2.0, 0.5).ratio(base) == pytest.approx(1)  # bones alone do not count
+
+
+# Inputs
+
+
+def test_videos_are_looked_at_once(tmp_path, monkeypatch):
+    own = piece(8)
+    looks = [
+        Look(i, time, People(boxes_around(k[None], c[None]), np.ones(1), k[None], c[None]))
+        for i, (time, k, c) in enumerate(zip(own.times, own.keypoints, own.confidence, strict=True))
+    ]
+    calls = []
+
+    def detect(self, video, output):
+        calls.append(video)
+        found = KeypointClip(video.stem, looks, "coco17", len(looks), 5.0, (1280, 720))
+        write_keypoints(output, found)
+
+    monkeypatch.setattr(inputs.Pipeline, "detect", detect)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"one")
+    (folder / "b.mov").write_bytes(b"two")
+    for options in (LiftOptions(), LiftOptions(), LiftOptions(fov=40)):
+        pieces = inputs.read_target([folder], tmp_path / "looks", options, Monitor())
+        assert len(calls) == 2  # a camera changes nothing that was seen
+    assert {p.clip.split(":")[1][0] for p in pieces} == {"a", "b"}
+    assert pieces[0].camera.fov == pytest.approx(40)
+    (folder / "a.mp4").write_bytes(b"another")
+    inputs.read_target([folder], tmp_path / "looks", LiftOptions(), Monitor())
+    assert len(calls) == 3
+    assert inputs.digest_of(pieces) != inputs.digest_of(pieces[:1])
+
+
+def test_empty_folders_are_refused(tmp_path):
+    with pytest.raises(Vid3dError, match="no video in"):
+        inputs.read_target([tmp_path], tmp_path / "looks", LiftOptions(), Monitor())
 
 
 # The whole

@@ -50,7 +50,7 @@ def test_endings_for_rtmlib_say_what_our_decoders_say(tmp_path):
 
     pixels, scale = whole_images([picture], person.input)
     (dets,) = outputs(detector_file(person, tmp_path), pixels)
-    boxes, scores = OnnxDetector(person)([picture])[0]
+    boxes, scores = OnnxDetector(person, padded=True)([picture])[0]
     np.testing.assert_allclose(dets[0, :, 4], scores, atol=1e-5)
     inside = (dets[0, :, :4] / np.tile(scale[0], 2)).clip(0, [1920, 1080, 1920, 1080])
     np.testing.assert_allclose(inside, boxes, atol=0.1)

@@ -128,6 +128,16 @@ def test_human36m_pairs(tmp_path, given):
     assert (first.confidence == 1).all()
 
 
+def test_splits(tmp_path):
+    h36m(tmp_path)
+    for split, subject in (("train", "S1"), ("test", "S9")):
+        groups = build([tmp_path], tmp_path / "a.pairs.npz", reading=Reading(split=split))
+        assert [group.name for group in groups] == [subject]
+    for reading in (Reading(split="validation"), Reading(split="test", only=("S9",))):
+        with pytest.raises(Vid3dError, match="cannot be split by"):
+            build([tmp_path], tmp_path / "a.pairs.npz", reading=reading)
+
+
 def test_human36m_motion(tmp_path):
     three, _ = h36m(tmp_path)
     found, groups = inspect(tmp_path / "data_3d_h36m.npz")
@@ -244,6 +254,8 @@ def test_3dhp(tmp_path):
     build([tmp_path], tmp_path / "3dhp.pairs.npz")
     sequences = {sequence.name: sequence for sequence in read_pairs(tmp_path / "3dhp.pairs.npz")}
     assert list(sequences) == ["S3/Seq1.0", "TS1#0", "TS1#1", "TS5#0", "TS5#1"]
+    (group,) = build([tmp_path], tmp_path / "b.pairs.npz", reading=Reading(split="train"))
+    assert group.name == "S3"
     assert (sequences["S3/Seq1.0"].fps, sequences["TS1#0"].fps) == (50, 25)
     assert (len(sequences["TS1#0"]), len(sequences["TS1#1"])) == (10, 15)
     for name, camera in cameras.items():
@@ -321,6 +333,10 @@ def test_3dpw(tmp_path):
     assert {name: len(one) for name, one in sequences.items()} == {
         "test/street_00.0#0": 5, "test/street_00.0#1": 6, "test/street_00.1": 12,
     }  # fmt: skip
+    with pytest.raises(Vid3dError, match="nothing whose name begins with train/"):
+        build(
+            [tmp_path / "sequenceFiles"], tmp_path / "b.pairs.npz", reading=Reading(split="train")
+        )
     second = sequences["test/street_00.1"]
     assert (second.fps, second.camera.frame_size, second.joint_set) == (30, (1080, 1920), "coco17")
     there = people[1].reshape(-1, 24, 3) @ rotation.T + shift

@@ -68,7 +68,7 @@ def test_the_command_line_keeps_its_promise(case, tmp_path, reference):
 @pytest.mark.slow
 @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
 def test_promises_hold_in_bad_surroundings(situation, tmp_path):
-    situation.play(tmp_path / "situation")
+    situation.play(tmp_path / "situation", Runner())
 
 
 def test_names_of_cases_are_their_own():

@@ -121,6 +121,17 @@ def test_letterbox_by_hand():
     assert scales[0].tolist() == pytest.approx([1.6, 3.2])
 
 
+def test_letterboxes_without_more_padding_than_a_network_needs():
+    spec = InputSpec(size=(416, 416))
+    wide, high = np.zeros((90, 160, 3), np.uint8), np.zeros((400, 300, 3), np.uint8)
+    pictures, scales = whole_images([wide], spec, 32)
+    assert pictures.shape == (1, 3, 256, 416)  # 416 x 234, up to a multiple of 32
+    np.testing.assert_allclose(scales, [[2.6, 2.6]])
+    assert whole_images([wide, high], spec, 32)[0].shape == (2, 3, 416, 416)
+    padded, _ = whole_images([wide], spec)
+    np.testing.assert_array_equal(padded[:, :, :256], pictures)
+
+
 def test_normalise_orders_channels():
     spec = InputSpec(size=(1, 1), channels="rgb", mean=(30, 20, 10), std=(3, 2, 1))
     assert normalise(np.array([[[[11, 22, 33]]]], np.uint8), spec).ravel().tolist() == [1, 1, 1]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from streaming_toys import FPS, ToyNetworks, lift_toy, toy_clip, toy_pipeline
 
 from vid3d.errors import Vid3dError
+from vid3d.floor import sampled_bodies
 from vid3d.motion import Motion, Stretch
 from vid3d.streaming import Workplace, pieces
 from vid3d.streaming.pieces import Cutter, Sighting, faded
@@ -155,6 +156,14 @@ def test_a_reel_is_written_as_its_motion_would_be(monkeypatch, tmp_path):
             files = [getattr(one, save)(tmp_path / f"{i}") for i, one in enumerate((reel, motion))]
             assert files[0].read_bytes() == files[1].read_bytes()
         assert (reel.people, reel.frames, reel.fps) == (motion.people, motion.frames, motion.fps)
+        for frame in range(motion.frames):
+            there, expected = reel.at(frame), motion.at(frame)
+            for name in ("people", "joints3d", "spread", "keypoints2d"):
+                np.testing.assert_array_equal(getattr(there, name), getattr(expected, name))
+        for span in ((0, 40), (55, 140), (290, 300)):
+            np.testing.assert_array_equal(reel.path(2, *span), motion.path(2, *span))
+        assert reel._parts.most == 3
+        np.testing.assert_array_equal(sampled_bodies(reel), sampled_bodies(motion))
         assert reel.camera.fov == motion.camera.fov
     with np.load(motion.save(tmp_path / "a.npz")) as stored:
         assert set(stored.files) > {"joints3d", "meta", "joint_names"}
@@ -334,18 +343,23 @@ def script(*given):
 def test_killed_at_random_it_ends_with_the_same_bytes(repo, tmp_path, monkeypatch):
     monkeypatch.chdir(repo)
     rng = np.random.default_rng(0)
-    assert script(tmp_path / "whole", 200).wait() == 0
-    kills = 0
-    for _ in range(20):
-        process = script(tmp_path / "killed", 200, 0.02)
-        try:
-            assert process.wait(rng.uniform(3, 8)) == 0
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills >= 2
+    assert script(tmp_path / "whole", 120).wait() == 0
+    work = tmp_path / "killed" / "toy.vid3d.partial"
+
+    def looked(size):
+        return lambda: (work / "looks").exists() and (work / "looks").stat().st_size > size
+
+    moments = [looked(2e5), looked(6e5), looked(6e5), (work / "settled").exists]
+    for begun in moments:
+        process = script(tmp_path / "killed", 120, 0.01)
+        while process.poll() is None and not begun():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "killed/toy.vid3d.npz").exists()
+    assert script(tmp_path / "killed", 120).wait() == 0
     for name in ("toy.vid3d.npz", "toy.vid3d.json"):
         whole, killed = (tmp_path / folder / name for folder in ("whole", "killed"))
         assert whole.read_bytes() == killed.read_bytes()

@@ -98,10 +98,10 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator["NpzFile"]:
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
     except KeyError as error:
-        raise ValueError(f"it lacks {error.args[0] if error.args else error}") from error
+        raise ValueError(f"it lacks {str(error)[:200]}") from error
     except (AttributeError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError,
             TypeError, struct.error, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(str(error)[:200] or type(error).__name__) from error
 
 
 def _check_arrays(archive: Any) -> None:

@@ -101,7 +101,7 @@ def check_model(folder: Path) -> list[Path]:
     from vid3d.pose2d.manifest import ModelFile
 
     try:
-        entries = read_manifest(folder).get("files", {}).values()
+        entries = read_manifest(folder)["files"].values()
         files = [ModelFile(below(folder, e["path"]), e.get("sha256")) for e in entries]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Vid3dError(f"{folder}: the files of its manifest are wrong ({error})") from error

@@ -74,9 +74,11 @@ def source_file(path: Path, mocap: Path) -> Path:
     return path
 
 
-def scores(model: str, sequences: Sequence[PairSequence], stride: int) -> dict[str, float]:
+def scores(
+    model: str, sequences: Sequence[PairSequence], stride: int, hypotheses: int | None
+) -> dict[str, float]:
     """Figures of a lifter on sequences."""
-    report = evaluate_lifter(Lifter.load(model), sequences, [stride])
+    report = evaluate_lifter(Lifter.load(model), sequences, [stride], hypotheses=hypotheses)
     found = asdict(report.row(stride).scores)
     return {name: round(found[name], 2) for name in FIGURES}
 
@@ -118,21 +120,22 @@ def main() -> None:
     parser.add_argument("--shifts", default=",".join(SHIFTS))
     parser.add_argument("--variants", default="full")
     parser.add_argument("--minutes", type=float, default=3.0, help="of takes, for each purpose")
+    parser.add_argument("--hypotheses", type=int, help="to measure with; 1 is fast")
     parser.add_argument("--set", action="append", default=[], help="of AdaptOptions, key=value")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    options = AdaptOptions.changed(given.set)
+    options, drawn = AdaptOptions.changed(given.set), given.hypotheses
     learnt, judged = takes(given.mocap)
     source = source_file(given.out / "source.npz", given.mocap)
     plain = shifted(judged, SHIFTS["plain"], given.minutes, seed=5)
-    plain_before = scores(given.model, plain, SHIFTS["plain"].stride)
+    plain_before = scores(given.model, plain, SHIFTS["plain"].stride, drawn)
     rows: list[dict[str, Any]] = []
     for name in given.shifts.split(","):
         shift = SHIFTS[name]
         path = given.out / f"{name}.pairs.npz"
         target = target_file(path, shifted(learnt, shift, given.minutes, seed=3), shift)
         seen = shifted(judged, shift, given.minutes, seed=5)
-        before = scores(given.model, seen, shift.stride)
+        before = scores(given.model, seen, shift.stride, drawn)
         for kind in given.variants.split(","):
             adapter = given.out / f"{name}-{kind.replace(' ', '')}.safetensors"
             began = time.monotonic()
@@ -152,10 +155,10 @@ def main() -> None:
                     "shift": name,
                     "variant": kind,
                     "before": before,
-                    "after": scores(model, seen, shift.stride),
+                    "after": scores(model, seen, shift.stride, drawn),
                     "plain": {
                         "before": plain_before,
-                        "after": scores(model, plain, SHIFTS["plain"].stride),
+                        "after": scores(model, plain, SHIFTS["plain"].stride, drawn),
                     },
                     "ratio": round(done.ratio, 4),
                     "refused": done.ratio >= 0.995,

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import av
 import click
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -96,7 +97,7 @@ def damage(path: Path, how: str, rng: random.Random) -> None:
     if how == "sound":
         with av.open(str(path), "w", format="mp4") as container:
             stream = container.add_stream("aac", rate=16000)
-            silence = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
             silence.rate = 16000
             for packet in (*stream.encode(silence), *stream.encode(None)):
                 container.mux(packet)

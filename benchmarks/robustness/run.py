@@ -21,7 +21,7 @@ sys.path[:0] = [str(REPO), str(REPO / "tests")]
 from faults.case import Case, Runner, Situation, play  # noqa: E402
 from faults.clips import TINY, Reference, lifted  # noqa: E402
 from faults.corpus import CASES, SITUATIONS  # noqa: E402
-from faults.forked import preload, run_forked  # noqa: E402
+from faults.forked import ForkedRunner, preload  # noqa: E402
 from faults.videos import VIDEOS  # noqa: E402
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     options = _arguments()
     if options.fork:
         preload()
-    run = run_forked if options.fork else Runner()
+    run = ForkedRunner() if options.fork else Runner()
     chosen = [case for case in (*CASES, *SITUATIONS) if options.only in str(case)]
     kept: dict[str, list[bool]] = defaultdict(list)
     broken = {}
@@ -54,11 +54,11 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def _complaint(case: Case | Situation, folder: Path, run: object) -> str | None:
+def _complaint(case: Case | Situation, folder: Path, run: Runner) -> str | None:
     """Why a promise is broken; None where it is kept."""
     try:
         if isinstance(case, Situation):
-            case.play(folder)
+            case.play(folder, run)
         else:
             play(case, folder, run)
     except AssertionError as error:

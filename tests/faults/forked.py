@@ -7,14 +7,14 @@ its own; it saves the import, and works where there is `os.fork`.
 import contextlib
 import os
 import signal
+import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from faults.case import LIMIT, REPO, Done
+from faults.case import REPO, Runner
 
 
 def preload() -> None:
@@ -30,25 +30,75 @@ def preload() -> None:
     import vid3d.render  # noqa: F401
 
 
-def run_forked(
-    *arguments: str | Path, cwd: Path = REPO, env: Mapping[str, str] | None = None, **options: Any
-) -> Done:
-    """Run `vid3d` to the end, as `faults.case.Runner` does."""
-    plain = [str(argument) for argument in arguments]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            _become(plain, cwd, env, out.fileno(), err.fileno())
-        status = _waited(child)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="surrogateescape"))
-    return Done(plain, status, *texts)
+class Forked:
+    """A run in a forked process, with what `Runner` uses of `subprocess.Popen`."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        cwd: Path = REPO,
+        env: Mapping[str, str] | None = None,
+        preexec_fn: Callable[[], Any] | None = None,
+    ) -> None:
+        self.args = ["python", "-m", "vid3d", *arguments]
+        self.returncode: int | None = None
+        pipes = [os.pipe() for _ in range(2)]
+        self._ends = [end for end, _ in pipes]
+        self._texts = [b"", b""]
+        self._pid = os.fork()
+        if self._pid == 0:
+            if preexec_fn is not None:
+                preexec_fn()
+            _become(arguments, cwd, env, *(end for _, end in pipes))
+        for end, other in pipes:
+            os.set_blocking(end, False)
+            os.close(other)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process unless it has ended."""
+        if self.returncode is None:
+            os.kill(self._pid, number)
+
+    def kill(self) -> None:
+        """End the process."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 1e9) -> tuple[str, str]:
+        """What it printed, once it has ended."""
+        deadline = time.monotonic() + timeout
+        while self.returncode is None:
+            ended, status = os.waitpid(self._pid, os.WNOHANG)
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            self._read()
+            if ended:
+                break
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(0.02)
+        out, err = (text.decode(errors="surrogateescape") for text in self._texts)
+        return out, err
+
+    def _read(self) -> None:
+        """Take what is in the pipes."""
+        for number, end in enumerate(self._ends):
+            with contextlib.suppress(BlockingIOError):
+                while part := os.read(end, 1 << 16):
+                    self._texts[number] += part
+            if self.returncode is not None:
+                os.close(end)
+
+
+class ForkedRunner(Runner):
+    """Runs `vid3d` in forked processes."""
+
+    def start(self, *arguments: str | Path, **options: Any) -> Forked:
+        """Start a run."""
+        return Forked([str(argument) for argument in arguments], **options)
 
 
 def _become(
-    arguments: list[str], cwd: Path, env: Mapping[str, str] | None, out: int, err: int
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str] | None, out: int, err: int
 ) -> None:
     """Turn the child into a run of the command line; never returns."""
     status = 99
@@ -76,16 +126,3 @@ def _become(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
-
-
-def _waited(child: int) -> int | None:
-    """Exit status of a child, None where it had to be ended."""
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None

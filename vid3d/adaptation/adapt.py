@@ -26,7 +26,7 @@ from vid3d.adaptation.noise import match_detector
 from vid3d.adaptation.options import AdaptOptions
 from vid3d.adaptation.outcome import Adaptation, Round, figures_text, refusal, write
 from vid3d.adaptation.pseudo import Label, draw_motion, label_piece, upward
-from vid3d.adaptation.source import Source, load_source
+from vid3d.adaptation.source import Detector, Source, load_source
 from vid3d.adaptation.student import target_losses
 from vid3d.adaptation.target import Piece, draw_windows, split
 from vid3d.data.augment import BodyRanges
@@ -183,10 +183,12 @@ class _Run:
         body = BodyRanges() if self.clips else BodyRanges(child=0.0)
         plain = Networks(self.base.config)
         plain.start_from(self.base)
-        detector = match_detector(
-            plain, self.learnt, lambda d: Source(clips, ups, d, body, options.placed)
-        )
-        return Source(clips, ups, detector, body, options.placed)
+
+        def made(detector: Detector, rehearsed: float) -> Source:
+            return Source(clips, ups, detector, body, options.placed, rehearsed)
+
+        detector = match_detector(plain, self.learnt, lambda found: made(found, 0.0))
+        return made(detector, options.rehearsed)
 
     def _fit(
         self,

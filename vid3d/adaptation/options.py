@@ -26,6 +26,7 @@ class AdaptOptions:
         hypotheses: that the teacher draws.
         aggregate: how one becomes of them: `soft`, `jpma` (a joint's best), `best` (whole pose).
         placed: whether the source is moved into the target's position and scale (F).
+        rehearsed: share of the source that is seen in any manner, against forgetting.
         taught: whether the target is learnt from; otherwise the source alone.
         ema: decay of the teacher's average.
         seed: of everything.
@@ -41,6 +42,7 @@ class AdaptOptions:
     hypotheses: int = 3
     aggregate: str = "soft"
     placed: bool = True
+    rehearsed: float = 0.25
     taught: bool = True
     ema: float = 0.99
     seed: int = 0

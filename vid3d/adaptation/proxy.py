@@ -40,11 +40,19 @@ class Proxy:
     bones: float
 
     def ratio(self, base: "Proxy") -> float:
-        """Geometric mean of this over another's figures; below 1 is better than it."""
-        pairs = zip(asdict(self).values(), asdict(base).values(), strict=True)
-        known = [(own, other) for own, other in pairs if own > 0 and other > 0]
-        logs = [math.log(own / other) for own, other in known]
-        return math.exp(sum(logs) / len(logs)) if logs else 1.0
+        """This over another's figures, geometric mean; below 1 is better than it.
+
+        Of all three, or of what is hidden alone where that has gained less: bones that keep their
+        length do not make up for joints that miss.
+        """
+        figures = list(zip(asdict(self).values(), asdict(base).values(), strict=True))
+        return max(_mean_ratio(figures), _mean_ratio(figures[:2]))
+
+
+def _mean_ratio(figures: Sequence[tuple[float, float]]) -> float:
+    """Geometric mean of the ratios of those that could be measured."""
+    logs = [math.log(own / other) for own, other in figures if own > 0 and other > 0]
+    return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
 def proxy_windows(pieces: Sequence[Piece], config: LifterConfig) -> list[TargetWindows]:

@@ -28,6 +28,9 @@ _SMALLEST = 1e-3  # slopes; smaller people are no people
 _FARTHEST = 200.0  # metres
 _MOST_OUTSIDE = 0.3  # share of joints outside the picture beyond which a person stays on the spot
 _TILT = 0.06  # radians, deviation of the camera's slope about its estimate
+_PITCH = (-0.35, 0.7)  # radians down, of any camera
+_WIDE = 0.45  # half side of its picture at least, slopes
+_DISTANCE = (1.6, 10.0)  # metres from it
 _SPEED = (0.85, 1.2)
 
 
@@ -114,6 +117,14 @@ def world_to_camera(up: Tensor, heading: Tensor) -> Tensor:
     return axes @ turn
 
 
+def any_slope(count: int, generator: torch.Generator) -> Tensor:
+    """Which way (count, 3) is up in cameras that look down by up to 40 or up by 20 degrees."""
+    pitch = uniform(*_PITCH, (count,), generator)
+    return torch.stack(
+        [0.07 * torch.randn(count, generator=generator), -pitch.cos(), -pitch.sin()], -1
+    )
+
+
 class Source:
     """Draws source windows.
 
@@ -122,7 +133,9 @@ class Source:
         ups: (P, 3) which way is up in the camera of every piece of the target.
         detector: what the target's 2D is like.
         body: how bodies are changed.
-        placed: whether people are placed as in the target; otherwise 1.5 to 8 m away.
+        placed: whether people are placed as in the target; otherwise anywhere, as in `rehearsed`.
+        rehearsed: share of windows with people anywhere before cameras of any slope, so that the
+            lifter does not forget what else there is.
     """
 
     def __init__(
@@ -132,9 +145,11 @@ class Source:
         detector: Detector,
         body: BodyRanges,
         placed: bool = True,
+        rehearsed: float = 0.0,
     ) -> None:
         self.motions = Motions(clips)
-        self.ups, self.detector, self.body, self.placed = ups, detector, body, placed
+        self.ups, self.detector, self.body = ups, detector, body
+        self.anywhere = rehearsed if placed else 1.0
 
     def draw(self, like: TargetWindows, generator: torch.Generator) -> Batch:
         """Windows of the source, seen as the target's windows `like` are."""
@@ -150,7 +165,10 @@ class Source:
         factors = augment.bone_factors(count, self.body, generator)
         joints = augment.resize_bones(joints, factors)
         both = torch.cat([joints, random_coco(joints, at / max(frames - 1, 1), generator)], 2)
-        both = self._before_camera(both, like, generator)
+        anywhere = torch.rand(count, generator=generator) < self.anywhere
+        wide = torch.where(anywhere[:, None], like.half.clamp_min(_WIDE), like.half)
+        like = replace(like, half=wide)
+        both = self._before_camera(both, like, anywhere, generator)
         moving = ankles[:, :moments] * (speed * augment.leg_factor(factors))[:, None, None]
         valid = like.shown.valid & (needed[:, moments:] <= last + 0.5)
         valid[:, 0] |= ~valid.any(1)
@@ -165,24 +183,32 @@ class Source:
         )
 
     def _before_camera(
-        self, joints: Tensor, like: TargetWindows, generator: torch.Generator
+        self, joints: Tensor, like: TargetWindows, anywhere: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """World joints (B, N, 34, 3) in the target's cameras, where the target's people stand."""
+        """World joints (B, N, 34, 3) in the target's cameras, where the target's people stand.
+
+        Windows that are `anywhere` (B,) stand there before cameras of any slope.
+        """
         count, moments = like.times.shape
+        rows = torch.arange(count)
         tilt = _TILT * torch.randn(count, 3, generator=generator)
-        up = torch.nn.functional.normalize(self.ups[like.piece] + tilt, dim=-1)
+        up = torch.where(
+            anywhere[:, None], any_slope(count, generator), self.ups[like.piece] + tilt
+        )
+        up = torch.nn.functional.normalize(up, dim=-1)
         turn = world_to_camera(up, uniform(-torch.pi, torch.pi, (count,), generator))
         turned = joints @ turn.transpose(-1, -2)[:, None]
-        usable = like.looks.valid.float()
-        look = torch.multinomial(usable, 1, generator=generator)[:, 0]
-        rows = torch.arange(count)
+        look = torch.multinomial(like.looks.valid.float(), 1, generator=generator)[:, 0]
         nearest = (like.times - like.looks.times[rows, look][:, None]).abs().argmin(1)
         size = torch.where(like.looks.valid, like.size, torch.nan).nanmedian(1).values
         own = like.looks.joint_set.view(-1, 1, 1, 1) == 0
         depth = closed_form_depth(torch.where(own, turned[:, :, :17], turned[:, :, 17:]), size)
-        if not self.placed:
-            depth = 1.5 * (8 / 1.5) ** torch.rand(count, generator=generator)
-        place = like.root[rows, look]
+        near, far = _DISTANCE
+        depth = torch.where(
+            anywhere, near * (far / near) ** torch.rand(count, generator=generator), depth
+        )
+        spot = (torch.rand(count, 2, generator=generator) - 0.5) * like.half
+        place = torch.where(anywhere[:, None], spot, like.root[rows, look])
         moved = place_like(turned, nearest, place, depth)
         outside = 1 - Views(moved[:, :moments], like.half).inside().float().mean((1, 2))
         held = turned - turned[:, :, :1] + turned[rows, nearest, 0][:, None, None]

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from vid3d.lifter import Lifter
 
 FPS, LOOKS = 50, 5  # a second
 SECONDS = 20
+LONG = 600
+"""Seconds of the clip whose memory is measured."""
 HYPOTHESES, STEPS = 20, 5
 
 
@@ -31,6 +35,11 @@ class Cost:
     flops: float
     milliseconds: float
 
+    @property
+    def rate(self) -> float:
+        """Person-frames a second."""
+        return 1e3 / self.milliseconds
+
 
 @dataclass(frozen=True)
 class LifterCost:
@@ -42,7 +51,8 @@ class LifterCost:
         count: hypotheses drawn. steps: sampling steps of each.
         encoder: lifting with the encoder alone; by default, its answer is what users get.
         hypotheses: parameters and FLOPs of the head, milliseconds of encoder and head together.
-        peak_memory: bytes that the process ever held, None where the system does not say.
+        memory: most bytes that a process of its own held before, and after it had lifted one
+            person for `LONG` seconds in one piece; None where the system does not say.
     """
 
     name: str
@@ -51,7 +61,7 @@ class LifterCost:
     steps: int
     encoder: Cost
     hypotheses: Cost
-    peak_memory: int | None
+    memory: tuple[int, int] | None
 
 
 def bench_lifter(model: str = "vid3d-base", rounds: int = 3) -> LifterCost:
@@ -63,8 +73,8 @@ def bench_lifter(model: str = "vid3d-base", rounds: int = 3) -> LifterCost:
     lifter = Lifter.load(model)
     networks = lifter.networks
     frames = FPS * SECONDS
-    alone = _run(lifter, 1, 1)
-    drawn = _run(lifter, HYPOTHESES, STEPS)
+    alone = _run(lifter, SECONDS, 1, 1)
+    drawn = _run(lifter, SECONDS, HYPOTHESES, STEPS)
     flops_alone, flops_drawn = _flops(alone), _flops(drawn)
     times = {call: [] for call in (alone, drawn)}  # type: dict[Callable[[], Any], list[float]]
     for _ in range(rounds):
@@ -81,13 +91,13 @@ def bench_lifter(model: str = "vid3d-base", rounds: int = 3) -> LifterCost:
         hypotheses=Cost(
             _parameters(networks.diffusion), (flops_drawn - flops_alone) / frames, min(times[drawn])
         ),
-        peak_memory=_peak_memory(),
+        memory=_long_memory(model),
     )
 
 
-def _run(lifter: Lifter, hypotheses: int, steps: int) -> Callable[[], Any]:
+def _run(lifter: Lifter, seconds: int, hypotheses: int, steps: int) -> Callable[[], Any]:
     """A call that lifts a person who sways in front of the camera."""
-    times = np.arange(SECONDS * LOOKS + 1) / LOOKS
+    times = np.arange(seconds * LOOKS + 1) / LOOKS
     pose = np.random.default_rng(0).uniform(-1, 1, (17, 2)) * [120, 300]
     sway = 40 * np.sin(times[:, None, None] * 2 + np.arange(17)[:, None])
     keypoints = np.array([960, 540]) + pose + sway
@@ -97,7 +107,7 @@ def _run(lifter: Lifter, hypotheses: int, steps: int) -> Callable[[], Any]:
             keypoints,
             np.ones((len(times), 17)),
             times=times,
-            out_times=np.arange(FPS * SECONDS) / FPS,
+            out_times=np.arange(FPS * seconds) / FPS,
             camera=Camera.from_fov(55, (1920, 1080)),
             hypotheses=hypotheses,
             steps=steps,
@@ -114,6 +124,21 @@ def _flops(call: Callable[[], Any]) -> float:
 
 def _parameters(network: nn.Module | None) -> int:
     return 0 if network is None else sum(value.numel() for value in network.parameters())
+
+
+def _long_memory(model: str) -> tuple[int, int] | None:
+    """Peaks of a new process, in which nothing else has been held."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        before, after = pool.submit(lift_long, model).result()
+    return None if before is None or after is None else (before, after)
+
+
+def lift_long(model: str, seconds: int = LONG) -> tuple[int | None, int | None]:
+    """Peak memory of this process before and after a long lift."""
+    call = _run(Lifter.load(model), seconds, HYPOTHESES, STEPS)
+    before = _peak_memory()
+    call()
+    return before, _peak_memory()
 
 
 def _peak_memory() -> int | None:

@@ -72,7 +72,7 @@ def _own(
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, dict[str, float]]]:
     """What is timed of ours, and what it is compared with."""
     detect, posed = OnnxDetector(detector), OnnxPose(pose)
-    whole, _ = whole_images([picture], detect.network.spec)
+    whole, _ = whole_images([picture], detect.network.spec, detect.multiple)
     crop, _ = crops([picture], [box], posed.network.spec)
     calls: dict[str, Callable[[], Any]] = {
         "detector session": lambda: detect.network.bare(whole),

@@ -19,6 +19,8 @@ reading_options = together(
                  "[default: what is found]"),
     click.option("--only", multiple=True, metavar="NAME,...",
                  help="Keep what has a name that begins so, like S9,S11."),
+    click.option("--split", type=click.Choice(["train", "validation", "test"]),
+                 help="h36m, 3dhp, 3dpw: the customary part."),
     click.option("--cameras", type=FILE, help="h36m: camera parameters, JSON.  [default: solved]"),
     click.option("--detections", default="gt", show_default=True,
                  help="h36m: which data_2d_h36m_*.npz."),

@@ -43,6 +43,7 @@ class Network:
                 f"but {', '.join(names)}"
             )
         given = tuple(side if isinstance(side, int) else None for side in source.shape[:0:-1])
+        self.any_size = given[:2] == (None, None)
         wanted = (*self.spec.size, 3)
         if len(given) != 3 or any(g not in (None, w) for g, w in zip(given, wanted, strict=True)):
             raise Vid3dError(
@@ -83,14 +84,23 @@ class Network:
 class OnnxDetector:
     """Person boxes of whole images.
 
+    Args:
+        manifest: of the model.
+        device: "cpu", "cuda" or "cuda:N".
+        padded: letterboxes as large as the manifest says, even if the network takes any size.
+
     Attributes:
         network: the ONNX file in its session.
+        multiple: see `preprocess.whole_images`.
     """
 
-    def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
+    def __init__(self, manifest: Manifest, device: str = "cpu", padded: bool = False) -> None:
         self.name = manifest.name
         self._manifest = manifest
         self.network = Network(manifest, device)
+        strides = manifest.decode.get("strides", ())
+        tight = self.network.any_size and not padded
+        self.multiple = max(strides, default=None) if tight else None
 
     def __call__(
         self, images: Sequence[Image]
@@ -98,10 +108,11 @@ class OnnxDetector:
         """Boxes (N, 4) in image pixels and scores (N,) of each image."""
         if not images:
             return []
-        pictures, scales = whole_images(images, self.network.spec)
+        pictures, scales = whole_images(images, self.network.spec, self.multiple)
         outputs = self.network(pictures)
+        height, width = pictures.shape[2:]
         try:
-            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, self.network.spec.size)
+            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, (width, height))
             return [self._people(*each) for each in zip(boxes, scores, scales, images, strict=True)]
         except (IndexError, ValueError) as error:
             raise self.network.misfit(error) from error

@@ -167,6 +167,8 @@ def _import_visualization() -> None:
         importlib.import_module("torchvision.transforms")
     except (ImportError, RuntimeError):  # RuntimeError: its operators do not load
         _forget("torchvision")
+        # imports transformers where that is installed, which must not see the stub
+        importlib.import_module("mmengine.visualization")
         with _stub_torchvision():
             importlib.import_module("mmpose.visualization")
 

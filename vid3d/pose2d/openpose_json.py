@@ -56,7 +56,8 @@ def _people(file: Path) -> People:
     except OSError as error:
         raise Vid3dError(f"{file.name} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise Vid3dError(f"{file.name} is not OpenPose JSON ({error!r})") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise Vid3dError(f"{file.name} is not OpenPose JSON ({reason})") from error
     if not xyc:
         return People.none()
     stacked = np.stack(xyc)

@@ -17,28 +17,42 @@ Image = NDArray[np.uint8]
 
 
 def whole_images(
-    images: Sequence[Image], spec: InputSpec
+    images: Sequence[Image], spec: InputSpec, multiple: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fit whole images into the input.
+
+    Args:
+        images: BGR (H, W, 3).
+        spec: of the network's input.
+        multiple: where the network takes any size, of what its sides must be multiples: then a
+            letterbox has no more padding than that takes.
 
     Returns:
         (B, 3, H, W) input, and (B, 2) scale: input pixels per image pixel along x and y.
     """
+    sizes = [_fitted_size(image, spec) for image in images]
     width, height = spec.size
+    if multiple is not None:
+        width, height = (
+            -(-max(sides) // multiple) * multiple for sides in zip(*sizes, strict=True)
+        )
     canvas = np.full((len(images), height, width, 3), spec.pad, np.uint8)
     scales = np.empty((len(images), 2), np.float32)
-    for i, image in enumerate(images):
-        rows, columns = image.shape[:2]
-        w, h = width, height
-        if spec.resize == "letterbox":
-            scale = min(width / columns, height / rows)
-            # the rounding of mmcv.rescale_size, so that both backends see the same picture
-            w, h = max(1, int(columns * scale + 0.5)), max(1, int(rows * scale + 0.5))
-        canvas[i, :h, :w] = cv2.resize(
-            image, (w, h), interpolation=_INTERPOLATION[spec.interpolation]
-        )
-        scales[i] = w / columns, h / rows
+    flags = _INTERPOLATION[spec.interpolation]
+    for i, (image, (w, h)) in enumerate(zip(images, sizes, strict=True)):
+        canvas[i, :h, :w] = cv2.resize(image, (w, h), interpolation=flags)
+        scales[i] = w / image.shape[1], h / image.shape[0]
     return normalise(canvas, spec), scales
+
+
+def _fitted_size(image: Image, spec: InputSpec) -> tuple[int, int]:
+    """Width and height of an image in the input, padding left out."""
+    (width, height), (rows, columns) = spec.size, image.shape[:2]
+    if spec.resize != "letterbox":
+        return width, height
+    scale = min(width / columns, height / rows)
+    # the rounding of mmcv.rescale_size, so that both backends see the same picture
+    return max(1, int(columns * scale + 0.5)), max(1, int(rows * scale + 0.5))
 
 
 def clipped(

@@ -29,6 +29,8 @@ Item = TypeVar("Item")
 
 HEIGHTS = (480, 1080)
 """Least and greatest height of a picture beside a view."""
+WIDEST = 8192
+"""Pixels of a picture's width at most, however flat the video is: encoders take twice as much."""
 VIEW_SIZE = (1280, 720)
 AHEAD = 4
 """Pictures that are decoded, and drawn, ahead of the next stage."""
@@ -222,7 +224,7 @@ def _scaled(video: Size, options: RenderOptions) -> Size:
     """Size of the picture that options ask for."""
     height = float(options.height or video[1])
     if options.height is None and options.layout == "side":
-        height = float(np.clip(height, *HEIGHTS))
+        height = min(float(np.clip(height, *HEIGHTS)), WIDEST * video[1] / video[0])
     if height == video[1]:
         return video if options.layout != "side" else (_even(video[0]), _even(video[1]))
     return _even(video[0] * height / video[1]), _even(height)

@@ -137,4 +137,5 @@ def _stamp_at(video: str | os.PathLike[str], start: float) -> float:
     """The container's own time, in seconds, of the first frame at `start`."""
     with VideoReader(video, start) as reader:
         frame = next(iter(reader)).decoded
+    assert frame is not None  # all are decoded where nobody says who looks
     return float(Fraction(frame.pts or 0) * (frame.time_base or Fraction(1)))

@@ -16,7 +16,6 @@ from vid3d.motion_files import write_json, write_npz
 from vid3d.streaming.workplace import Workplace
 
 _GAP = 1024  # absent frames written at once
-_HELD = 64  # parts that are in memory while frames are asked for
 _ARRAYS = ("joints3d", "spread", "root_spread", "contacts")
 
 
@@ -172,11 +171,11 @@ class Reel:
 
     @cached_property
     def _part(self) -> Callable[[str, int, int], Stretch]:
-        return lru_cache(_HELD)(self._stretch)
+        return lru_cache(2 * self._parts.most)(self._stretch)
 
     @cached_property
     def _seen(self) -> Callable[[str], list[NDArray[Any]]]:
-        return lru_cache(_HELD)(lambda name: _found(self.place.get(name, 2)))
+        return lru_cache(2 * self._sighted.most)(lambda name: _found(self.place.get(name, 2)))
 
     def _stretch(self, name: str, start: int, stop: int) -> Stretch:
         return Stretch(start, self.timestamps[start:stop], *_found(self.place.get(name, 4)))
@@ -205,6 +204,13 @@ class Spans:
         self._spans = [(row, *span) for row, own in enumerate(spans) for span in own]
         self._starts = np.array([span[2] for span in self._spans], np.int64)
         self._stops = np.array([span[3] for span in self._spans], np.int64)
+
+    @property
+    def most(self) -> int:
+        """How many there are at one place, at most; at least 1."""
+        begun = np.searchsorted(np.sort(self._starts), self._starts, "right")
+        ended = np.searchsorted(np.sort(self._stops), self._starts, "right")
+        return int((begun - ended).max(initial=1))
 
     def around(self, place: int) -> list[tuple[int, str, int, int]]:
         """Row of the person, name, start and stop of each span, ordered by person."""

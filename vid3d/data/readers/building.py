@@ -142,4 +142,4 @@ def _read_all(
                 if wants_pairs
                 else f"{found.title} is read as pairs only: name the output NAME{_PAIRS}"
             )
-        yield from reader(path, reading)
+        yield from reader(path, found.part(reading))

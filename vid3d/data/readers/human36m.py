@@ -176,4 +176,5 @@ HUMAN36M = DataSet(
     origin=_ORIGIN,
     motions=motions,
     pairs=pairs,
+    splits={"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")},
 )

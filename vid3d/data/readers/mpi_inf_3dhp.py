@@ -108,4 +108,5 @@ MPI_INF_3DHP = DataSet(
     holds=lambda path: path.name in _FILES or any((path / name).is_file() for name in _FILES),
     origin=_ORIGIN,
     pairs=pairs,
+    splits={"train": ("S",), "test": ("TS",)},
 )

@@ -1,7 +1,7 @@
 """What all readers of data sets are told, and what they share."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ class Reading:
     Attributes:
         only: keep what has a name that begins with one of these; empty: everything. Numbers count
             whole: S1 is not S11.
+        split: keep the customary `train` or `test` part instead of `only`.
         cameras: Human3.6M: camera parameters as JSON; None: solved from the true 2D.
         detections: Human3.6M: which `data_2d_h36m_*.npz` the 2D comes from.
         body_model: AMASS: a model.npz of SMPL-H, or a folder of `male`, `female`, `neutral`.
@@ -31,6 +32,7 @@ class Reading:
     """
 
     only: tuple[str, ...] = ()
+    split: str | None = None
     cameras: Path | None = None
     detections: str = "gt"
     body_model: Path | None = None
@@ -58,6 +60,7 @@ class DataSet:
         origin: where users get it, in a few words.
         motions: its clips, from a path; None where it has none.
         pairs: its sequences of 2D and 3D; None where it has none.
+        splits: what the customary parts' names begin with.
     """
 
     name: str
@@ -66,6 +69,23 @@ class DataSet:
     origin: str
     motions: Callable[[Path, Reading], Iterator[MotionClip]] | None = None
     pairs: Callable[[Path, Reading], Iterator[PairSequence]] | None = None
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def part(self, reading: Reading) -> Reading:
+        """The reading with its split as names.
+
+        Raises:
+            Vid3dError: the data set has no such part.
+        """
+        if reading.split is None:
+            return reading
+        if reading.only or reading.split not in self.splits:
+            parts = ", ".join(self.splits) or "none"
+            raise Vid3dError(
+                f"{self.title} cannot be split by {reading.split!r} (it knows {parts}, and not "
+                "together with --only); choose with --only"
+            )
+        return replace(reading, only=self.splits[reading.split], split=None)
 
 
 def need(path: Path, name: str, origin: str) -> Path:

@@ -86,4 +86,5 @@ THREEDPW = DataSet(
     holds=lambda path: path.suffix == ".pkl" or (path.is_dir() and any(path.rglob("*.pkl"))),
     origin=_ORIGIN,
     pairs=pairs,
+    splits={part: (f"{part}/",) for part in ("train", "validation", "test")},
 )

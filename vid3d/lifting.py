@@ -1,0 +1,211 @@
+"""The 3D half of the way: looks are read, followed, lifted, joined, chosen and settled."""
+
+import hashlib
+from array import array
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d import __version__
+from vid3d.clips import Clip
+from vid3d.motion import Stretch
+from vid3d.stature import height_factors, stature
+from vid3d.streaming import (
+    Follower,
+    Reel,
+    Stored,
+    Trace,
+    Workplace,
+    get_piece,
+    joined_traces,
+    settled_people,
+)
+from vid3d.tracking import select_people, tracker_of
+from vid3d.tracking.continuation import End, Tracklet, continued
+from vid3d.world.settle import Settling
+
+if TYPE_CHECKING:
+    from vid3d.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What came of the first half.
+
+    Attributes:
+        traces: everybody who was followed.
+        frames, times: (K,) frame and seconds of the looks.
+        timestamps: (F,) seconds of the frames.
+        partial: whether it ended before the clip did.
+    """
+
+    traces: list[Trace]
+    frames: array
+    times: array
+    timestamps: NDArray[np.float64]
+    partial: bool
+
+    def to_meta(self) -> dict[str, Any]:
+        """What a result says of itself that ends before the clip does."""
+        return {"partial": {"until": round(self.times[-1], 3)}} if self.partial else {}
+
+
+class Work:
+    """The work on one clip.
+
+    Args:
+        pipeline: its networks and options.
+        clip: not read yet.
+        place: where everything is kept.
+    """
+
+    def __init__(self, pipeline: "Pipeline", clip: Clip, place: Workplace) -> None:
+        self.options, self.monitor, self.lifter = (
+            pipeline.options,
+            pipeline.monitor,
+            pipeline.lifter,
+        )
+        self.pipeline, self.clip, self.place = pipeline, clip, place
+        self.camera = self.options.camera_of(clip.camera, clip.frame_size)
+        self._done: set[str] = set()
+        self._statures: dict[str, float] = {}
+
+    def reel(self) -> Reel:
+        """The second half, which reads the first."""
+        seen = self._follow()
+        return self._settle(seen, self._choose(seen))
+
+    def _follow(self) -> _Seen:
+        """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
+        clip, partial = self.clip, False
+        tracker = tracker_of(clip.identified, clip.keypoint_set)
+        follower = Follower(
+            tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
+        )
+        with (
+            self.pipeline.journal(clip, self.place.journal) as journal,
+            closing(clip.looks(None if self.place.temporary else journal)) as looks,
+            self.monitor.stoppable(),
+        ):
+            for look in looks:
+                with self.monitor.stage("tracking", unit="looks") as advance:
+                    follower.see(look)
+                    advance(1)
+                if partial := self.monitor.stopping:
+                    break
+        if partial and not len(follower.times):
+            raise KeyboardInterrupt
+        frames = follower.frames[-1] + 1 if partial else len(clip.times)
+        times = np.array(clip.times[:frames])
+        return _Seen(follower.finish(), follower.frames, follower.times, times, partial)
+
+    def _choose(self, seen: _Seen) -> list[Trace]:
+        """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
+        traces, clip = seen.traces, self.clip
+        self._lift([stored for trace in traces for stored in trace.pieces])
+        if not clip.identified:
+            pairs = continued([self._tracklet(trace) for trace in traces])
+            traces = joined_traces(traces, pairs, clip.keypoint_set, seen.times, self.place)
+        chosen = select_people(traces, self.options.person, self.options.max_people)
+        self._lift([stored for trace in chosen for stored in trace.pieces])  # what was joined
+        return chosen
+
+    def _settle(self, seen: _Seen, traces: list[Trace]) -> Reel:
+        """Known heights, smoothing, floor and feet; as a motion in files."""
+        options, ids = self.options, [trace.id for trace in traces]
+        statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
+        factors = height_factors(ids, statures, options.height)
+        sized = ids if None in options.height else [i for i in ids if i in options.height]
+        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized)
+        frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
+        with self.monitor.stage("settling", frames, "person-frames") as advance:
+            cast = settled_people(
+                traces, self._lifted, factors, settling, seen.timestamps, self.place, advance
+            )
+        self.place.keep = seen.partial
+        return Reel(
+            cast=cast,
+            keyframes=np.array(seen.frames, np.int64),
+            timestamps=seen.timestamps,
+            intrinsics=self.camera.intrinsics.astype(np.float32),
+            frame_size=np.array(self.clip.frame_size, np.int64),
+            keypoint_set=self.clip.keypoint_set,
+            meta={**self._meta(), **settling.meta(), **seen.to_meta()},
+            place=self.place,
+        )
+
+    def _lift(self, pieces: Sequence[Stored]) -> None:
+        """Lift those pieces that have not been lifted yet."""
+        waiting = [stored for stored in pieces if stored.name not in self._done]
+        total = sum(stored.stop - stored.start for stored in waiting)
+        if waiting:
+            with self.monitor.stage("lifting to 3D", total, "person-frames") as advance:
+                for stored in waiting:
+                    self._lifted(stored)
+                    advance(stored.stop - stored.start)
+
+    def _lifted(self, stored: Stored) -> Stretch:
+        """A piece as the lifter gives it, now or at an earlier run."""
+        times = np.array(self.clip.times[stored.start : stored.stop])
+        name = f"lifted/{stored.name}-{self._recipe}"
+        arrays = self.place.kept(name, 4, lambda: self._computed(stored, times))
+        self._done.add(stored.name)
+        return Stretch(stored.start, times, *arrays)
+
+    def _computed(self, stored: Stored, times: NDArray[np.float64]) -> list[NDArray[np.float32]]:
+        options, piece = self.options, get_piece(self.place, stored)
+        lifted = self.lifter(
+            piece.keypoints,
+            piece.confidence,
+            times=piece.times,
+            out_times=times,
+            camera=self.camera,
+            joint_set=self.clip.keypoint_set,
+            hypotheses=options.hypotheses,
+            steps=options.steps,
+            aggregate=options.aggregate,
+            seed=options.seed,
+            track=piece.number,
+        )
+        return [lifted.joints3d, lifted.spread, lifted.root_spread, lifted.contacts]
+
+    @cached_property
+    def _recipe(self) -> str:
+        """Names what a lifted piece depends on beside its looks."""
+        options, camera = self.options, self.camera
+        given = (options.hypotheses, options.steps, options.aggregate, options.seed, camera.dist)
+        what = (__version__, self.lifter.sha256, self.clip.digest, self.clip.keypoint_set, given)
+        text = repr((*what, camera.intrinsics.tolist()))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def _stature(self, trace: Trace) -> float:
+        """Metres, the median over the pieces."""
+        for stored in trace.pieces:
+            if stored.name not in self._statures:
+                self._statures[stored.name] = stature(self._lifted(stored).joints3d)
+        return float(np.median([self._statures[stored.name] for stored in trace.pieces]))
+
+    def _tracklet(self, trace: Trace) -> Tracklet:
+        """What joining asks of a trace."""
+        ends = []
+        for last in (False, True):
+            end = self._lifted(trace.pieces[-1 if last else 0])
+            ends.append(End.of(end.joints3d[:, 0], end.root_spread, end.times, last))
+        return Tracklet(ends[0], ends[1], self._stature(trace))
+
+    def _meta(self) -> dict[str, Any]:
+        dist = {} if self.camera.dist is None else {"dist": list(self.camera.dist)}
+        return {
+            "fps": self.clip.fps,
+            "source": {"name": self.clip.source.name, "sha256": self.clip.digest},
+            "options": self.options.to_meta(),
+            "pose2d": self.clip.seen_by,
+            "model": {"name": self.lifter.name, "sha256": self.lifter.sha256},
+            "vid3d": __version__,
+            **dist,
+        }
