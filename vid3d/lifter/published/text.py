@@ -30,9 +30,11 @@ def load_text_encoder(name: str) -> TextEncoder:
     """
     try:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
     except ImportError as error:
         raise Vid3dError(f"text prompts need transformers ({error}); "
                          "run: pip install 'vid3d[text]'") from error  # fmt: skip
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     place = str(_minilm()) if name == "minilm" else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(place)
