@@ -82,7 +82,7 @@ def train(arguments: argparse.Namespace, name: str, run: str, start: Path | None
     optimizer, rate = run.split("@")
     samples = arguments.samples
     changes = [f"stage.samples={samples}", "stage.batch=64", f"stage.optimizer={optimizer}",
-               f"stage.lr={rate}", f"stage.dev_every={max(samples // 12, 1)}"]  # fmt: skip
+               f"stage.lr={float(rate):.8f}", f"stage.dev_every={max(samples // 12, 1)}"]  # fmt: skip
     system = SYSTEMS[name]
     if arguments.size == "small":
         changes += system.small
@@ -188,8 +188,9 @@ def claims(
             )
             lines.append(f"- {what} ({better}, {worse}), every frame looked at: {figures}")
     for system, report in alone.items():
+        one, many = report.row(10).scores.mpjpe, score(system, 10)
         lines.append(f"- {system}, 1 hypothesis against its default, stride 10: "
-                     f"{report.row(10).scores.mpjpe:.1f} against {score(system, 10):.1f} mm")  # fmt: skip
+                     f"{one:.1f} against {many:.1f} mm")  # fmt: skip
     for system, rows in drawn.items():
         for row in rows:
             figures = ", ".join(f"{k} {v:.1f}" for k, v in asdict(row).items() if k != "stride")

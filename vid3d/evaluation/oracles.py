@@ -1,6 +1,6 @@
 """What a lifter's hypotheses hold, beside what can be had of them without the truth.
 
-D3DP (Shan et al. 2023, section 3.4) names four ways from hypotheses to one pose. P-Agg, the mean,
+D3DP (Shan et al. 2023) names four ways from hypotheses to one pose. P-Agg, the mean,
 and J-Agg, joint by joint the one that reprojects best, are results. P-Best and J-Best choose by the
 truth: they are oracles, bounds that no user reaches, and are found nowhere but here. J-Agg as
 published reprojects with the true trajectory of the root, which is an oracle as well; ours solves

@@ -1,6 +1,6 @@
 """The denoiser of D3DP (Shan et al. 2023), and of FinePOSE (Xu et al. 2024), which tells it more.
 
-D3DP, section 3.2: noisy 3D joints beside their 2D keypoints enter MixSTE, with the noise level as
+D3DP: noisy 3D joints beside their 2D keypoints enter MixSTE, with the noise level as
 one more embedding, and the clean pose comes out. FinePOSE, section 3.2: after the first spatial
 block, tokens of joints attend to a prompt's tokens (FPC, eq. 5), what they hear is modulated by
 noise level and prompt (PTS), and the prompt's summary is added to the level. Without a prompt the

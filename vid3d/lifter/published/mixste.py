@@ -1,6 +1,6 @@
 """The body of MixSTE, which D3DP and FinePOSE share: tokens of joints and moments.
 
-Zhang et al. 2022, section 3.2: attention over the joints of a moment takes turns with attention
+Zhang et al. 2022: attention over the joints of a moment takes turns with attention
 over the moments of a joint; the norms after the spatial and after the temporal blocks are one each
 for all depths. Moments are known by rotary times instead of learned positions, so that windows of
 any length and rate are one case.
