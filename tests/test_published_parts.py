@@ -112,7 +112,7 @@ def test_eta_one_is_the_ancestral_sampler():
     def eps(x, step):
         return 0.3 * x + 0.1 * step
 
-    config = GCNConfig(levels=5)
+    config = GCNConfig(levels=5, bounded=False)
     met = []
 
     def clean(y, level):
@@ -643,3 +643,50 @@ def test_features_are_looks_at_moments():
     sequence = interpolate_looks(canonicalise(seen), seen, AT)
     torch.testing.assert_close(by_joint[0, ..., :4], sequence.joints[0])  # h36m17 as it is
     assert by_joint[:, 0, 0, -1].tolist() == [0, 1, 0, 1]  # the joint set
+
+
+# Learning
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DenoiserConfig(width=16, blocks=1, heads=2),
+        GCNConfig(width=24, blocks=2, frames=4, dropout=0.0),
+    ],
+    ids=["d3dp", "diffhpe"],
+)
+def test_what_was_learnt_is_drawn(config):
+    """Two poses, told apart by the condition: samples of a trained head are the right one."""
+    torch.manual_seed(0)
+    head = build_head(config, FeatureLayout(2, 1)).train()
+    poses = (2 * torch.rand(2, 1, 48) - 1).expand(-1, 4, -1)
+    condition = torch.zeros(2, 4, 35)
+    condition[1] = 1
+    times, valid = (torch.arange(4) * 0.02).expand(32, -1), torch.ones(32, 4, dtype=torch.bool)
+    rows = torch.arange(32) % 2
+    optimizer = torch.optim.Adam(head.parameters(), 2e-2 if config.kind == "gcn" else 1e-2)
+    for step in range(150):
+        if step == 100:
+            optimizer.param_groups[0]["lr"] /= 5
+        optimizer.zero_grad()
+        loss = diffusion_loss(
+            head, poses[rows], condition[rows], times, valid, generator(step), None
+        )
+        loss.backward()
+        optimizer.step()
+    head.eval()
+    noise = torch.randn(32, 4, 48, generator=generator(1))
+
+    def clean(noisy, level):
+        levels = torch.full((32,), level)
+        with torch.no_grad():
+            said = head(config.bound(noisy), levels, condition[rows], times, valid)
+        return config.clean(said, noisy, *head.schedule(torch.tensor(level)))
+
+    steps = 10 if config.levels == 1000 else 50
+    fresh = torch.randn(steps, 32, 4, 48, generator=generator(2))
+    drawn = ddim(noise, steps, head.schedule, clean, config.eta, lambda index: fresh[index])
+    error = (drawn - poses[rows]).unflatten(-1, (16, 3)).norm(dim=-1).mean()
+    apart = (poses[0] - poses[1]).unflatten(-1, (16, 3)).norm(dim=-1).mean()
+    assert error < 0.5 * apart

@@ -75,7 +75,8 @@ class HeadConfig:
         unit: metres that a pose is counted in; not for residuals.
         every: grid moments from one of the head's to the next.
         largest: units at which targets are cut off in training.
-        bounded: noisy values, and clean ones in sampling, are cut off there too (D3DP).
+        bounded: clean values are cut off there in sampling too.
+        bounded_input: noisy values are as well, wherever the network reads them (D3DP).
         loss: "square" or "distance", the mean over joints (MPJPE).
         eta: share of fresh noise in every step of sampling.
         flip: every step asks for the mirror image as well, and takes the mean (D3DP).
@@ -90,6 +91,7 @@ class HeadConfig:
     every: int = 2
     largest: float = 5.0
     bounded: bool = False
+    bounded_input: bool = False
     loss: str = "square"
     eta: float = 0.0
     flip: bool = False
@@ -127,12 +129,12 @@ class HeadConfig:
 
     def bound(self, values: Tensor) -> Tensor:
         """Noisy values as the network reads them."""
-        return values.clamp(-self.largest, self.largest) if self.bounded else values
+        return values.clamp(-self.largest, self.largest) if self.bounded_input else values
 
     def clean(self, said: Tensor, noisy: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
         """The clean value, from what the network said about a noisy one."""
         value = said if self.predicts == "clean" else (noisy - noise * said) / signal
-        return self.bound(value)
+        return value.clamp(-self.largest, self.largest) if self.bounded else value
 
 
 def standardised(values: Tensor, unit: Tensor | float, every: int) -> Tensor:

@@ -54,6 +54,7 @@ class DenoiserConfig(HeadConfig):
     every: int = 1
     largest: float = 1.1
     bounded: bool = True
+    bounded_input: bool = True
     loss: str = "distance"
     eta: float = 1.0
 

@@ -49,6 +49,8 @@ class GCNConfig(HeadConfig):
     predicts: str = "noise"
     residual: bool = False
     every: int = 1
+    largest: float = 1.5
+    bounded: bool = True
     eta: float = 1.0
 
 

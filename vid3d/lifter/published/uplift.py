@@ -37,7 +37,7 @@ class UpliftConfig:
         width: of a moment's token.
         blocks: temporal blocks, the first one deferred.
         strides: of the strided blocks.
-        paddings: zeros at both ends before each of them.
+        paddings: zeros at both ends before each of them, 0 or 1.
         heads: of attention.
         ratio: hidden width of an MLP over its token's width.
         drop_path: share of samples that skip the last temporal block; rises from 0 at the first.
@@ -58,7 +58,8 @@ class UpliftConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "strides", tuple(self.strides))
         object.__setattr__(self, "paddings", tuple(self.paddings))
-        if len(self.strides) != len(self.paddings) or self.lengths[-1] != 1:
+        fits = len(self.strides) == len(self.paddings) and set(self.paddings) <= {0, 1}
+        if not fits or self.lengths[-1] != 1:
             raise Vid3dError(f"strides {self.strides} with paddings {self.paddings} do not take "
                              f"{self.moments} moments to one: {self.lengths}")  # fmt: skip
 
