@@ -82,8 +82,13 @@ def train(arguments: argparse.Namespace, name: str, run: str, start: Path | None
     """Train a system in a run, or go on with it; its work directory."""
     optimizer, rate = run.split("@")
     samples = arguments.samples
-    changes = [f"stage.samples={samples}", "stage.batch=64", f"stage.optimizer={optimizer}",
-               f"stage.lr={float(rate):.8f}", f"stage.dev_every={max(samples // 12, 1)}"]  # fmt: skip
+    changes = [
+        f"stage.samples={samples}",
+        "stage.batch=64",
+        f"stage.optimizer={optimizer}",
+        f"stage.lr={float(rate):.8f}",
+        f"stage.dev_every={max(samples // 12, 1)}",
+    ]
     system = SYSTEMS[name]
     if arguments.size == "small":
         changes += system.small
