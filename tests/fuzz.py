@@ -14,18 +14,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests")]
 
-from vid3d.camera import Camera  # noqa: E402
-from vid3d.data.pairs import read_pairs  # noqa: E402
-from vid3d.errors import Vid3dError  # noqa: E402
-from vid3d.lifter.checkpoint import load_networks  # noqa: E402
-from vid3d.motion import Motion  # noqa: E402
-from vid3d.pose2d.keypoint_files import read_keypoints  # noqa: E402
-from vid3d.pose2d.manifest import load_manifest  # noqa: E402
+
+def _watched() -> contextlib.AbstractContextManager[object]:
+    """Lets atheris see which lines of vid3d an input reaches, where it is installed."""
+    if __name__ != "__main__" or find_spec("atheris") is None:
+        return contextlib.nullcontext()
+    import atheris
+
+    return atheris.instrument_imports(include=["vid3d"])
+
+
+with _watched():
+    from vid3d.camera import Camera
+    from vid3d.data.pairs import read_pairs
+    from vid3d.errors import Vid3dError
+    from vid3d.lifter.checkpoint import load_networks
+    from vid3d.motion import Motion
+    from vid3d.pose2d.keypoint_files import read_keypoints
+    from vid3d.pose2d.manifest import load_manifest
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "keypoints": ("a.json", read_keypoints),
@@ -108,12 +120,11 @@ def main(target: str, seconds: float = 60.0) -> None:
             (corpus / str(number)).write_bytes(seed)
         work = place / "work"
         work.mkdir()
-        with contextlib.suppress(ImportError):
+        if find_spec("atheris") is not None:
             import atheris
 
-            atheris.instrument_all()
-            arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds:.0f}"]
-            atheris.Setup(arguments, lambda content: check(target, content, work))
+            arguments = [sys.argv[0], f"-max_total_time={seconds:.0f}", "-timeout=20", str(corpus)]
+            atheris.Setup(arguments, lambda content: _one(target, content, work))
             atheris.Fuzz()  # ends the process
         chance, until, count = random.Random(0), time.monotonic() + seconds, 0
         while time.monotonic() < until:
@@ -125,6 +136,10 @@ def main(target: str, seconds: float = 60.0) -> None:
                 raise
             count += 1
         print(f"{target}: {count} inputs, none broke the reader")
+
+
+def _one(target: str, content: bytes, folder: Path) -> None:
+    check(target, content, folder)
 
 
 def seeds_of(corpus: Path) -> list[bytes]:

@@ -31,6 +31,9 @@ STYLES = {
                "mixamorig:{S}Arm", "mixamorig:{S}ForeArm", "mixamorig:{S}Hand"),
     "blender": ("hips", "spine", "chest", "neck", "head", "thigh.{L}", "shin.{L}", "foot.{L}",
                 "upper_arm.{L}", "forearm.{L}", "hand.{L}"),
+    "biped": ("Bip01", "Bip01_Spine", "Bip01_Spine1", "Bip01_Neck", "Bip01_Head",
+              "Bip01_{L}_Thigh", "Bip01_{L}_Calf", "Bip01_{L}_Foot", "Bip01_{L}_UpperArm",
+              "Bip01_{L}_Forearm", "Bip01_{L}_Hand"),
     "spoken": ("pelvis", "belly", "chest", "Neck1", "Head", "{s}_hip", "{s}_knee", "{s}_ankle",
                "{s}_shoulder", "{s}_elbow", "{s}_wrist"),
 }  # fmt: skip

@@ -1,12 +1,11 @@
 """Bad and unusual input: every case of the corpus is read right or refused in one clear line."""
 
-import errno
-import json
 import re
 import socket
 import threading
 import urllib.request
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,13 @@ import pytest
 from faults.case import Runner, play
 from faults.clips import TINY, Reference, lifted
 from faults.corpus import CASES, SITUATIONS
+from faults.keypoints import PAIRS as GOOD_PAIRS
 from faults.motions import HOSTILE, assert_no_elements, good
 from faults.videos import PLAYLIST
 from motion_toys import walk
 
 from vid3d import files
+from vid3d.data.pairs import read_pairs, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.files import below, open_npz, read_json, safe_stem
 from vid3d.pose2d.download import download
@@ -79,18 +80,31 @@ def test_names_of_cases_are_their_own():
 # --- the disk
 
 
-def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
-    motion = walk(2)
+@contextmanager
+def full_disk(size):
+    """No file may grow beyond a size."""
+    resource = pytest.importorskip("resource", reason="limits of file sizes are POSIX")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_full_disk_leaves_no_half_file(tmp_path, size):
+    motion = walk(9)
     (tmp_path / "m.vid3d.npz").write_bytes(b"older")
-
-    def full(*given, **named):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    for target, name in ((np, "savez_compressed"), (json, "dump")):
-        monkeypatch.setattr(target, name, full)
-    for save, path in ((motion.save, "m.vid3d.npz"), (motion.save_json, "m.vid3d.json")):
-        with pytest.raises(Vid3dError, match=r"cannot write .*No space left"):
-            save(tmp_path / path)
+    writers = {
+        "m.vid3d.npz": motion.save,
+        "m.vid3d.json": motion.save_json,
+        "m.html": lambda path: write_page(motion, path),
+        "m.pairs.npz": lambda path: write_pairs(path, read_pairs(GOOD_PAIRS)),
+    }
+    for name, write in writers.items():
+        with full_disk(size), pytest.raises(Vid3dError, match=f"cannot write .*{name}"):
+            write(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["m.vid3d.npz"]
     assert (tmp_path / "m.vid3d.npz").read_bytes() == b"older"
 

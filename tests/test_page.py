@@ -17,7 +17,7 @@ from motion_toys import FPS, SIZE, make_motion, standing, walk
 
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import printable, sha256_of
 from vid3d.floor import floor_of
 from vid3d.kinematics import ANGLES, joint_angles
 from vid3d.render.page import find_video, video, write_page
@@ -165,7 +165,7 @@ def test_what_comes_from_files_is_text_and_nothing_else(tmp_path):
     assert set(page.scripts) == {"data", "footage", "main"}
     assert page.data["title"] == EVIL
     assert dict(page.data["facts"])["Lifter"] == EVIL
-    assert page.title == f"{EVIL} – vid3d"
+    assert page.title == f"{printable(EVIL)} – vid3d"
     assert not re.search("[<>&]", page.scripts["data"])
 
 

@@ -16,6 +16,7 @@ from streaming_toys import FPS, ToyNetworks, lift_toy, toy_clip, toy_pipeline
 
 from vid3d.errors import Vid3dError
 from vid3d.floor import sampled_bodies
+from vid3d.info import describe_motion
 from vid3d.motion import Motion, Stretch
 from vid3d.streaming import Workplace, pieces
 from vid3d.streaming.pieces import Cutter, Sighting, faded
@@ -287,6 +288,7 @@ def test_stopped_it_leaves_a_part_and_goes_on_to_the_same_bytes(monkeypatch, tmp
     pipeline.estimator.detect.people = people
     lift_toy(pipeline, video, tmp_path)
     part = Motion.load(tmp_path / "toy.vid3d.npz")
+    assert "interrupted" in dict(describe_motion(tmp_path / "toy.vid3d.npz"))["partial"]
     assert part.frames == part.keyframes[-1] + 1 < 200
     assert part.meta["partial"]["until"] == pytest.approx(part.timestamps[-1])
     assert part.present[:2].all()
@@ -295,6 +297,7 @@ def test_stopped_it_leaves_a_part_and_goes_on_to_the_same_bytes(monkeypatch, tmp
     assert apart.mean() < 0.1  # the floor is fitted to less
     assert lift_toy(toy_pipeline(monkeypatch, crowd), video, tmp_path) == unbroken
     assert "partial" not in Motion.load(tmp_path / "toy.vid3d.npz").meta
+    assert "partial" not in dict(describe_motion(tmp_path / "toy.vid3d.npz"))
 
 
 def test_stopped_before_the_first_look(monkeypatch, tmp_path):

@@ -16,6 +16,8 @@ from vid3d.pose2d.people import Look
 from vid3d.tracking import has_identities
 from vid3d.video import VideoReader, default_stride
 
+_NEVER = 1 << 30  # frames from one picture to the next, where none is needed
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -108,5 +110,5 @@ def _thinned(seen: list[Look], stride: int) -> list[Look]:
 def _clock(path: Path, options: LiftOptions) -> tuple[array, float, tuple[int, int]]:
     """Timestamps, frame rate and frame size of a video whose pictures are not needed."""
     with VideoReader(path, options.start, options.end) as reader:
-        times = array("d", (frame.time for frame in reader))
+        times = array("d", (frame.time for frame in reader.frames(_NEVER)))
         return times, reader.info.fps, (reader.info.width, reader.info.height)

@@ -86,6 +86,7 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator["NpzFile"]:
         ValueError: not such a file, too large, an array missing, or one that does not fit its use.
     """
     import struct
+    import tokenize  # numpy parses headers as Python literals
     import zipfile
     import zlib
 
@@ -100,7 +101,8 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator["NpzFile"]:
     except KeyError as error:
         raise ValueError(f"it lacks {str(error)[:200]}") from error
     except (AttributeError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError,
-            TypeError, struct.error, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+            TypeError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
+            zlib.error) as error:  # fmt: skip
         raise ValueError(str(error)[:200] or type(error).__name__) from error
 
 

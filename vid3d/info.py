@@ -80,6 +80,7 @@ def describe_motion(path: Path) -> Card:
         ("people", f"{motion.people} (tracks {', '.join(map(str, motion.track_ids))})"),
         ("frames", f"{motion.frames} at {motion.fps:.4g} frames/s, {seconds:.2f} s"),
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
+        *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
         ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees"),
         ("axes", f"{meta['axes']}; {meta['units']}"),
         ("floor", _floor_text(ground, "ground" in meta)),

@@ -131,8 +131,9 @@ def verdicts(reports: dict[str, Report]) -> list[str]:
     ):  # fmt: skip
         if {"vid3d", baseline} <= set(reports):
             less = 100 * (1 - error("vid3d", ours) / error(baseline, theirs))
-            lines.append(f"- vid3d at stride {ours} is {less:.1f} % below {baseline} at stride "
-                         f"{theirs} (bar: {bar} %)")  # fmt: skip
+            side = "below" if less > 0 else "above"
+            lines.append(f"- vid3d at stride {ours} is {abs(less):.1f} % {side} {baseline} at "
+                         f"stride {theirs} (bar: {bar} % below)")  # fmt: skip
     return lines
 
 

@@ -112,7 +112,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mocap", type=Path)
     parser.add_argument("out", type=Path)
@@ -122,7 +123,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0, help="of takes, for each purpose")
     parser.add_argument("--hypotheses", type=int, help="to measure with; 1 is fast")
     parser.add_argument("--set", action="append", default=[], help="of AdaptOptions, key=value")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
     given.out.mkdir(parents=True, exist_ok=True)
     options, drawn = AdaptOptions.changed(given.set), given.hypotheses
     learnt, judged = takes(given.mocap)

@@ -122,6 +122,8 @@ def damaged() -> Iterator[Case]:
     yield case("terabytes by the archive's index", _vast_by_index)
     yield case("a negative shape", lambda p: _member(p, "joints3d", _header((-1, 17, 3))))
     yield case("a header with code", lambda p: _member(p, "joints3d", _header("__import__('os')")))
+    open_bracket = _header((9,)).replace(b"(9,)", b"((((")
+    yield case("a header without an end", lambda p: _member(p, "joints3d", open_bracket))
     yield case("a member that is no array", lambda p: _member(p, "joints3d", b"hello"))
 
 

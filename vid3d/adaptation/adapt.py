@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,12 +78,7 @@ def adapt(
         Vid3dError: unreadable input, no people or too little of them, or no improvement.
     """
     options, monitor = options or AdaptOptions(), monitor or Monitor()
-    if output.suffix != ".safetensors":
-        raise Vid3dError(f"the output is called {output.name}: name it like climbing.safetensors")
-    if split_adapters(model)[1]:
-        raise Vid3dError(f"{model} is adapted already: adapt the plain model to all videos at once")
-    base = checkpoint.load_networks(model)
-    lora.projections(base.as_module())
+    base = _load(model, output)
     work = output.with_name(f"{output.stem}.work")
     clips = load_source(source) if source else []
     tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
@@ -93,13 +89,7 @@ def adapt(
     rounds, best = run.teach()
     if best.ratio >= _ENOUGH and not force:
         raise Vid3dError(refusal(base.config.name, run.base_figures, best))
-    seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in learnt)
-    about = {
-        "inputs": [path.name for path in inputs],
-        "person_seconds": round(seconds, 1),
-        "source": "motion capture" if clips else "drawn from the lifter",
-        "options": asdict(options),
-    }
+    about = _about(inputs, learnt, "motion capture" if clips else "drawn from the lifter", options)
     write(output, base, run.base_figures, best, about, merge)
     rmtree(place, ignore_errors=True)
     return Adaptation(
@@ -112,6 +102,34 @@ def adapt(
         pieces=(len(learnt), len(held)),
         parameters=sum(value.numel() for value in best.state.values()),
     )
+
+
+def _load(model: str, output: Path) -> checkpoint.Networks:
+    """The plain lifter, once everything that can be wrong at once is not.
+
+    Raises:
+        Vid3dError: no such lifter, one that cannot be adapted, or a wrong name for the output.
+    """
+    if output.suffix != ".safetensors":
+        raise Vid3dError(f"the output is called {output.name}: name it like climbing.safetensors")
+    if split_adapters(model)[1]:
+        raise Vid3dError(f"{model} is adapted already: adapt the plain model to all videos at once")
+    base = checkpoint.load_networks(model)
+    lora.projections(base.as_module())
+    return base
+
+
+def _about(
+    inputs: Sequence[Path], learnt: Sequence[Piece], source: str, options: AdaptOptions
+) -> dict[str, Any]:
+    """What the adapter is made from, as its file tells."""
+    seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in learnt)
+    return {
+        "inputs": [path.name for path in inputs],
+        "person_seconds": round(seconds, 1),
+        "source": source,
+        "options": asdict(options),
+    }
 
 
 class _Run:

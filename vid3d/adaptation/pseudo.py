@@ -20,6 +20,7 @@ from vid3d.lifter.placement import reprojection_errors
 from vid3d.lifter.resample import cubic, linear
 from vid3d.motion import Stretch
 from vid3d.skeleton import H36M17
+from vid3d.stature import stature
 from vid3d.world.fit import Footing, fit
 
 Array = NDArray[np.floating]
@@ -29,6 +30,7 @@ _MISS = 0.06  # share of the person's size that a label may miss a joint by
 _LOOSE = ("nose", "head")  # of other joint sets: something else
 _FAR = 0.45  # seconds to the nearest look beyond which nothing is taught
 _SPARSE = 1.0  # seconds between the looks that condition a drawn motion weakly
+_STATURE = 1.66  # metres, median of the actors that the lifter is trained on
 _DRAWN = 4  # hypotheses of which the best is drawn
 
 
@@ -146,7 +148,9 @@ def draw_motion(
 
     A look a second of every piece is shown; what happens in between, and how deep limbs are, the
     sampler makes up. Drawn without any look the interim prior is no motion to learn from: bones
-    breathe by 32 mm and shoulders fold up (docs/adapt.md).
+    breathe by 32 mm and shoulders fold up (docs/adapt.md). Bodies are made as tall as people are
+    on average: how large the lifter takes them to be, filmed in a manner that it does not know, is
+    the very thing that may be wrong.
     """
     clips = []
     for number, piece in enumerate(pieces):
@@ -176,5 +180,6 @@ def draw_motion(
         right /= max(float(np.linalg.norm(right)), 1e-6)
         world = np.stack([right, np.cross(up, right), up])  # rows: x, y, z of the world
         joints = (lifted.joints3d @ world.T).astype(np.float32)
+        joints *= np.float32(_STATURE / max(stature(joints), 0.3))
         clips.append(MotionClip(f"drawn {number}", "drawn", piece.clip, joints - joints[0, 0]))
     return clips

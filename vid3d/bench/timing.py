@@ -30,13 +30,14 @@ class Timing:
 def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
     """Milliseconds of every call in every round, by name.
 
-    The calls take turns, in an order that changes from round to round, so that whatever else the
-    machine does falls on all alike; the first round warms up and is not counted.
+    The calls take turns, to and fro, so that whatever else the machine does falls on all alike, and
+    none always comes after one whose threads go on spinning; the first round warms up and is not
+    counted.
     """
     names = list(calls)
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds + 1):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in names if turn % 2 == 0 else reversed(names):
             start = time.perf_counter()
             calls[name]()
             if turn:

@@ -6,6 +6,7 @@ frame numbers: it gives the answers that it holds, one after the other, and then
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -62,7 +63,8 @@ class Journal:
         """Close the file and keep it."""
         self._answers.close()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # each line was flushed when it was written
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:

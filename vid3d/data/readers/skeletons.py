@@ -163,7 +163,8 @@ def _leg(joints: Array) -> float:
 
 def _plain(name: str) -> str:
     """A joint's name without prefix, case and punctuation: `mixamorig:LeftUpLeg` is leftupleg."""
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[:|]", name)[-1].lower())
+    plain = re.sub(r"[^a-z0-9]", "", re.split(r"[:|]", name)[-1].lower())
+    return re.sub(r"^(mixamorig\d*|bip0*1)", "", plain)
 
 
 def _short(names: tuple[str, ...]) -> str:
