@@ -13,6 +13,7 @@ from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.cameras import CameraRanges, view
 from vid3d.data.mocap import DEV_ACTORS
 from vid3d.errors import Vid3dError
+from vid3d.lifter.canonical import interpolation
 from vid3d.lifter.checkpoint import build_networks
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.training import lifter as training
@@ -123,7 +124,7 @@ def test_rays_and_joints_agree_without_noise():
                            camera=CameraRanges(truncated=0))  # fmt: skip
     motions = Motions([motion(200)])
     batch = make_batch(motions, 8, options, generator(1))
-    weights, _ = training.interpolation(batch.looks.times, batch.looks.valid, batch.times)
+    weights, _ = interpolation(batch.looks.times, batch.looks.valid, batch.times)
     at_look = weights.max(-1).values > 0.999
     rows = (batch.looks.joint_set == 0) & (batch.looks.confidence > 0).all(-1).all(-1)
     rows = rows[:, None] & at_look & (weights.sum(-1) > 0.99)
