@@ -26,7 +26,7 @@ from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
 from vid3d.data.pairs import read_pairs
 from vid3d.evaluation.lifting import lift_sequence
-from vid3d.evaluation.metrics import SCORED, joint_errors, p_mpjpe, root_relative
+from vid3d.evaluation.metrics import SCORED, mpjpe, p_mpjpe, root_relative
 from vid3d.lifter import Lifter
 from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
@@ -120,10 +120,10 @@ def measure(networks: Networks, head: nn.Module, sequences, steps: int) -> dict[
     figures: dict[str, list[float]] = {"mpjpe": [], "p_mpjpe": []}
     for sequence in sequences:
         lifted, _ = lift_sequence(lifter, sequence, STRIDE, **options)
-        truth = np.asarray(sequence.joints3d, np.float64)
-        errors = joint_errors(root_relative(lifted.joints3d), root_relative(truth))
-        figures["mpjpe"].append(1000 * errors[:, SCORED].mean())
-        figures["p_mpjpe"].append(1000 * p_mpjpe(lifted.joints3d, truth))
+        truth = root_relative(np.asarray(sequence.joints3d, np.float64))[:, SCORED]
+        said = root_relative(lifted.joints3d)[:, SCORED]
+        figures["mpjpe"].append(1000 * mpjpe(said, truth).mean())
+        figures["p_mpjpe"].append(1000 * p_mpjpe(said, truth).mean())
     return {name: float(np.mean(values)) for name, values in figures.items()}
 
 

@@ -9,7 +9,8 @@ batches = dict(
     grid=0.08,
     recombined=0.25,
     camera=dict(height=(0.2, 4.5), distance=(1.6, 14.0)),
-    noise=dict(limb=0.08, spread=0.55),
+    body=dict(trunk=0.07),
+    noise=dict(limb=0.08, spread=0.65, outlier=0.02, swap=0.02),
 )
 seed = 0
 precision = "bfloat16"

@@ -2,5 +2,5 @@
 _base_ = "base.py"
 name = "vid3d-large"
 encoder = dict(joint_width=64, spatial_blocks=3, width=384, blocks=6, heads=8, ratio=4)
-diffusion = dict(width=256, blocks=4, heads=8, ratio=2)
-stage = dict(samples=10_240_000, batch=256, lr=6e-4, ema=0.9995, dev_every=256_000)
+diffusion = dict(width=128, blocks=3, heads=4, ratio=2)
+stage = dict(samples=10_240_000, batch=256, ema=0.9995, dev_every=256_000)

@@ -42,7 +42,7 @@ class AdaptOptions:
     hypotheses: int = 3
     aggregate: str = "soft"
     placed: bool = True
-    rehearsed: float = 0.25
+    rehearsed: float = 0.5
     taught: bool = True
     ema: float = 0.99
     seed: int = 0

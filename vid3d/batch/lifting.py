@@ -22,7 +22,7 @@ from vid3d.monitor import Monitor
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.estimator import find_networks
 from vid3d.results import Wanted, write_results
-from vid3d.weights import find_model, shipped_models
+from vid3d.weights import find_model, shipped_models, split_adapters
 
 
 def lift_folder(
@@ -105,6 +105,8 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
     networks = find_networks(options.backend, options.detector, options.pose, options.device)
     given["device"] = _kind_of(options.device)
     given["model"] = _bytes_of(find_model(options.model))
+    if adapters := split_adapters(options.model)[1]:
+        given["adapters"] = [sha256_of(adapter) for adapter in adapters]
     for name, manifest in zip(("detector", "pose"), networks, strict=True):
         files = {kind: sha256_of(file.path) for kind, file in manifest.files.items()}
         given[name] = {**asdict(replace(manifest, files={}, licence="")), "files": files}

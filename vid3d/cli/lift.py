@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from vid3d.streaming import Reel
 
 lifter_options = together(
-    click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path."),
+    click.option(
+        "--model",
+        default="vid3d-base",
+        show_default=True,
+        help="Lifter, name or path; +ADAPTER.safetensors stacks adapters.",
+    ),
     click.option("--hypotheses", type=click.IntRange(min=1), help="3D hypotheses drawn."),
     click.option("--steps", type=click.IntRange(min=1), help="Sampling steps of each."),
     click.option(

@@ -21,30 +21,46 @@ def fit_factor(errors: Array, deviation: Array, share: float = 0.68) -> float:
 
 
 def calibrate(
-    lifter: Lifter, sequences: Sequence[PairSequence], strides: Sequence[int] = (5, 10, 20)
+    lifter: Lifter,
+    sequences: Sequence[PairSequence],
+    strides: Sequence[int] = (5, 10, 20),
+    steps: Sequence[int] = (2, 3, 5, 10),
 ) -> LifterConfig:
-    """The lifter's config with spread factors fitted at its default hypotheses and steps.
+    """The lifter's config with spread factors fitted at its default number of hypotheses.
 
     Args:
         lifter: whose config draws more than one hypothesis.
         sequences: of the dev actors, with 3D truth.
         strides: frames from one look to the next, all together.
+        steps: numbers of sampling steps, each with factors of its own.
     """
-    config = lifter.config
-    plain = Lifter(replace(lifter.networks, config=replace(config, spread=1.0, root_spread=1.0)))
+    plain = replace(lifter.config, spread={"1": 1.0}, root_spread={"1": 1.0})
+    plain_lifter = Lifter(replace(lifter.networks, config=plain))
+    factors = {str(number): _factors(plain_lifter, sequences, strides, number) for number in steps}
+    return replace(
+        lifter.config,
+        spread={number: joints for number, (joints, _) in factors.items()},
+        root_spread={number: root for number, (_, root) in factors.items()},
+    )
+
+
+def _factors(
+    lifter: Lifter, sequences: Sequence[PairSequence], strides: Sequence[int], steps: int
+) -> tuple[float, float]:
+    """Factors of joints and root at a number of sampling steps."""
     joints: list[tuple[Array, Array]] = []
     roots: list[tuple[Array, Array]] = []
     for stride in strides:
         for sequence in sequences:
-            lifted, _ = lift_sequence(plain, sequence, stride)
+            lifted, _ = lift_sequence(lifter, sequence, stride, steps=steps)
             truth = np.asarray(sequence.joints3d, np.float64)
             errors = joint_errors(root_relative(lifted.joints3d), root_relative(truth))
             members = SCORED[1:]  # not the root, which is zero in both
             joints.append((errors[:, members].ravel(), lifted.spread[:, members].ravel()))
             missed = np.linalg.norm(lifted.joints3d[:, 0] - truth[:, 0], axis=-1)
             roots.append((missed, lifted.root_spread))
-    factors = []
+    fitted = []
     for pairs in (joints, roots):
         errors, deviations = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        factors.append(round(fit_factor(errors, deviations), 3))
-    return replace(config, spread=factors[0], root_spread=factors[1])
+        fitted.append(round(fit_factor(errors, deviations), 3))
+    return fitted[0], fitted[1]

@@ -36,7 +36,8 @@ class LifterConfig:
         diffusion: the head's kind, sizes and noise; None for an encoder alone.
         seconds: length of a window.
         grid: seconds between output moments.
-        spread: factor k of the spread, fitted on the dev actors.
+        spread: factor k of the spread by sampling steps ("2" and on), fitted on the dev actors: few
+            steps draw hypotheses that lie too close to each other.
         root_spread: the same for the root's place.
         hypotheses: default number of hypotheses.
         steps: default number of sampling steps.
@@ -51,10 +52,10 @@ class LifterConfig:
     diffusion: HeadConfig | None = None
     seconds: float = 2.56
     grid: float = 0.08
-    spread: float = 1.0
-    root_spread: float = 1.0
+    spread: dict[str, float] = field(default_factory=lambda: {"1": 1.0})
+    root_spread: dict[str, float] = field(default_factory=lambda: {"1": 1.0})
     hypotheses: int = 20
-    steps: int = 2
+    steps: int = 3
     aggregate: str = "soft"
     windows: str = "blended"
     constant_bones: bool = True

@@ -1,5 +1,6 @@
 """The lifter as the pipeline calls it: 2D looks of one person in, dense placed 3D out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from vid3d.errors import Vid3dError
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
-from vid3d.lifter.observation import Observation, observe, unseen_time
+from vid3d.lifter.observation import Observation, observe
 from vid3d.lifter.published.text import load_text_encoder
 from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.windows import PLANS, Windows
@@ -23,12 +24,6 @@ from vid3d.skeleton import H36M17
 Array = NDArray[np.floating]
 
 AGGREGATES = ("soft", "jpma", "mean", "best")
-
-# Hypotheses alone spread too little where a joint is not seen; measured on the dev actors.
-UNSEEN_SPEED = 0.2
-"""Metres a second that the spread of a joint grows while it is not seen."""
-UNSEEN_LIMIT = 0.8
-"""Seconds after which it grows no more."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,13 @@ class Lifted:
     spread: NDArray[np.float32]
     root_spread: NDArray[np.float32]
     contacts: NDArray[np.float32]
+
+
+def factor_at(factors: Mapping[str, float], steps: int) -> float:
+    """The spread's factor at a number of steps: that of the nearest fitted number below, if any."""
+    fitted = sorted(map(int, factors))
+    below = [number for number in fitted if number <= steps]
+    return factors[str(below[-1] if below else fitted[0])]
 
 
 class Lifter:
@@ -113,7 +115,8 @@ class Lifter:
             joint_set=joint_set, hypotheses=hypotheses, steps=steps, seed=seed, track=track,
             action=action,
         )  # fmt: skip
-        return self._finish(drawn, np.asarray(out_times, np.float64), rule)
+        sampling = self.config.steps if steps is None else steps
+        return self._finish(drawn, np.asarray(out_times, np.float64), rule, sampling)
 
     def draw(
         self,
@@ -172,7 +175,7 @@ class Lifter:
         plan = PLANS[config.windows]
         return plan(float(begin), float(end), config.grid, length, config.every)
 
-    def _finish(self, drawn: "Hypotheses", wanted: Array, rule: str) -> Lifted:
+    def _finish(self, drawn: "Hypotheses", wanted: Array, rule: str, steps: int) -> Lifted:
         """Aggregate, place, and go from the grid to the wanted times."""
         grid, dense, offsets = drawn.windows.times, drawn.dense, drawn.offsets
         chosen = aggregation.combine(offsets, drawn.weights(rule))
@@ -183,10 +186,9 @@ class Lifter:
         spread = np.full((len(grid), 17), np.nan)
         root_spread = np.full((len(grid), 1), np.nan)
         if len(offsets) > 1:
-            drawn_spread = self.config.spread * np.sqrt(offsets.var(0, ddof=1).sum(-1))
-            unseen = UNSEEN_SPEED * np.minimum(unseen_time(drawn.seen, grid), UNSEEN_LIMIT)
-            spread = np.hypot(drawn_spread, unseen)
-            root_spread = self.config.root_spread * drawn.root_deviation()
+            deviation = np.sqrt(offsets.var(0, ddof=1).sum(-1))
+            spread = factor_at(self.config.spread, steps) * deviation
+            root_spread = factor_at(self.config.root_spread, steps) * drawn.root_deviation()
         return Lifted(
             joints3d=cubic(joints + roots[:, None], grid, wanted).astype(np.float32),
             spread=linear(spread, grid, wanted).astype(np.float32),

@@ -7,14 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.skeleton import H36M17, JointSet
+from vid3d.skeleton import JointSet
 from vid3d.skeleton import joint_set as named_set
 
 Array = NDArray[np.floating]
 
 CLOSEST_LOOKS = 0.03
 """Seconds; looks that lie denser are thinned: training has at most 25 a second."""
-_NEVER = 1e9  # seconds
 
 
 @dataclass(frozen=True)
@@ -71,24 +70,6 @@ def observe(
     rays = camera.rays(keypoints)[..., :2]
     rays = np.where(visible[kept][..., None], rays, 0.0)
     return Observation(rays, trust[kept], seconds[kept], joints)
-
-
-def unseen_time(seen: Observation, at: Array) -> Array:
-    """Seconds (G, 17) that h36m17 joints go without evidence around the moments `at` (G,).
-
-    The time to the nearest look that saw the joint, less what is ordinary between looks. Joints
-    that the input's set lacks count as seen whenever the person is.
-    """
-    gap = float(np.median(np.diff(seen.times))) if len(seen.times) > 1 else 0.0
-    columns = []
-    for name in H36M17.joints:
-        times = seen.times
-        if name in seen.joints.joints and name not in ("nose", "head"):
-            times = times[seen.confidence[:, seen.joints.index(name)] > 0]
-        times = np.concatenate([[-_NEVER], times, [_NEVER]])
-        after = np.searchsorted(times, at)
-        columns.append(np.minimum(at - times[after - 1], times[after] - at))
-    return np.maximum(np.stack(columns, -1) - gap, 0.0)
 
 
 def _thin(seconds: Array, kept: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -60,6 +60,7 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
         short=0.0,
         irregular=0.0,
         blind=0.0,
+        recombined=0.0,
         speed=(1.0, 1.0),
         body=BodyRanges(0, 0, 0, 0),
         camera=CameraRanges(truncated=0.0),
@@ -195,18 +196,23 @@ def lifter_config(cfg: Any) -> LifterConfig:
         diffusion=head_config(cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
-        **cfg.get("lifting", {}),
+        **{"hypotheses": LifterConfig.hypotheses if cfg.diffusion else 1, **cfg.get("lifting", {})},
     )
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:
-    """Motions to train on, and the dev actors' among the same files."""
+    """Motions to train on, and the dev actors' (the recipe's `data.dev`) among the same files."""
     files = motion_files(data, cfg.data["files"], cfg.data["skipped"])
     clips = [clip for path in files for clip in read_mocap(path)]
-    dev = [clip for clip in clips if clip.actor in DEV_ACTORS]
-    train = [clip for clip in clips if clip.actor not in DEV_ACTORS]
+    kept = tuple(cfg.data.get("dev") or DEV_ACTORS)
+    dev = [clip for clip in clips if clip.actor in kept]
+    train = [clip for clip in clips if clip.actor not in kept]
     if not dev or not train:
-        raise Vid3dError(f"the motion files {files} hold no clip of a dev actor, or none besides")
+        actors = ", ".join(sorted({clip.actor for clip in clips})[:8])
+        raise Vid3dError(
+            f"the motion files hold no clip of a dev actor ({', '.join(kept)}), or none besides: "
+            f"name some of {actors} with --set data.dev=[NAME]"
+        )
     motions = Motions(train)
     return motions, Motions(dev, motions.actions)
 

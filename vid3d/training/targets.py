@@ -84,5 +84,5 @@ def encoder_losses(encoded: Encoded, targets: Targets, velocity: float = 0.5) ->
         "coco": 0.3 * mean((encoded.coco - targets.coco).norm(dim=-1).mean(-1), valid),
         "root": 0.15 * mean(root[..., :2].sum(-1), valid) + 0.2 * mean(root[..., 2], valid),
         "contacts": 0.005 * mean(contact.mean(-1), valid),
-        "deviation": 0.002 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
+        "deviation": 0.03 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
     }
