@@ -224,7 +224,8 @@ def test_a_frozen_encoder_stays(data, tmp_path):
 def test_headers_from_before_there_were_kinds_of_heads(tmp_path):
     """What vid3d-base says of itself."""
     fields = {
-        "name": "old", "seconds": 0.8, "grid": 0.08, "spread": {"2": 1.5}, "root_spread": {"2": 1.2},
+        "name": "old", "seconds": 0.8, "grid": 0.08, "spread": {"2": 1.5},
+        "root_spread": {"2": 1.2},
         "hypotheses": 4, "steps": 2, "aggregate": "soft",
         "encoder": {"joint_width": 8, "spatial_blocks": 1, "width": 16, "blocks": 2, "heads": 2,
                     "ratio": 2, "prompt_width": 384},
@@ -232,7 +233,8 @@ def test_headers_from_before_there_were_kinds_of_heads(tmp_path):
     }  # fmt: skip
     config = LifterConfig.from_dict(fields)
     expected = LifterConfig(
-        "old", EncoderConfig(8, 1, 16, 2, 2, 2), DiffusionConfig(16, 1, 2, 2), 0.8, 0.08, {"2": 1.5},
+        "old", EncoderConfig(8, 1, 16, 2, 2, 2), DiffusionConfig(16, 1, 2, 2), 0.8, 0.08,
+        {"2": 1.5},
         {"2": 1.2},
         4, 2
     )  # fmt: skip
