@@ -1,7 +1,8 @@
 """The four published systems and ours: same data, same samples, one table.
 
     python benchmarks/published/compare.py MOCAP_FOLDER OUT PAIRS... [--samples 720000]
-        [--runs muon@1.2e-3,muon@2.4e-3,adamw@1e-3,adamw@4e-3] [--systems vid3d,d3dp] [--size published]
+        [--runs muon@1.2e-3,muon@2.4e-3,adamw@1e-3,adamw@4e-3] [--systems vid3d,d3dp]
+        [--size published]
 
 Every system sees the same number of windows in every run (an optimiser at a learning rate); the run
 of the lowest dev MPJPE is kept (fixed windows of the dev actors; heads that draw whole poses are
