@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from lifter_toys import looks
 from mmengine.config import Config
 
 from vid3d.camera import Camera
@@ -33,15 +34,6 @@ AT = torch.arange(9)[None].expand(4, -1) * 0.08
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def looks(seed=0):
-    """Four windows, two of each joint set, with a padded last look in the first."""
-    rays = 0.2 * torch.rand(4, 5, 17, 2, generator=generator(seed))
-    valid = torch.ones(4, 5, dtype=torch.bool)
-    valid[0, 4] = False
-    times = (torch.arange(5) * 0.16).expand(4, -1)
-    return Looks(rays, torch.full((4, 5, 17), 0.9), times, valid, torch.tensor([0, 1, 0, 1]))
 
 
 def built(config):

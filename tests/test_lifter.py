@@ -16,15 +16,17 @@ from vid3d.lifter.checkpoint import (
     save_networks,
     write_model,
 )
-from vid3d.lifter.diffusion import EVERY, SCHEDULES, DiffusionConfig, ddim, hypothesis_noise
+from vid3d.lifter.diffusion import DiffusionConfig
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.inference import encode_track, sample_offsets
 from vid3d.lifter.observation import observe
+from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.windows import plan_windows
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
+EVERY = DiffusionConfig().every
 CAMERA = Camera.from_fov(55, (1280, 720))
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 

@@ -4,14 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lifter_toys import motion
 from mmengine.config import Config
 from safetensors.torch import load_file
 
 from vid3d.data import augment, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.cameras import CameraRanges, view
-from vid3d.data.mocap import DEV_ACTORS, MotionClip
+from vid3d.data.mocap import DEV_ACTORS
 from vid3d.errors import Vid3dError
+from vid3d.lifter.canonical import interpolation
 from vid3d.lifter.checkpoint import build_networks
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.training import lifter as training
@@ -20,16 +22,6 @@ from vid3d.weights import configs_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
 RECIPES = sorted((configs_dir() / "lifter").glob("*.py"))
-
-
-def motion(frames=60, actor="somebody", seed=0):
-    """A rigid skeleton that walks a circle, z up."""
-    rng = np.random.default_rng(seed)
-    pose = rng.normal(size=(17, 3)) * [0.2, 0.2, 0.4] + [0, 0, 1]
-    angle = np.linspace(0, 3, frames)
-    path = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1)
-    joints = (pose + path[:, None]).astype(np.float32)
-    return MotionClip(f"{actor}-{seed}", actor, "walks", joints)
 
 
 def generator(seed=0):
@@ -132,7 +124,7 @@ def test_rays_and_joints_agree_without_noise():
                            camera=CameraRanges(truncated=0))  # fmt: skip
     motions = Motions([motion(200)])
     batch = make_batch(motions, 8, options, generator(1))
-    weights, _ = training.interpolation(batch.looks.times, batch.looks.valid, batch.times)
+    weights, _ = interpolation(batch.looks.times, batch.looks.valid, batch.times)
     at_look = weights.max(-1).values > 0.999
     rows = (batch.looks.joint_set == 0) & (batch.looks.confidence > 0).all(-1).all(-1)
     rows = rows[:, None] & at_look & (weights.sum(-1) > 0.99)

@@ -26,6 +26,7 @@ class LiftOptions:
         hypotheses: how many 3D hypotheses are drawn; None: the model's own default.
         steps: sampling steps of each; None: the model's own default.
         aggregate: how hypotheses become one result; None: the model's own default.
+        action: what the people do, like "kicking a ball", for lifters that listen to it.
         camera: the camera, or a JSON file of it.
         intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
         fov: degrees across the longer side, instead of a camera; without any of the three, what
@@ -51,6 +52,7 @@ class LiftOptions:
     hypotheses: int | None = None
     steps: int | None = None
     aggregate: str | None = None
+    action: str | None = None
     camera: Camera | Path | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     fov: float | None = None

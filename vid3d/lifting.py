@@ -171,6 +171,7 @@ class Work:
             aggregate=options.aggregate,
             seed=options.seed,
             track=piece.number,
+            action=options.action,
         )
         return [lifted.joints3d, lifted.spread, lifted.root_spread, lifted.contacts]
 
@@ -178,7 +179,10 @@ class Work:
     def _recipe(self) -> str:
         """Names what a lifted piece depends on beside its looks."""
         options, camera = self.options, self.camera
-        given = (options.hypotheses, options.steps, options.aggregate, options.seed, camera.dist)
+        given = (
+            options.hypotheses, options.steps, options.aggregate, options.action, options.seed,
+            camera.dist,
+        )  # fmt: skip
         what = (__version__, self.lifter.sha256, self.clip.digest, self.clip.keypoint_set, given)
         text = repr((*what, camera.intrinsics.tolist()))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

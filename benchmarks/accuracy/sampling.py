@@ -29,19 +29,14 @@ from vid3d.evaluation.lifting import lift_sequence
 from vid3d.evaluation.metrics import SCORED, mpjpe, p_mpjpe, root_relative
 from vid3d.lifter import Lifter
 from vid3d.lifter.checkpoint import Networks, load_networks
-from vid3d.lifter.diffusion import (
-    EVERY,
-    DiffusionConfig,
-    DiffusionHead,
-    ddim,
-    diffusion_loss,
-    standardised,
-)
+from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
+from vid3d.lifter.process import ddim, diffusion_loss, standardised
 from vid3d.training.fitting import fast_precision
 from vid3d.training.lifter import encode
 from vid3d.training.muon import optimizers
 
 STEPS = (1, 2, 5, 10)
+EVERY = DiffusionConfig().every
 BATCH, RATE, HYPOTHESES, STRIDE = 64, 2e-3, 20, 10
 
 
@@ -66,7 +61,7 @@ class Batches:
         batch = make_batch(self.motions, BATCH, self.options, generator)
         with torch.no_grad():
             encoded, targets = encode(self.encoder, batch)
-        residual = standardised(targets.joints - encoded.joints, encoded.deviation)
+        residual = standardised(targets.joints - encoded.joints, encoded.deviation, EVERY)
         rest = (part[:, ::EVERY] for part in (encoded.features, batch.times, targets.valid))
         condition, times, valid = rest
         return residual, condition, times, valid
@@ -165,9 +160,9 @@ def main() -> None:
     batches = Batches(networks, Path(mocap))
     sizes = networks.config.diffusion or DiffusionConfig()
     torch.manual_seed(0)
-    width = networks.config.encoder.width
+    layout = networks.config.encoder.layout
     heads = {
-        name: DiffusionHead(replace(sizes, schedule=schedule), width)
+        name: DiffusionHead(replace(sizes, schedule=schedule), layout)
         for name, schedule in (("ddim", "cosine"), ("flow", "linear"))
     }
     print(f"{fit(heads, learn, batches, minutes)} steps of {BATCH} windows", flush=True)

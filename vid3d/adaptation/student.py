@@ -17,7 +17,8 @@ from vid3d.adaptation.target import TargetWindows
 from vid3d.data.batches import Batch
 from vid3d.lifter.canonical import Canonical, Looks, canonicalise, interpolation, rotations
 from vid3d.lifter.encoder import Encoded
-from vid3d.training.lifter import Networks, encoder_losses, make_targets
+from vid3d.training.lifter import Networks
+from vid3d.training.targets import encoder_losses, make_targets
 
 _TAUGHT = ("joints", "velocity", "root", "contacts")
 _MET = 0.1  # scales; beyond it the loss of reprojection is linear

@@ -37,6 +37,7 @@ lifter_options = together(
         type=click.Choice(["soft", "jpma", "mean", "best"]),
         help="How hypotheses become one result.",
     ),
+    click.option("--action", metavar="TEXT", help="What people do, for models that listen to it."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the hypotheses."),
 )
 

@@ -1,7 +1,8 @@
 """Training batches from motion alone: bodies, cameras, looks and noise are drawn on the fly."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from vid3d.data.augment import BodyRanges
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.data.noise import NoiseLevels, detect
+from vid3d.evaluation.occlusion import occlusion_mask
 from vid3d.lifter.canonical import Looks
-from vid3d.skeleton import COCO17, H36M17
+from vid3d.skeleton import COCO17, H36M17, JointSet
 
 RESTING = 0.25
 """Metres a second below which an ankle counts as resting."""
@@ -33,6 +35,11 @@ class BatchOptions:
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
             motion is like when nothing is seen.
         focal: deviation of the logarithm of a wrongly assumed focal length, in a third of windows.
+        aligned: looks are at output moments, as in Uplift and Upsample; strides must be multiples
+            of the grid.
+        twins: the second half of a batch is the mirror image of the first.
+        occlusions: patterns of DiffHPE (`vid3d.evaluation.occlusion`), one of which is drawn for
+            every window; "none" may be among them.
     """
 
     seconds: float = 2.56
@@ -44,6 +51,9 @@ class BatchOptions:
     irregular: float = 0.2
     blind: float = 0.04
     focal: float = 0.15
+    aligned: bool = False
+    twins: bool = False
+    occlusions: tuple[str, ...] = ()
     body: BodyRanges = field(default_factory=BodyRanges)
     camera: CameraRanges = field(default_factory=CameraRanges)
     noise: NoiseLevels = field(default_factory=NoiseLevels)
@@ -62,6 +72,8 @@ class Batch:
         coco: (B, G, 17, 3) the coco17 keypoints behind the looks.
         contacts: (B, G, 2) 1 where the left or right foot rests.
         blind: (B,) bool, windows whose looks only serve to place them.
+        action: (B,) index of what is done in `Motions.actions`, -1 if it is not among them; None
+            where nobody knows.
     """
 
     looks: Looks
@@ -71,15 +83,47 @@ class Batch:
     coco: Tensor
     contacts: Tensor
     blind: Tensor
+    action: Tensor | None = None
+
+    def with_twins(self) -> "Batch":
+        """These windows, then their mirror images."""
+        twins = Batch(
+            self.looks.mirrored(),
+            self.times,
+            self.valid,
+            _mirrored(self.joints, H36M17),
+            _mirrored(self.coco, COCO17),
+            self.contacts.flip(-1),
+            self.blind,
+            self.action,
+        )
+        joined: Batch = replace(_joined(self, twins), looks=_joined(self.looks, twins.looks))
+        return joined
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """A dataclass of both ones' tensors, one after the other."""
+    pairs = {f.name: (getattr(first, f.name), getattr(second, f.name)) for f in fields(first)}
+    tensors = {name: torch.cat(pair) for name, pair in pairs.items() if torch.is_tensor(pair[0])}
+    return replace(first, **tensors)
+
+
+def _mirrored(joints: Tensor, order: JointSet) -> Tensor:
+    """Joints (..., 17, 3) in a mirror."""
+    return joints[..., order.flip, :] * joints.new_tensor([-1.0, 1.0, 1.0])
 
 
 class Motions:
     """All clips end to end, for random windows.
 
     Clips shorter than a window stay usable: what lies beyond them is marked invalid.
+
+    Args:
+        clips: to draw from.
+        actions: names of what may be done; None for what is done in these clips.
     """
 
-    def __init__(self, clips: Sequence[MotionClip]) -> None:
+    def __init__(self, clips: Sequence[MotionClip], actions: Sequence[str] | None = None) -> None:
         device = torch.get_default_device()
         self.frames = torch.cat([torch.from_numpy(clip.joints) for clip in clips]).to(device)
         speeds = [ankle_speeds(torch.from_numpy(clip.joints).to(device)) for clip in clips]
@@ -87,6 +131,10 @@ class Motions:
         lengths = torch.tensor([len(clip.joints) for clip in clips])
         self.starts = lengths.cumsum(0) - lengths
         self.lengths = lengths
+        done = [clip.description for clip in clips]
+        self.actions = sorted(set(done)) if actions is None else list(actions)
+        index = {name: number for number, name in enumerate(self.actions)}
+        self.action = torch.tensor([index.get(name, -1) for name in done])
         # Long clips repeat themselves: weight grows with the length to the power of 0.8.
         self.weights = lengths.double() ** 0.8
 
@@ -123,6 +171,10 @@ def make_batch(
 
     Only what is needed is ever computed: the frames of output moments, and those looked at.
     """
+    if options.twins:
+        return make_batch(
+            motions, max(1, count // 2), replace(options, twins=False), generator
+        ).with_twins()
     frames = round(options.seconds * MOCAP_FPS) + 1
     speed = cameras.uniform(*options.speed, (count,), generator)
     clip, begin, valid = motions.draw(count, frames, speed, generator)
@@ -140,6 +192,8 @@ def make_batch(
     views = cameras.view(both, options.camera, generator)
     seen = cameras.Views(views.joints[:, len(grid) :], views.half)
     looks = _look(seen, look_frames, chosen, options, generator)
+    if options.occlusions:
+        looks = _occlude(looks, look_frames, frames, options.occlusions, generator)
     focal = torch.exp(options.focal * torch.randn(count, generator=generator))
     focal = torch.where(torch.rand(count, generator=generator) < 1 / 3, focal, 1.0)
     targets = _apparent(views.joints[:, : len(grid)], 1 / focal)
@@ -151,6 +205,7 @@ def make_batch(
         coco=targets[:, :, 17:],
         contacts=(moving < RESTING).float(),
         blind=torch.rand(count, generator=generator) < options.blind,
+        action=motions.action[clip],
     )
 
 
@@ -234,6 +289,33 @@ def _look(
     return Looks(noisy, confidence * chosen[..., None], frames / MOCAP_FPS, chosen, joint_set)
 
 
+def _occlude(
+    looks: Looks,
+    look_frames: Tensor,
+    frames: int,
+    patterns: Sequence[str],
+    generator: torch.Generator,
+) -> Looks:
+    """Looks with a pattern of occlusion each; a look that shows nothing any more is none."""
+    hidden = torch.zeros_like(looks.confidence, dtype=torch.bool)
+    picks = torch.randint(len(patterns), (len(hidden),), generator=generator)
+    seeds = torch.randint(2**31, (len(hidden),), generator=generator)
+    for row, (pick, seed) in enumerate(zip(picks.tolist(), seeds.tolist(), strict=True)):
+        if patterns[pick] == "none":
+            continue
+        joints = (H36M17, COCO17)[int(looks.joint_set[row])]
+        mask = torch.from_numpy(occlusion_mask(patterns[pick], frames, joints, seed))
+        hidden[row] = mask.to(hidden.device)[look_frames[row]]
+    confidence = torch.where(hidden, 0.0, looks.confidence)
+    valid = looks.valid & (confidence > 0).any(-1)
+    kept = valid.any(1, keepdim=True)  # a window that would lose all its looks keeps them
+    return replace(
+        looks,
+        confidence=torch.where(kept[..., None], confidence, looks.confidence),
+        valid=torch.where(kept, valid, looks.valid),
+    )
+
+
 def _look_frames(
     valid: Tensor, options: BatchOptions, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -242,7 +324,8 @@ def _look_frames(
     pick = torch.randint(len(options.strides), (1,), generator=generator)
     stride = options.strides[int(pick)]
     slots = -(-frames // stride) + 1
-    offset = torch.randint(stride, (count, 1), generator=generator)
+    raster = round(options.grid * MOCAP_FPS) if options.aligned else 1
+    offset = raster * torch.randint(stride // raster, (count, 1), generator=generator)
     index = offset + torch.arange(-1, slots - 1) * stride
     length = valid.sum(1, keepdim=True)
     ends = torch.rand(count, 1, generator=generator) < 0.4  # a clip's ends are always looked at

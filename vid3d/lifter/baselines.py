@@ -21,10 +21,12 @@ from vid3d.lifter.canonical import (
     Looks,
     interpolation,
 )
-from vid3d.lifter.encoder import HEADS, Block, Encoded, full_precision, read_heads, rotary
+from vid3d.lifter.encoder import HEADS, Encoded, FeatureLayout, full_precision, read_heads
+from vid3d.lifter.published.mixste import MixSTEBody
 
 _LOOK = 17 * JOINT_FEATURES + LOOK_FEATURES
-_GAPS = 4
+GAPS = 4
+"""Numbers about the looks before and after a moment."""
 
 
 class Readout(nn.Module):
@@ -106,6 +108,11 @@ class SingleFrameConfig:
     blocks: int = 2
     dropout: float = 0.1
 
+    @property
+    def layout(self) -> FeatureLayout:
+        """Of the features."""
+        return FeatureLayout(0, self.width)
+
 
 class SingleFrame(nn.Module):
     """A simple yet effective baseline (Martinez et al. 2017): an MLP that sees one look at a time.
@@ -159,6 +166,11 @@ class TemporalCNNConfig:
     refine: int = 2
     dropout: float = 0.1
 
+    @property
+    def layout(self) -> FeatureLayout:
+        """Of the features."""
+        return FeatureLayout(0, self.width)
+
 
 class TemporalCNN(nn.Module):
     """VideoPose3D (Pavllo et al. 2019): dilated convolutions over a dense sequence of 2D poses.
@@ -180,7 +192,7 @@ class TemporalCNN(nn.Module):
         def rest() -> tuple[nn.Module, ...]:
             return nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(config.dropout)
 
-        self.enter = PerSet(lambda: convolve(_LOOK + _GAPS, 3))
+        self.enter = PerSet(lambda: convolve(_LOOK + GAPS, 3))
         self.first = nn.Sequential(*rest())
         self.blocks = nn.ModuleList(
             nn.Sequential(
@@ -221,6 +233,11 @@ class MixSTEConfig:
     heads: int = 4
     ratio: int = 2
 
+    @property
+    def layout(self) -> FeatureLayout:
+        """Of the features."""
+        return FeatureLayout(self.width, 0)
+
 
 class MixSTE(nn.Module):
     """MixSTE (Zhang et al. 2022), the backbone of D3DP (Shan et al. 2023), deterministic.
@@ -236,12 +253,9 @@ class MixSTE(nn.Module):
         self.config = config
         width = config.width
         self.joint_in = nn.Linear(JOINT_FEATURES, width)
-        self.moment_in = nn.Linear(LOOK_FEATURES + _GAPS, width)
+        self.moment_in = nn.Linear(LOOK_FEATURES + GAPS, width)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(len(JOINT_SETS), 17, width))
-        sizes = (width, config.heads, config.ratio)
-        self.spatial = nn.ModuleList(Block(*sizes) for _ in range(config.blocks))
-        self.temporal = nn.ModuleList(Block(*sizes) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(width)
+        self.body = MixSTEBody(width, config.blocks, config.heads, config.ratio)
         self.readout = Readout(17 * width)
 
     def forward(self, canonical: Canonical, looks: Looks, at: Tensor, valid: Tensor) -> Encoded:
@@ -250,12 +264,4 @@ class MixSTE(nn.Module):
         with full_precision(at):
             x = self.joint_in(sequence.joints) + self.moment_in(sequence.moments)[:, :, None]
         x = x + self.joint_embedding[looks.joint_set][:, None]  # (B, G, 17, width)
-        batch = len(x)
-        keys = valid | ~valid.any(1, keepdim=True)  # never an empty row
-        mask = keys.repeat_interleave(17, 0)[:, None, None]
-        turn = rotary(at.repeat_interleave(17, 0), self.config.width // self.config.heads)
-        for spatial, temporal in zip(self.spatial, self.temporal, strict=True):
-            x = spatial(x.flatten(0, 1)).unflatten(0, (batch, -1))
-            x = temporal(x.transpose(1, 2).flatten(0, 1), mask, turn)
-            x = x.unflatten(0, (batch, 17)).transpose(1, 2)
-        return self.readout(self.norm(x).flatten(2))
+        return self.readout(self.body(x, at, valid).flatten(2))

@@ -16,9 +16,11 @@ from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.lifter import lora
 from vid3d.lifter.adapters import read_adapter
-from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.encoders import AnyEncoderConfig, build_encoder, encoder_config
+from vid3d.lifter.heads import build_head, head_config
+from vid3d.lifter.process import HeadConfig
+from vid3d.lifter.windows import PLANS
 from vid3d.weights import check_model, find_model, read_manifest, split_adapters
 
 SCHEMA = 2
@@ -31,7 +33,7 @@ class LifterConfig:
     Attributes:
         name: of the model.
         encoder: its kind and sizes.
-        diffusion: the head's sizes; None for an encoder alone.
+        diffusion: the head's kind, sizes and noise; None for an encoder alone.
         seconds: length of a window.
         grid: seconds between output moments.
         spread: factor k of the spread by sampling steps ("2" and on), fitted on the dev actors: few
@@ -40,11 +42,14 @@ class LifterConfig:
         hypotheses: default number of hypotheses.
         steps: default number of sampling steps.
         aggregate: default rule.
+        windows: how a track is cut, a name of `PLANS`.
+        constant_bones: bones keep their lengths, left and right the same; published systems leave
+            them as they come.
     """
 
     name: str
     encoder: AnyEncoderConfig = field(default_factory=EncoderConfig)
-    diffusion: DiffusionConfig | None = None
+    diffusion: HeadConfig | None = None
     seconds: float = 2.56
     grid: float = 0.08
     spread: dict[str, float] = field(default_factory=lambda: {"1": 1.0})
@@ -52,6 +57,18 @@ class LifterConfig:
     hypotheses: int = 20
     steps: int = 3
     aggregate: str = "soft"
+    windows: str = "blended"
+    constant_bones: bool = True
+
+    def __post_init__(self) -> None:
+        if self.windows not in PLANS:
+            known = ", ".join(PLANS)
+            raise Vid3dError(f"windows is {self.windows!r}, expected one of {known}")
+
+    @property
+    def every(self) -> int:
+        """Grid moments from one of the head's to the next."""
+        return 2 if self.diffusion is None else self.diffusion.every
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "LifterConfig":
@@ -59,7 +76,7 @@ class LifterConfig:
         parts = dict(fields)
         parts["encoder"] = encoder_config(parts["encoder"])
         if parts["diffusion"] is not None:
-            parts["diffusion"] = DiffusionConfig(**parts["diffusion"])
+            parts["diffusion"] = head_config(parts["diffusion"])
         return cls(**parts)
 
 
@@ -69,7 +86,7 @@ class Networks:
 
     config: LifterConfig
     encoder: nn.Module
-    diffusion: DiffusionHead | None
+    diffusion: Any
     sha256: str = ""
 
     def as_module(self) -> nn.ModuleDict:
@@ -85,7 +102,7 @@ def build_networks(config: LifterConfig) -> Networks:
     encoder = build_encoder(config.encoder)
     head = None
     if config.diffusion is not None:
-        head = DiffusionHead(config.diffusion, config.encoder.width)
+        head = build_head(config.diffusion, config.encoder.layout)
     return Networks(config, encoder, head)
 
 
@@ -187,7 +204,7 @@ def _networks(header: Any, path: Path) -> Networks:
             raise ValueError(f"windows of {config.seconds} s every {config.grid} s")
         return build_networks(config)
     except (ArithmeticError, AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
-            ValueError) as error:  # fmt: skip
+            ValueError, Vid3dError) as error:  # fmt: skip
         raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
 
 

@@ -17,6 +17,7 @@ Features:
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,30 @@ from vid3d.lifter.canonical import (
     Looks,
     interpolation,
 )
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """What the features of an encoder (..., 17 * per_joint + shared) are made of.
+
+    Attributes:
+        per_joint: features of every h36m17 joint, joint after joint.
+        shared: features of the whole moment, after those.
+    """
+
+    per_joint: int
+    shared: int
+
+    @property
+    def width(self) -> int:
+        """All features of a moment."""
+        return 17 * self.per_joint + self.shared
+
+    def by_joint(self, features: Tensor) -> Tensor:
+        """Features (..., 17, per_joint + shared), those of the moment at every joint."""
+        own, shared = features.split([17 * self.per_joint, self.shared], -1)
+        shared = shared[..., None, :].expand(*shared.shape[:-1], 17, -1)
+        return torch.cat([own.unflatten(-1, (17, self.per_joint)), shared], -1)
 
 
 @dataclass(frozen=True)
@@ -54,18 +79,24 @@ class EncoderConfig:
     ratio: int = 2
     prompt_width: int = 384
 
+    @property
+    def layout(self) -> FeatureLayout:
+        """Of the features."""
+        return FeatureLayout(0, self.width)
+
 
 @dataclass(frozen=True)
 class Encoded:
     """What the encoder says about G output moments, canonical frame.
 
     Attributes:
-        features: (B, G, width), the condition of the diffusion head.
+        features: (B, G, C), the condition of the diffusion head, as the config's `layout` says.
         joints: (B, G, 17, 3) h36m17 relative to the pelvis, metres.
         coco: (B, G, 17, 3) coco17 keypoints relative to the pelvis, metres.
         root: (B, G, 3) root's slopes x/z and y/z in scales, log of depth times scale.
         contacts: (B, G, 2) logits, left and right foot.
         deviation: (B, G, 17, 3) metres, expected deviation of `joints` from the truth.
+        centre: a second answer (G = 1), about the middle moment, of encoders that refine it.
     """
 
     features: Tensor
@@ -74,6 +105,20 @@ class Encoded:
     root: Tensor
     contacts: Tensor
     deviation: Tensor
+    centre: "Encoded | None" = None
+
+    def refined(self) -> "Encoded":
+        """The answer with the second one in its middle, if there is one."""
+        if self.centre is None:
+            return self
+        middle = self.joints.shape[1] // 2
+        names = ("features", "joints", "coco", "root", "contacts", "deviation")
+        parts: dict[str, Any] = {
+            name: torch.cat([each[:, :middle], second, each[:, middle + 1 :]], 1)
+            for name in names
+            for each, second in [(getattr(self, name), getattr(self.centre, name))]
+        }
+        return Encoded(**parts)
 
 
 USUAL_DEVIATION = 0.05

@@ -15,14 +15,25 @@ from vid3d.lifter.baselines import (
     TemporalCNNConfig,
 )
 from vid3d.lifter.encoder import Encoder, EncoderConfig
+from vid3d.lifter.published.looks import InterpolatedLooks, LooksConfig
+from vid3d.lifter.published.uplift import UpliftConfig, UpliftUpsample
 
-AnyEncoderConfig = EncoderConfig | SingleFrameConfig | TemporalCNNConfig | MixSTEConfig
+AnyEncoderConfig = (
+    EncoderConfig
+    | SingleFrameConfig
+    | TemporalCNNConfig
+    | MixSTEConfig
+    | UpliftConfig
+    | LooksConfig
+)
 
 _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "vid3d": (EncoderConfig, Encoder),
     "single_frame": (SingleFrameConfig, SingleFrame),
     "temporal_cnn": (TemporalCNNConfig, TemporalCNN),
     "mixste": (MixSTEConfig, MixSTE),
+    "uplift_upsample": (UpliftConfig, UpliftUpsample),
+    "looks": (LooksConfig, InterpolatedLooks),
 }
 
 

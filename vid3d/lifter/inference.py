@@ -13,8 +13,8 @@ from torch import Tensor
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import Looks, canonicalise, interpolation, rotations
 from vid3d.lifter.checkpoint import Networks
-from vid3d.lifter.diffusion import EVERY, ddim, hypothesis_noise
 from vid3d.lifter.observation import Observation
+from vid3d.lifter.process import ddim, hypothesis_noise
 from vid3d.lifter.resample import cubic
 from vid3d.lifter.windows import Windows, looks_of_windows
 from vid3d.skeleton import COCO17, H36M17
@@ -22,7 +22,7 @@ from vid3d.skeleton import COCO17, H36M17
 Array = NDArray[np.floating]
 
 _BATCH = 64  # windows at once
-_SEQUENCES = 256  # windows times hypotheses at once
+_SEQUENCES, _TOKENS = 256, 65_536  # windows times hypotheses at once, at most so many tokens
 _SPLIT = (51, 102, 153, 156, 158)  # joints, coco, deviation, track, contacts, rotation
 
 
@@ -49,10 +49,11 @@ class Dense:
         coco: (G, 17, 3) coco17 relative to the root, metres.
         root: (G, 3) as `placement.to_track`.
         contacts: (G, 2) in 0..1.
-        features: (W, length / EVERY, C) condition of the diffusion head, by window.
+        features: (W, length / every, C) condition of the diffusion head, by window.
+        mirrored: the same of the mirror image.
         deviation: (G, 17, 3) metres, expected of joints, in the canonical frame.
         rotation: (G, 3, 3) canonical frame to camera.
-        moments: (W, length / EVERY) seconds from each window's start.
+        moments: (W, length / every) seconds from each window's start.
     """
 
     joints: Array
@@ -60,6 +61,7 @@ class Dense:
     root: Array
     contacts: Array
     features: Tensor
+    mirrored: Tensor
     deviation: Array
     rotation: Array
     moments: Tensor
@@ -73,13 +75,15 @@ def encode_track(
     looks, moments = looks_of_windows(
         windows, seen.rays, seen.confidence, seen.times, seen.joints.name
     )
-    answers, features = [], []
+    every = networks.config.every
+    answers, features, others = [], [], []
     for part in torch.arange(len(moments)).split(_BATCH):
         rows = looks.rows(part, device)
         answer, feature = _encode_batch(networks, rows, moments[part], device)
-        mirrored, _ = _encode_batch(networks, rows.mirrored(), moments[part], device)
+        mirrored, other = _encode_batch(networks, rows.mirrored(), moments[part], device)
         answers.append((0.5 * (answer + _unmirror(mirrored))).cpu())
-        features.append(feature[:, ::EVERY])
+        features.append(feature[:, ::every])
+        others.append(other[:, ::every])
     blended = windows.blend(torch.cat(answers).double()).numpy()
     joints, coco, deviation, root, contacts, rotation = np.split(blended, _SPLIT, -1)
     joints, coco = (_steady(part, seen.times, windows.step) for part in (joints, coco))
@@ -89,9 +93,10 @@ def encode_track(
         root=root,
         contacts=contacts,
         features=torch.cat(features),
+        mirrored=torch.cat(others),
         deviation=deviation.reshape(-1, 17, 3),
         rotation=rotation.reshape(-1, 3, 3),
-        moments=moments[:, ::EVERY].to(device),
+        moments=moments[:, ::every].to(device),
     )
 
 
@@ -116,6 +121,7 @@ def _encode_batch(
     moments = moments.to(device)
     canonical = canonicalise(looks)
     encoded = networks.encoder(canonical, looks, moments, torch.ones_like(moments).bool())
+    encoded = encoded.refined()
     weights, _ = interpolation(looks.times, looks.valid, moments)
     back = rotations(weights @ canonical.angles).transpose(-1, -2)  # canonical to camera
     scale = canonical.scale[:, None, None]
@@ -148,6 +154,59 @@ def _unmirror(answers: Tensor) -> Tensor:
     return torch.cat([*turned, deviation, track, contacts.flip(-1), rotation * signs], -1)
 
 
+_FLIP = [joint - 1 for joint in H36M17.flip if joint]
+
+
+def _mirror(values: Tensor) -> Tensor:
+    """Poses or errors (..., 48) in a mirror."""
+    turned = values.unflatten(-1, (16, 3))[..., _FLIP, :] * values.new_tensor([-1.0, 1.0, 1.0])
+    return turned.flatten(-2)
+
+
+class _Denoising:
+    """One step for all windows and hypotheses: what the head says of noisy values, blended."""
+
+    def __init__(self, networks: Networks, dense: Dense, windows: Windows, action: int) -> None:
+        self.head, self.windows, self.dense, self.action = (
+            networks.diffusion, windows, dense, action
+        )  # fmt: skip
+        features = [dense.features, dense.mirrored] if self.head.config.flip else [dense.features]
+        self.conditions = [self.head.condition_in(each) for each in features]
+        tokens = windows.length * self.head.tokens
+        self.at_once = max(1, min(_SEQUENCES, _TOKENS // tokens))
+
+    def clean(self, noisy: Tensor, level: float) -> Tensor:
+        """Clean values (H, G, 48) from noisy ones at a level."""
+        config = self.head.config
+        said = self._said(config.bound(noisy), level)
+        signal, noise = self.head.schedule(torch.tensor(level))
+        return config.clean(said, noisy, signal, noise)
+
+    def _said(self, noisy: Tensor, level: float) -> Tensor:
+        """What the head says of noisy values (H, G, 48), windows after windows."""
+        cut = self.windows.cut(noisy)  # (W, H, length, 48)
+        flat = cut.flatten(0, 1)
+        owner = torch.arange(len(cut)).repeat_interleave(cut.shape[1])
+        for part in torch.arange(len(flat)).split(self.at_once):
+            flat[part] = self._batch(flat[part], level, owner[part])
+        return self.windows.blend(flat.view(cut.shape))
+
+    def _batch(self, noisy: Tensor, level: float, rows: Tensor) -> Tensor:
+        device = self.dense.moments.device
+        levels = torch.full((len(rows),), level, device=device)
+        action = torch.full((len(rows),), self.action, device=device)
+        here, times = noisy.to(device), self.dense.moments[rows]
+
+        def ask(values: Tensor, condition: Tensor) -> Tensor:
+            said: Tensor = self.head.denoise(values, levels, condition[rows], times, None, action)
+            return said
+
+        said = ask(here, self.conditions[0])
+        if len(self.conditions) > 1:
+            said = 0.5 * (said + _mirror(ask(_mirror(here), self.conditions[1])))
+        return said.cpu()
+
+
 @torch.inference_mode()
 def sample_offsets(
     networks: Networks,
@@ -156,40 +215,43 @@ def sample_offsets(
     hypotheses: int,
     steps: int,
     key: tuple[int, int],
+    action: int = -1,
 ) -> Array:
     """Offsets (H, G, 17, 3) of hypotheses from the encoder's joints, metres, camera axes.
 
     All windows are denoised together and blended at every step, so that a hypothesis is one
-    continuous motion. They are centred: their mean is the encoder's answer, which measured better
-    on the dev actors than the mean of what was drawn. `key` is (seed, track).
+    continuous motion. Residuals are centred: their mean is the encoder's answer, which measured
+    better on the dev actors than the mean of what was drawn.
+
+    Args:
+        networks: with a head.
+        dense: the encoder's answer.
+        windows: that it was made with.
+        hypotheses: how many.
+        steps: of sampling.
+        key: seed and track.
+        action: index of what is done among those that the head knows, -1 for unknown.
 
     Raises:
         Vid3dError: the model has no diffusion head.
     """
-    head = networks.diffusion
-    if head is None:
+    if networks.diffusion is None:
         raise Vid3dError(f"model {networks.config.name} draws no hypotheses: ask for 1")
-    device = dense.moments.device
-    coarse = windows.coarser(EVERY)
-    noise = hypothesis_noise(*key, hypotheses, coarse.first, coarse.count)
-    condition = head.condition_in(dense.features)
+    config = networks.diffusion.config
+    coarse = windows.coarser(config.every)
+    step = _Denoising(networks, dense, coarse, action)
 
-    def clean(noisy: Tensor, level: float) -> Tensor:
-        cut = coarse.cut(noisy)  # (W, H, length, 48)
-        flat = cut.flatten(0, 1)
-        owner = torch.arange(len(cut)).repeat_interleave(hypotheses)
-        for part in torch.arange(len(flat)).split(_SEQUENCES):
-            levels = torch.full((len(part),), level, device=device)
-            rows = owner[part]
-            flat[part] = head.denoise(
-                flat[part].to(device), levels, condition[rows], dense.moments[rows]
-            ).cpu()
-        return coarse.blend(flat.view(cut.shape))
+    def noise(draw: int) -> Tensor:
+        return hypothesis_noise(*key, hypotheses, coarse.first, coarse.count, draw)
 
-    drawn = ddim(noise, steps, head.schedule, clean).double().numpy()
-    drawn -= drawn.mean(0)
+    sampled = ddim(noise(0), steps, networks.diffusion.schedule, step.clean, config.eta,
+                   lambda index: noise(index + 1))  # fmt: skip
+    drawn = sampled.double().numpy()
+    if config.residual:
+        drawn -= drawn.mean(0)
     fine = cubic(np.moveaxis(drawn, 1, 0), coarse.times, windows.times)  # (G, H, 48)
     offsets = np.zeros((hypotheses, windows.count, 17, 3))
     offsets[:, :, 1:] = np.moveaxis(fine, 1, 0).reshape(hypotheses, windows.count, 16, 3)
-    offsets *= dense.deviation
-    return np.einsum("gab,hgjb->hgja", dense.rotation, offsets)
+    offsets *= dense.deviation if config.residual else config.unit
+    turned: Array = np.einsum("gab,hgjb->hgja", dense.rotation, offsets)
+    return turned if config.residual else turned - dense.joints

@@ -14,11 +14,11 @@ from vid3d.data.coco import ORIGINS
 from vid3d.errors import Vid3dError
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
-from vid3d.lifter.diffusion import EVERY
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe
+from vid3d.lifter.published.text import load_text_encoder
 from vid3d.lifter.resample import cubic, linear
-from vid3d.lifter.windows import Windows, plan_windows
+from vid3d.lifter.windows import PLANS, Windows
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
@@ -86,6 +86,7 @@ class Lifter:
         aggregate: str | None = None,
         seed: int = 0,
         track: int = 0,
+        action: str | None = None,
     ) -> Lifted:
         """Lift one person.
 
@@ -101,41 +102,86 @@ class Lifter:
             aggregate: `soft`, `jpma`, `mean` or `best`. None: the model's default.
             seed: of the hypotheses; the same seed gives the same result.
             track: number of the person, so that people differ.
+            action: what the person does, like "kicking a ball", for models that listen to it.
 
         Raises:
             Vid3dError: arrays of wrong shapes, nothing seen, or an option that does not fit.
         """
-        count = self.config.hypotheses if hypotheses is None else hypotheses
-        sampling = self.config.steps if steps is None else steps
         rule = aggregate or self.config.aggregate
-        if count < 1 or sampling < 1:
-            raise Vid3dError(f"hypotheses ({count}) and steps ({sampling}) must be at least 1")
         if rule not in AGGREGATES:
             raise Vid3dError(f"aggregate is {rule!r}, expected one of {', '.join(AGGREGATES)}")
+        drawn = self.draw(
+            keypoints2d, confidence, times=times, out_times=out_times, camera=camera,
+            joint_set=joint_set, hypotheses=hypotheses, steps=steps, seed=seed, track=track,
+            action=action,
+        )  # fmt: skip
+        sampling = self.config.steps if steps is None else steps
+        return self._finish(drawn, np.asarray(out_times, np.float64), rule, sampling)
+
+    def draw(
+        self,
+        keypoints2d: ArrayLike,
+        confidence: ArrayLike,
+        *,
+        times: ArrayLike,
+        out_times: ArrayLike,
+        camera: Camera,
+        joint_set: str = "h36m17",
+        hypotheses: int | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        track: int = 0,
+        action: str | None = None,
+    ) -> "Hypotheses":
+        """Hypotheses about one person, before they become one result; as for `__call__`."""
+        count = self.config.hypotheses if hypotheses is None else hypotheses
+        sampling = self.config.steps if steps is None else steps
+        if count < 1 or sampling < 1:
+            raise Vid3dError(f"hypotheses ({count}) and steps ({sampling}) must be at least 1")
         seen = observe(keypoints2d, confidence, times, camera, joint_set)
         wanted = np.asarray(out_times, np.float64)
         if wanted.ndim != 1 or not len(wanted) or not (np.diff(wanted) >= 0).all():
             raise Vid3dError(f"out_times is {wanted.shape}, expected rising seconds (F,)")
+        told = self._action(action)
         windows = self._plan(seen, wanted)
         offsets: Array = np.zeros((1, windows.count, 17, 3))
+        head = self.config.diffusion
         with one_thread():
             dense = encode_track(self.networks, seen, windows, self.device)
-            if count > 1:
+            if count > 1 or (head is not None and not head.residual):
                 key = (seed, track)
-                offsets = sample_offsets(self.networks, dense, windows, count, sampling, key)
-        return self._finish(_Hypotheses(seen, windows, dense, offsets), wanted, rule, sampling)
+                offsets = sample_offsets(self.networks, dense, windows, count, sampling, key, told)
+        return Hypotheses(seen, windows, dense, offsets)
+
+    def _action(self, text: str | None) -> int:
+        """Index of what is done among the actions that the head knows, -1 for unknown.
+
+        Raises:
+            Vid3dError: the model does not listen to actions.
+        """
+        if text is None:
+            return -1
+        prompts = getattr(self.networks.diffusion, "prompts", None)
+        if prompts is None:
+            raise Vid3dError(f"model {self.name} does not listen to actions: leave {text!r} out")
+        encoder = self.networks.diffusion.config.text
+        found: int = prompts.find_action(text, lambda: load_text_encoder(encoder))
+        return found
 
     def _plan(self, seen: Observation, wanted: Array) -> Windows:
         begin, end = min(seen.times[0], wanted[0]), max(seen.times[-1], wanted[-1])
-        length = round(self.config.seconds / self.config.grid) + 1
-        hop = length * 2 // 3 // EVERY * EVERY
-        return plan_windows(float(begin), float(end), self.config.grid, length, hop, EVERY)
+        config = self.config
+        length = round(config.seconds / config.grid) + 1
+        plan = PLANS[config.windows]
+        return plan(float(begin), float(end), config.grid, length, config.every)
 
-    def _finish(self, drawn: "_Hypotheses", wanted: Array, rule: str, steps: int) -> Lifted:
+    def _finish(self, drawn: "Hypotheses", wanted: Array, rule: str, steps: int) -> Lifted:
         """Aggregate, place, and go from the grid to the wanted times."""
         grid, dense, offsets = drawn.windows.times, drawn.dense, drawn.offsets
         chosen = aggregation.combine(offsets, drawn.weights(rule))
-        joints = aggregation.constant_bones(dense.joints + chosen)
+        joints: Array = dense.joints + chosen
+        if self.config.constant_bones:
+            joints = aggregation.constant_bones(joints)
         roots = drawn.place(chosen)
         spread = np.full((len(grid), 17), np.nan)
         root_spread = np.full((len(grid), 1), np.nan)
@@ -152,13 +198,25 @@ class Lifter:
 
 
 @dataclass(frozen=True)
-class _Hypotheses:
-    """Hypotheses of one track on the grid, and what they mean at the looks."""
+class Hypotheses:
+    """Hypotheses of one track on the grid, and what they mean at the looks.
+
+    Attributes:
+        seen: the looks.
+        windows: grid and windows.
+        dense: the encoder's answer.
+        offsets: (H, G, 17, 3) metres from the encoder's joints, camera axes.
+    """
 
     seen: Observation
     windows: Windows
     dense: Dense
-    offsets: Array  # (H, G, 17, 3)
+    offsets: Array
+
+    def poses(self, times: Array) -> Array:
+        """Joints (H, F, 17, 3) of every hypothesis relative to the root, at seconds (F,)."""
+        joints = np.moveaxis(self.dense.joints + self.offsets, 1, 0)  # (G, H, 17, 3)
+        return np.moveaxis(cubic(joints, self.windows.times, times), 1, 0)
 
     def own_joints(self, offsets: Array) -> Array:
         """The input's own joints (H, K, 17, 3) at the looks, for offsets (H, G, 17, 3)."""

@@ -1,5 +1,6 @@
 """Overlapping windows over a track's grid of output moments, and their blending."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,44 @@ def plan_windows(
         total[start : start + size] += ramp
     weights = np.stack([ramp / total[start : start + size] for start in starts])
     return Windows(first, count, step, starts.astype(np.int64), size, weights)
+
+
+def centred_windows(begin: float, end: float, step: float, length: int) -> Windows:
+    """A window around every moment, of which the middle counts (Uplift and Upsample, section 3.2).
+
+    Arguments as for `plan_windows`. Moments too near to an end to lie in a middle are answered by
+    the first or last window; a shorter track is continued to a whole window.
+    """
+    first = int(np.floor(begin / step + 1e-6))
+    last = max(int(np.ceil(end / step - 1e-6)), first)
+    count = max(last - first + 1, length)
+    starts = np.arange(count - length + 1)
+    middle = length // 2
+    weights = np.zeros((len(starts), length))
+    weights[:, middle] = 1
+    weights[0, :middle] = weights[-1, middle:] = 1
+    return Windows(first, count, step, starts, length, weights)
+
+
+def _blended(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return plan_windows(begin, end, step, length, length * 2 // 3 // every * every, every)
+
+
+def _whole(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return _blended(begin, max(end, begin + (length - 1) * step), step, length, every)
+
+
+def _centred(begin: float, end: float, step: float, length: int, every: int) -> Windows:
+    return centred_windows(begin, end, step, length)
+
+
+PLANS: dict[str, Callable[[float, float, float, int, int], Windows]] = {
+    "blended": _blended,
+    "whole": _whole,
+    "centred": _centred,
+}
+"""How to cut seconds from begin to end, on a grid of `step`, into windows of `length` moments for a
+head on every `every`-th: overlapping ones; the same, but never shorter; one for each moment."""
 
 
 def looks_of_windows(

@@ -5,8 +5,8 @@ step, so a run that was killed at any moment and resumed gives the same weights 
 The head learns from the encoder's features without changing them: one pass serves both.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,80 +22,18 @@ from vid3d.data.noise import NoiseLevels
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import checkpoint
-from vid3d.lifter.canonical import Canonical, canonicalise, interpolation, rotations
+from vid3d.lifter.canonical import canonicalise
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
-from vid3d.lifter.diffusion import EVERY, DiffusionConfig, diffusion_loss, standardised
 from vid3d.lifter.encoder import Encoded
 from vid3d.lifter.encoders import encoder_config
-from vid3d.skeleton import H36M17
+from vid3d.lifter.heads import head_config
+from vid3d.lifter.process import ddim, diffusion_loss, standardised
+from vid3d.lifter.published.text import load_text_encoder
 from vid3d.training.distributed import rank
 from vid3d.training.fitting import Stage, fast_precision, fit
+from vid3d.training.targets import Targets, encoder_losses, make_targets
 
 _DEV_SEED = 1000
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What the encoder should say about a batch, canonical frame; see `Encoded`.
-
-    `valid` (B, G) says which moments count, `weight` how much: of a window without looks nothing
-    but the deviation can be learnt, and its errors would drown all others.
-    """
-
-    joints: Tensor
-    coco: Tensor
-    root: Tensor
-    contacts: Tensor
-    valid: Tensor
-    weight: Tensor
-
-
-_BLIND_WEIGHT = 0.1
-
-
-def make_targets(batch: Batch, canonical: Canonical) -> Targets:
-    """Turn a batch's truth into the frame R(t) that the noisy looks define."""
-    weights, _ = interpolation(batch.looks.times, batch.looks.valid, batch.times)
-    rotation = rotations(weights @ canonical.angles)[:, :, None]
-    absolute = (rotation @ batch.joints[..., None])[..., 0]
-    coco = (rotation @ batch.coco[..., None])[..., 0]
-    root = absolute[:, :, :1]
-    depth, scale = root[:, :, 0, 2:].clamp_min(0.1), canonical.scale[:, None, None]
-    place = torch.cat([root[:, :, 0, :2] / depth / scale, torch.log(depth * scale)], -1)
-    usable = batch.valid & batch.looks.valid.any(1, keepdim=True)
-    weight = usable * torch.where(batch.blind, _BLIND_WEIGHT, 1.0)[:, None]
-    return Targets(absolute - root, coco - root, place, batch.contacts, usable, weight)
-
-
-def encoder_losses(encoded: Encoded, targets: Targets) -> dict[str, Tensor]:
-    """Weighted parts of the loss, metres where that makes sense.
-
-    Position: mean per-joint distance (nose and head half: their definition is loose). Velocity:
-    the same of differences between successive output moments (MixSTE's MPJVE). Deviation: negative
-    logarithm of a Gaussian's likelihood of errors as they are; it does not move the joints.
-    """
-    weight = torch.ones(17)
-    weight[H36M17.indices(["nose", "head"])] = 0.5
-    valid = targets.weight
-    both = valid[:, 1:] * valid[:, :-1]
-
-    def mean(values: Tensor, mask: Tensor) -> Tensor:
-        return (values * mask).sum() / mask.sum().clamp_min(1)
-
-    error = encoded.joints - targets.joints
-    unlikely = (0.5 * (error.detach() / encoded.deviation) ** 2 + encoded.deviation.log())[:, :, 1:]
-    root = (encoded.root - targets.root).abs()
-    contact = functional.binary_cross_entropy_with_logits(
-        encoded.contacts, targets.contacts, reduction="none"
-    )
-    return {
-        "joints": mean((error.norm(dim=-1) * weight).mean(-1), valid),
-        "velocity": 0.5 * mean((error[:, 1:] - error[:, :-1]).norm(dim=-1).mean(-1), both),
-        "coco": 0.3 * mean((encoded.coco - targets.coco).norm(dim=-1).mean(-1), valid),
-        "root": 0.15 * mean(root[..., :2].sum(-1), valid) + 0.2 * mean(root[..., 2], valid),
-        "contacts": 0.005 * mean(contact.mean(-1), valid),
-        "deviation": 0.03 * mean(unlikely.mean((-1, -2)), targets.valid.float()),
-    }
 
 
 def encode(encoder: nn.Module, batch: Batch) -> tuple[Encoded, Targets]:
@@ -136,24 +74,37 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
 
 
 class Networks(nn.Module):
-    """What is trained."""
+    """What is trained.
 
-    def __init__(self, config: LifterConfig) -> None:
+    Args:
+        config: of the lifter.
+        frozen: the encoder is pre-trained and stays as it is (the wrapper of DiffHPE).
+        velocity: weight of the loss of velocities.
+    """
+
+    def __init__(self, config: LifterConfig, frozen: bool = False, velocity: float = 0.5) -> None:
         super().__init__()
         built = build_networks(config)
-        self.config = config
-        self.encoder = built.encoder
+        self.config, self.frozen, self.velocity = config, frozen, velocity
+        self.encoder = built.encoder.requires_grad_(not frozen)
         self.diffusion = built.diffusion
 
+    def train(self, mode: bool = True) -> "Networks":
+        """Switch dropout and the like; a frozen encoder has none."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
     def start_from(self, other: checkpoint.Networks) -> None:
-        """Take the weights of another lifter.
+        """Take the weights of another lifter, those of its head if it is of the same kind.
 
         Raises:
             Vid3dError: they do not fit.
         """
         try:
             self.encoder.load_state_dict(other.encoder.state_dict())
-            if self.diffusion is not None and other.diffusion is not None:
+            if self.diffusion is not None and type(self.diffusion) is type(other.diffusion):
                 self.diffusion.load_state_dict(other.diffusion.state_dict())
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
@@ -162,28 +113,59 @@ class Networks(nn.Module):
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Parts of the loss on a batch; the head's, if there is one, does not reach the encoder."""
         encoded, targets = encode(self.encoder, batch)
-        parts = encoder_losses(encoded, targets)
+        parts = {} if self.frozen else encoder_losses(encoded, targets, self.velocity)
         if self.diffusion is None:
             return parts
-        error = (targets.joints - encoded.joints).detach()
+        head = self.diffusion.config
+        values, unit = targets.joints, head.unit
+        if head.residual:
+            values, unit = values - encoded.joints.detach(), encoded.deviation.detach()
         noise = diffusion_loss(
             self.diffusion,
-            standardised(error, encoded.deviation.detach()),
-            encoded.features.detach()[:, ::EVERY],
-            batch.times[:, ::EVERY],
-            targets.valid[:, ::EVERY],
+            standardised(values, unit, head.every),
+            encoded.features.detach()[:, :: head.every],
+            batch.times[:, :: head.every],
+            targets.valid[:, :: head.every],
             generator,
+            batch.action,
         )
         return parts | {"noise": 0.1 * noise}
 
+    def answer(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Targets]:
+        """Joints (B, G, 17, 3) that a batch is answered with at one hypothesis, and the truth."""
+        encoded, targets = encode(self.encoder, batch)
+        joints = encoded.refined().joints
+        head = self.diffusion
+        if head is None or head.config.residual:
+            return joints, targets
+        config = head.config
+        features, times = encoded.features[:, :: config.every], batch.times[:, :: config.every]
+        valid = targets.valid[:, :: config.every]
+        valid = valid | ~valid.any(1, keepdim=True)
+        shape = (*times.shape, 48)
+
+        def clean(noisy: Tensor, level: float) -> Tensor:
+            levels = torch.full((len(noisy),), level)
+            said = head(config.bound(noisy), levels, features, times, valid)
+            return config.clean(said, noisy, *head.schedule(torch.tensor(level)))
+
+        noise = torch.randn(shape, generator=generator)
+        drawn = ddim(noise, self.config.steps, head.schedule, clean).unflatten(-1, (16, 3))
+        sparse = functional.pad(config.unit * drawn, (0, 0, 1, 0)).flatten(2).transpose(1, 2)
+        dense = functional.interpolate(sparse, joints.shape[1], mode="linear", align_corners=True)
+        return dense.transpose(1, 2).unflatten(-1, (17, 3)), targets
+
     @torch.no_grad()
     def measure(self, batches: list[Batch]) -> dict[str, float]:
-        """Dev figures: MPJPE of 15 joints at the pelvis in millimetres, and the head's loss."""
+        """Dev figures: MPJPE of 15 joints at the pelvis in millimetres, and the head's loss.
+
+        Heads that draw whole poses are judged by one hypothesis.
+        """
         self.eval()
         total, count, noise = 0.0, 0.0, 0.0
         for index, batch in enumerate(batches):
-            encoded, targets = encode(self.encoder, batch)
-            error = (encoded.joints - targets.joints).norm(dim=-1)[..., SCORED].mean(-1)
+            joints, targets = self.answer(batch, _generator(index))
+            error = (joints - targets.joints).norm(dim=-1)[..., SCORED].mean(-1)
             total += float((error * targets.valid).sum())
             count += float(targets.valid.sum())
             noise += float(self.losses(batch, _generator(index)).get("noise", 0.0))
@@ -211,10 +193,10 @@ def lifter_config(cfg: Any) -> LifterConfig:
     return LifterConfig(
         name=cfg.name,
         encoder=encoder_config(cfg.encoder),
-        diffusion=DiffusionConfig(**cfg.diffusion) if cfg.diffusion else None,
+        diffusion=head_config(cfg.diffusion) if cfg.diffusion else None,
         seconds=cfg.batches["seconds"],
         grid=cfg.batches["grid"],
-        hypotheses=LifterConfig.hypotheses if cfg.diffusion else 1,
+        **{"hypotheses": LifterConfig.hypotheses if cfg.diffusion else 1, **cfg.get("lifting", {})},
     )
 
 
@@ -231,7 +213,28 @@ def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions
             f"the motion files hold no clip of a dev actor ({', '.join(kept)}), or none besides: "
             f"name some of {actors} with --set data.dev=[NAME]"
         )
-    return Motions(train), Motions(dev)
+    motions = Motions(train)
+    return motions, Motions(dev, motions.actions)
+
+
+def build(cfg: Any, actions: Sequence[str]) -> Networks:
+    """The networks of a training config, untrained.
+
+    Args:
+        cfg: see `train`.
+        actions: that are done in the data, for heads that listen to them; what a text encoder says
+            of them is kept in the head.
+    """
+    config = lifter_config(cfg)
+    listens = getattr(config.diffusion, "prompt", "none") != "none"
+    if listens and config.diffusion is not None:
+        told: Any = {"actions": tuple(actions)}
+        config = replace(config, diffusion=replace(config.diffusion, **told))
+    options = {name: cfg[name] for name in ("frozen", "velocity") if name in cfg}
+    networks = Networks(config, **options)
+    if listens and networks.diffusion.prompts.reads:
+        networks.diffusion.prompts.learn_texts(load_text_encoder(networks.diffusion.config.text))
+    return networks
 
 
 def train(
@@ -241,7 +244,9 @@ def train(
 
     Args:
         cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `stage`, `seed`,
-            `precision`, `dev_windows` and `data`.
+            `precision`, `dev_windows` and `data`; if it likes `lifting` (defaults of the lifter),
+            `frozen` (the encoder is that of `start` and stays so) and `velocity` (weight of its
+            loss).
         data: folders that hold the motion files.
         work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
         resume: go on from the checkpoint in `work_dir`, if there is one.
@@ -268,12 +273,15 @@ def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str 
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)
-    networks = Networks(lifter_config(cfg))
+    networks = build(cfg, motions.actions)
     if start is not None:
         networks.start_from(checkpoint.load_networks(start))
+    elif networks.frozen and not resume:
+        raise Vid3dError(f"recipe {cfg.name} wraps a pre-trained lifter: name it with --init-from")
 
     def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
         generator = _generator(cfg.seed * 1_000_003 + step)
+        torch.manual_seed(cfg.seed * 1_000_003 + step)  # of dropout
         batch = make_batch(motions, stage.batch, options, generator)
         with fast_precision(cfg.precision):
             parts = networks.losses(batch, generator)

@@ -1,0 +1,89 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from vid3d.camera import Camera
+from vid3d.data.pairs import PairSequence
+from vid3d.errors import Vid3dError
+from vid3d.evaluation.oracles import j_agg, j_best, measure_aggregates, p_best
+from vid3d.lifter.inference import Dense
+from vid3d.lifter.lifter import Hypotheses
+from vid3d.lifter.observation import observe
+from vid3d.lifter.windows import plan_windows
+
+CAMERA = Camera.from_fov(55, (1280, 720))
+ROOT = np.array([0.2, -0.1, 4.0])
+FRAMES = 26
+
+
+def pose():
+    body = np.random.default_rng(0).normal(size=(17, 3)) * [0.2, 0.5, 0.1]
+    return body - body[0]
+
+
+class Toy:
+    """A lifter whose two hypotheses are right about an arm each, and wrong about the other."""
+
+    def draw(self, keypoints2d, confidence, *, times, out_times, camera, joint_set, **_):
+        windows = plan_windows(0.0, 1.0, 0.04, 11, 7)
+        dense = Dense(
+            joints=np.broadcast_to(pose(), (windows.count, 17, 3)), coco=None, root=None,
+            contacts=None, features=None, mirrored=None, deviation=None, rotation=None,
+            moments=None,
+        )  # fmt: skip
+        offsets = np.zeros((2, windows.count, 17, 3))
+        offsets[0, :, 11:14, 0] = 0.2
+        offsets[1, :, 14:17, 0] = 0.4
+        seen = observe(keypoints2d, confidence, times, camera, joint_set)
+        return Hypotheses(seen, windows, dense, offsets)
+
+
+@pytest.fixture
+def sequence():
+    truth = np.broadcast_to(pose() + ROOT, (FRAMES, 17, 3)).copy()
+    return PairSequence(
+        name="s", fps=25.0, camera=CAMERA, joint_set="h36m17",
+        keypoints2d=CAMERA.project(truth), confidence=np.ones((FRAMES, 17)), joints3d=truth,
+    )  # fmt: skip
+
+
+def test_best_by_hand():
+    truth = np.broadcast_to(pose(), (3, 17, 3))
+    hypotheses = np.stack([truth, truth]).copy()
+    hypotheses[0, :, 11] += [0.3, 0, 0]
+    hypotheses[1, :, 12] += [0.2, 0, 0]
+    hypotheses[1, 1, 13] += [0.2, 0, 0]
+    np.testing.assert_array_equal(p_best(hypotheses, truth), hypotheses[[1, 0, 1], range(3)])
+    np.testing.assert_allclose(j_best(hypotheses, truth), truth)
+
+
+def test_what_chooses_by_the_truth_is_named_so(sequence):
+    (row,) = measure_aggregates(Toy(), [sequence], strides=(5,))
+    scored = 15
+    # One hypothesis moves three joints by 0.2 m, the other three by 0.4 m.
+    assert row.oracle_p_best == pytest.approx(1000 * 3 * 0.2 / scored, rel=1e-6)
+    assert row.oracle_j_best == pytest.approx(0, abs=1e-6)
+    assert row.p_agg == pytest.approx(1000 * (3 * 0.1 + 3 * 0.2) / scored, rel=1e-6)
+    assert row.oracle_j_agg == pytest.approx(0, abs=1e-3)
+    assert row.j_agg == pytest.approx(0, abs=30)
+    by_truth = [item.name for item in fields(row) if "best" in item.name]
+    assert by_truth
+    assert all(name.startswith("oracle") for name in by_truth)
+
+
+def test_j_agg_follows_the_root_that_it_is_given(sequence):
+    drawn = Toy().draw(sequence.keypoints2d, sequence.confidence, times=np.arange(FRAMES) / 25,
+                       out_times=None, camera=CAMERA, joint_set="h36m17")  # fmt: skip
+    looks = len(drawn.seen.times)
+    right = j_agg(drawn, np.broadcast_to(ROOT, (looks, 3)), np.arange(FRAMES) / 25)
+    np.testing.assert_allclose(right, np.broadcast_to(pose(), right.shape), atol=1e-6)
+    aside = j_agg(drawn, np.broadcast_to(ROOT - [0.4, 0, 0], (looks, 3)), np.arange(FRAMES) / 25)
+    np.testing.assert_allclose(aside[:, 14:, 0] - pose()[14:, 0], 0.4, atol=1e-6)
+
+
+def test_truth_is_needed(sequence):
+    from dataclasses import replace
+
+    with pytest.raises(Vid3dError, match="no 3D joints"):
+        measure_aggregates(Toy(), [replace(sequence, joints3d=None)])
