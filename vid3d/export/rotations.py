@@ -77,12 +77,18 @@ def from_swing_twist(swing: ArrayLike, twist: ArrayLike, axis: ArrayLike) -> Arr
 def frame(x: ArrayLike, y: ArrayLike) -> Array:
     """Rotations (..., 3, 3) with an x axis along `x` and a y axis as near as can be to `y`.
 
-    Vectors of no length, or along each other, count as a hair off the frame's own axes.
+    Vectors of no length count as the frame's own axes; of `y` along `x` any frame about `x` is taken.
     """
-    x = unit(np.asarray(x, np.float64) + [1e-9, 0, 0])
-    z = np.cross(x, np.asarray(y, np.float64) + [0, 1e-9, 0])
-    z = unit(z + 1e-9 * np.cross(x, np.eye(3)[np.abs(x).argmin(-1)]))
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x = unit(np.where(_short(x), [1.0, 0, 0], x))
+    z = np.cross(x, np.where(_short(y), [0, 1.0, 0], y))
+    z = unit(np.where(_short(z), np.cross(x, np.eye(3)[np.abs(x).argmin(-1)]), z))
     return np.stack([x, np.cross(z, x), z], axis=-1)
+
+
+def _short(vectors: Array) -> NDArray[np.bool_]:
+    """Whether vectors (..., 3) have no direction to speak of, (..., 1)."""
+    return np.linalg.norm(vectors, axis=-1, keepdims=True) < 1e-6
 
 
 def euler_zxy(matrices: ArrayLike) -> Array:
