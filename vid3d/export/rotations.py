@@ -77,7 +77,7 @@ def from_swing_twist(swing: ArrayLike, twist: ArrayLike, axis: ArrayLike) -> Arr
 def frame(x: ArrayLike, y: ArrayLike) -> Array:
     """Rotations (..., 3, 3) with an x axis along `x` and a y axis as near as can be to `y`.
 
-    Vectors of no length count as the frame's own axes; of `y` along `x` any frame about `x` is taken.
+    Vectors of no length count as the frame's own axes; where `y` is along `x`, any frame will do.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     x = unit(np.where(_short(x), [1.0, 0, 0], x))
