@@ -40,10 +40,14 @@ def command(
 
     Angles have bands of one standard deviation and are also written as CSV.
     """
+    from vid3d.errors import Vid3dError
     from vid3d.motion import Motion
     from vid3d.render.plots import plot_motion
 
     talk = console(quiet, verbose)
     name = motion.name.removesuffix(".npz").removesuffix(".vid3d")
-    written = plot_motion(Motion.load(motion), output, name, formats, people or None)
+    loaded = Motion.load(motion)
+    if not loaded.present.any():
+        raise Vid3dError(f"{motion} has nobody in it: there is nothing to plot")
+    written = plot_motion(loaded, output, name, formats, people or None)
     talk.say("\n".join(map(str, written)))
