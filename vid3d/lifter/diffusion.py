@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vid3d.lifter.encoder import Block, FeatureLayout, rotary
+from vid3d.lifter.head import Head
 from vid3d.lifter.process import POSE, HeadConfig
 
 
@@ -32,15 +33,13 @@ class DiffusionConfig(HeadConfig):
     kind: str = "vid3d"
 
 
-class DiffusionHead(nn.Module):
+class DiffusionHead(Head):
     """Predicts the clean residual from a noisy one."""
 
-    tokens = 1  # a moment
+    config: DiffusionConfig
 
     def __init__(self, config: DiffusionConfig, layout: FeatureLayout) -> None:
-        super().__init__()
-        self.config = config
-        self.schedule = config.make_schedule()
+        super().__init__(config)
         width = config.width
         self.pose_in = nn.Linear(POSE, width)
         self.condition_in = nn.Linear(layout.width, width)
@@ -53,27 +52,6 @@ class DiffusionHead(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
-        self,
-        noisy: Tensor,
-        level: Tensor,
-        condition: Tensor,
-        times: Tensor,
-        valid: Tensor,
-        action: Tensor | None = None,
-    ) -> Tensor:
-        """Clean residual (N, G, 48), in deviations.
-
-        Args:
-            noisy: (N, G, 48) in deviations.
-            level: (N,) noise level in 0..1.
-            condition: (N, G, C) features of the encoder.
-            times: (N, G) seconds.
-            valid: (N, G) bool, moments that count.
-            action: not read.
-        """
-        return self.denoise(noisy, level, self.condition_in(condition), times, valid)
-
     def denoise(
         self,
         noisy: Tensor,
@@ -83,7 +61,7 @@ class DiffusionHead(nn.Module):
         valid: Tensor | None = None,
         action: Tensor | None = None,
     ) -> Tensor:
-        """The same with the condition (N, G, width) already projected, once for all steps."""
+        """See `Head`; the action is not read."""
         frequencies = torch.logspace(0, 2, 32, device=level.device)
         angles = level[:, None] * frequencies
         embedded = self.level_in(torch.cat([angles.sin(), angles.cos()], -1))

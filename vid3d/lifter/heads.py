@@ -1,22 +1,20 @@
 """Diffusion heads by kind: the lifter's own, and those of published systems.
 
-A head is a module with `config`, `schedule`, `tokens` a moment, `condition_in`, which projects an
-encoder's features once for all steps, and `denoise`; see `DiffusionHead`.
+What they share is `vid3d.lifter.head.Head`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from torch import nn
 
 from vid3d.errors import Vid3dError
 from vid3d.lifter.diffusion import DiffusionConfig, DiffusionHead
 from vid3d.lifter.encoder import FeatureLayout
+from vid3d.lifter.head import Head
 from vid3d.lifter.process import HeadConfig
 from vid3d.lifter.published.denoiser import DenoiserConfig, PoseDenoiser
 from vid3d.lifter.published.gcn import GCNConfig, NoisePredictor
 
-_KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
+_KINDS: dict[str, tuple[type[Any], Callable[[Any, FeatureLayout], Head]]] = {
     "vid3d": (DiffusionConfig, DiffusionHead),
     "mixste": (DenoiserConfig, PoseDenoiser),
     "gcn": (GCNConfig, NoisePredictor),
@@ -36,7 +34,7 @@ def head_config(fields: Mapping[str, Any]) -> HeadConfig:
     return made
 
 
-def build_head(config: HeadConfig, layout: FeatureLayout) -> nn.Module:
+def build_head(config: HeadConfig, layout: FeatureLayout) -> Head:
     """An untrained head for an encoder whose features have a layout."""
     module = next(module for sizes, module in _KINDS.values() if type(config) is sizes)
     return module(config, layout)

@@ -50,7 +50,8 @@ def agreed(value: float) -> float:
     """Process 0's value, for all."""
     if processes() == 1:
         return value
-    shared = torch.tensor([value], dtype=torch.float64)
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    shared = torch.tensor([value], dtype=torch.float64, device=device)
     distributed.broadcast(shared, 0)
     return float(shared)
 

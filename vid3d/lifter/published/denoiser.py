@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vid3d.lifter.encoder import FeatureLayout, full_precision
+from vid3d.lifter.head import JointHead
 from vid3d.lifter.process import HeadConfig, level_features
 from vid3d.lifter.published.mixste import MixSTEBody
 from vid3d.lifter.published.prompts import PromptEncoder, check_design
@@ -106,18 +107,14 @@ class Stylisation(nn.Module):
         return self.out(functional.silu(self.norm(x) * (1 + scale) + shift))
 
 
-class PoseDenoiser(nn.Module):
+class PoseDenoiser(JointHead):
     """Predicts the clean pose from a noisy one."""
 
-    tokens = 17  # a moment
+    config: DenoiserConfig
 
     def __init__(self, config: DenoiserConfig, layout: FeatureLayout) -> None:
-        super().__init__()
-        self.config, self.layout = config, layout
-        self.schedule = config.make_schedule()
+        super().__init__(config, layout, config.width)
         width = config.width
-        self.pose_in = nn.Linear(3, width)
-        self.features_in = nn.Linear(layout.per_joint + layout.shared, width)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(17, width))
         self.level_in = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
@@ -133,27 +130,6 @@ class PoseDenoiser(nn.Module):
             self.attention = CrossAttention(width, config.heads)
             self.stylisation = Stylisation(width)
 
-    def condition_in(self, features: Tensor) -> Tensor:
-        """The condition (N, G, 17, width) that features (N, G, C) of the encoder make."""
-        with full_precision(features):
-            return self.features_in(self.layout.by_joint(features.float()))
-
-    def forward(
-        self,
-        noisy: Tensor,
-        level: Tensor,
-        condition: Tensor,
-        times: Tensor,
-        valid: Tensor,
-        action: Tensor | None = None,
-    ) -> Tensor:
-        """Clean poses (N, G, 48) from noisy ones; arguments as for `DiffusionHead`.
-
-        `action` (N,) are indices into the known actions, -1 where nobody knows.
-        """
-        projected = self.condition_in(condition)
-        return self.denoise(noisy, level, projected, times, valid, action)
-
     def denoise(
         self,
         noisy: Tensor,
@@ -163,7 +139,7 @@ class PoseDenoiser(nn.Module):
         valid: Tensor | None = None,
         action: Tensor | None = None,
     ) -> Tensor:
-        """The same with the condition from `condition_in`, once for all steps."""
+        """See `Head`; clean poses."""
         pose = functional.pad(noisy.unflatten(-1, (16, 3)), (0, 0, 1, 0))  # the root, at 0
         style = self.level_in(level_features(level, self.config.width))
         told = None

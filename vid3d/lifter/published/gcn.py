@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from vid3d.errors import Vid3dError
 from vid3d.lifter.encoder import FeatureLayout, full_precision
+from vid3d.lifter.head import JointHead
 from vid3d.lifter.process import HeadConfig, level_features
 from vid3d.skeleton import H36M17
 
@@ -144,18 +145,14 @@ class ResidualLayer(nn.Module):
         return (x + residual) / math.sqrt(2), skip
 
 
-class NoisePredictor(nn.Module):
+class NoisePredictor(JointHead):
     """DiffHPE's network: the noise in noisy poses, given a condition."""
 
-    tokens = 17  # a moment
+    config: GCNConfig
 
     def __init__(self, config: GCNConfig, layout: FeatureLayout) -> None:
-        super().__init__()
-        self.config, self.layout = config, layout
-        self.schedule = config.make_schedule()
+        super().__init__(config, layout, config.width)
         width = config.width
-        self.pose_in = nn.Linear(3, width)
-        self.features_in = nn.Linear(layout.per_joint + layout.shared, width)
         self.level_in = nn.Sequential(
             nn.Linear(2 * width, 2 * width),
             nn.SiLU(),
@@ -168,23 +165,6 @@ class NoisePredictor(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def condition_in(self, features: Tensor) -> Tensor:
-        """The condition (N, G, 17, width) that features (N, G, C) of the encoder make."""
-        with full_precision(features):
-            return self.features_in(self.layout.by_joint(features.float()))
-
-    def forward(
-        self,
-        noisy: Tensor,
-        level: Tensor,
-        condition: Tensor,
-        times: Tensor,
-        valid: Tensor,
-        action: Tensor | None = None,
-    ) -> Tensor:
-        """Noise (N, G, 48) in noisy poses; arguments as for `DiffusionHead`."""
-        return self.denoise(noisy, level, self.condition_in(condition), times, valid)
-
     def denoise(
         self,
         noisy: Tensor,
@@ -194,7 +174,7 @@ class NoisePredictor(nn.Module):
         valid: Tensor | None = None,
         action: Tensor | None = None,
     ) -> Tensor:
-        """The same with the condition from `condition_in`; times, valid and action are not read.
+        """See `Head`; the noise. Times, valid and action are not read.
 
         Raises:
             Vid3dError: a window of another length than the weights are for.
