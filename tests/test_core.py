@@ -110,6 +110,8 @@ def test_field_of_view_by_hand():
     np.testing.assert_allclose(camera.project([1, -0.5, 2]), [149.5, 24.5])
     assert np.isnan(camera.project([0, 0, -1])).all()
     assert camera.fov == pytest.approx(90)
+    # 4:3 on 35 mm film: 34.6 mm wide, so that 17.3 mm see 45 degrees to either side.
+    assert Camera.from_35mm(17.308, (160, 90)).fov == pytest.approx(90, abs=0.01)
     assert Camera.from_fov(90, (100, 200)).intrinsics[0, 0] == pytest.approx(100)
 
 

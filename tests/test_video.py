@@ -14,6 +14,7 @@ from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
 from vid3d.video.clock import Clock
 from vid3d.video.frame import Display
+from vid3d.video.reader import FOCAL_TAG
 
 
 def read(path, *interval):
@@ -339,3 +340,19 @@ def test_prefetch_stops_with_its_consumer():
     assert closed == [True]
     assert len(made) < 12
     assert threading.active_count() == before
+
+
+def test_lens_of_a_phone_is_read(tmp_path):
+    path = make(
+        tmp_path / "phone.mov", container={"movflags": "use_metadata_tags"}, tags={FOCAL_TAG: "26"}
+    )
+    assert probe(path).focal_35mm == 26
+    # Phones write a number (type 21, a signed integer), not text (type 1).
+    data = path.read_bytes()
+    text, number = (b"data" + bytes([0, 0, 0, kind, 0, 0, 0, 0]) for kind in (1, 21))
+    assert data.count(text + b"26") == 1
+    path.write_bytes(data.replace(text + b"26", number + bytes([0, 28])))
+    assert probe(path).focal_35mm == 28
+    path.write_bytes(data.replace(text + b"26", number + bytes([0xFF, 0xF3])))  # -13: unknown
+    assert probe(path).focal_35mm is None
+    assert probe(make(tmp_path / "plain.mp4")).focal_35mm is None

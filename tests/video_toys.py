@@ -40,8 +40,9 @@ def make(path, codec="libx264", size=(160, 120), frames=10, fps=25, drawn=pictur
     """A video of what `drawn` draws; `stamps` in milliseconds make the rate vary."""
     stamps = options.pop("stamps", None)
     pixels, aspect = options.pop("pixels", "yuv420p"), options.pop("aspect", None)
-    container_options = options.pop("container", {})
+    container_options, tags = options.pop("container", {}), options.pop("tags", {})
     with av.open(str(path), "w", options=container_options) as container:
+        container.metadata.update(tags)
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         if stamps:

@@ -72,6 +72,15 @@ class Camera:
         return cls.from_focal(focal, focal, (width - 1) / 2, (height - 1) / 2, frame_size)
 
     @classmethod
+    def from_35mm(cls, millimetres: float, frame_size: tuple[int, int]) -> "Camera":
+        """Camera with the field of view of a lens on 35 mm film.
+
+        Equal are the diagonals (43.27 mm) of the film's and of a 4:3 sensor's picture, which is
+        what phones have; video uses the sensor's longer side.
+        """
+        return cls.from_fov(np.degrees(2 * np.arctan(0.4 * 43.27 / millimetres)), frame_size)
+
+    @classmethod
     def from_focal(
         cls,
         fx: float,
@@ -139,6 +148,11 @@ class Camera:
         width, height = self.frame_size
         side, focal = max((width, self.intrinsics[0, 0]), (height, self.intrinsics[1, 1]))
         return float(np.degrees(2 * np.arctan(side / 2 / focal)))
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the field of view is the one that is assumed where nothing is known."""
+        return abs(self.fov - ASSUMED_FOV) < 1e-3
 
     def project(self, points: ArrayLike) -> Array:
         """Pixels (..., 2) of points (..., 3) in the camera frame; NaN behind the camera."""

@@ -14,7 +14,7 @@ from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import read_keypoints
 from vid3d.pose2d.people import Look
 from vid3d.tracking import has_identities
-from vid3d.video import VideoReader, default_stride
+from vid3d.video import VideoInfo, VideoReader, default_stride
 
 _NEVER = 1 << 30  # frames from one picture to the next, where none is needed
 
@@ -69,9 +69,11 @@ def clips_of_keypoints(
         )
     for clip in clips:
         if video is not None:
-            times, fps, size = _clock(Path(video), options)
+            times, info = _clock(Path(video), options)
+            fps, size, filmed = info.fps, info.size, camera_of(info)
         else:
             times, fps, size = array("d", clip.timestamps.tolist()), clip.fps, clip.frame_size
+            filmed = None
         stride = options.stride if isinstance(options.stride, int) else default_stride(fps)
         looks = [
             replace(look, time=times[look.frame])
@@ -85,7 +87,7 @@ def clips_of_keypoints(
             fps=fps,
             frame_size=size,
             keypoint_set=clip.joint_set,
-            camera=clip.camera,
+            camera=clip.camera or filmed,
             source=Path(video) if video is not None else path,
             seen_by=f"file {path.name}",
             identified=has_identities(looks),
@@ -107,8 +109,12 @@ def _thinned(seen: list[Look], stride: int) -> list[Look]:
     return kept
 
 
-def _clock(path: Path, options: LiftOptions) -> tuple[array, float, tuple[int, int]]:
-    """Timestamps, frame rate and frame size of a video whose pictures are not needed."""
+def camera_of(info: VideoInfo) -> Camera | None:
+    """What a video says of its camera."""
+    return None if info.focal_35mm is None else Camera.from_35mm(info.focal_35mm, info.size)
+
+
+def _clock(path: Path, options: LiftOptions) -> tuple[array, VideoInfo]:
+    """Timestamps of a video whose pictures are not needed, and what it says of itself."""
     with VideoReader(path, options.start, options.end) as reader:
-        times = array("d", (frame.time for frame in reader.frames(_NEVER)))
-        return times, reader.info.fps, (reader.info.width, reader.info.height)
+        return array("d", (frame.time for frame in reader.frames(_NEVER))), reader.info

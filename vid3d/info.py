@@ -50,9 +50,11 @@ def describe(target: str) -> Card:
 
 def describe_video(path: Path) -> Card:
     """Size, rate, length and codec of a video."""
+    from vid3d.clips import camera_of
     from vid3d.video import default_stride, probe
 
     info = probe(path)
+    camera = camera_of(info)
     return [
         ("video", str(path)),
         ("size", f"{info.width} x {info.height} as displayed, rotation {info.rotation}"),
@@ -60,6 +62,10 @@ def describe_video(path: Path) -> Card:
         ("frames", "unknown" if info.frames is None else f"about {info.frames}"),
         ("duration", "unknown" if info.duration is None else f"{info.duration:.2f} s"),
         ("codec", info.codec),
+        (
+            "field of view",
+            "unknown" if camera is None else f"{camera.fov:.1f} degrees, by its lens",
+        ),
         ("stride", f"{default_stride(info.fps)} by default"),
     ]
 

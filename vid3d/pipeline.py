@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vid3d import __version__
-from vid3d.clips import Clip, clips_of_keypoints
+from vid3d.clips import Clip, camera_of, clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
 from vid3d.lift_options import LiftOptions
@@ -170,7 +170,7 @@ class Pipeline:
             fps=reader.info.fps,
             frame_size=reader.info.size,
             keypoint_set=self.estimator.joint_set,
-            camera=None,
+            camera=camera_of(reader.info),
             source=path,
             seen_by=self.estimator.name,
         )

@@ -45,7 +45,7 @@ camera_options = together(
     click.option(
         "--fov",
         type=click.FloatRange(1, 179),
-        help="Degrees across the longer side.  [default: 55]",
+        help="Degrees across the longer side.  [default: what the file says of its lens, or 55]",
     ),
     click.option("--intrinsics", type=Intrinsics(), help="Camera matrix in pixels."),
     click.option("--camera", type=FILE, help="Camera file: JSON of fx, fy, cx, cy, width, height."),
@@ -167,7 +167,8 @@ def _origin(motion: "Reel") -> str:
     """What the result was made with."""
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))
-    camera = f"{motion.camera.fov:.1f} degrees, {'given' if known else 'assumed or from the file'}"
+    by = "given" if known else "assumed" if motion.camera.is_assumed else "from the file"
+    camera = f"{motion.camera.fov:.1f} degrees, {by}"
     return f"  2D by {meta['pose2d']}; lifter {meta['model']['name']}; camera {camera}"
 
 

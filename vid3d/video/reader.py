@@ -6,7 +6,7 @@ image is asked for.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -29,6 +29,7 @@ SAME_TIME = 5e-4
 """Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
 MOST_PIXELS = 1 << 27
 """Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
+FOCAL_TAG = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 SEEK_MARGINS = (0.5, 5.0, 30.0)
 """Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
 
@@ -45,6 +46,7 @@ class VideoInfo:
         duration: seconds, or None where the container does not say.
         codec: ffmpeg's name of the codec.
         rotation: degrees clockwise by which stored frames are turned: 0, 90, 180 or 270.
+        focal_35mm: the lens's focal length on 35 mm film, millimetres, where the file says it.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class VideoInfo:
     duration: float | None
     codec: str
     rotation: int
+    focal_35mm: float | None = None
 
     @property
     def size(self) -> Size:
@@ -300,6 +303,7 @@ class VideoReader:
             duration=duration,
             codec=stream.codec_context.name,
             rotation=self._display.rotation,
+            focal_35mm=_focal_35mm(stream.metadata | self._container.metadata),
         )
 
 
@@ -328,6 +332,15 @@ def _stamp(frame: av.VideoFrame) -> Fraction | None:
     if frame.pts is None or frame.time_base is None:
         return None
     return frame.pts * frame.time_base
+
+
+def _focal_35mm(tags: Mapping[str, str]) -> float | None:
+    """The lens that a phone notes in its QuickTime file, if it is one that can be."""
+    try:
+        focal = float(tags[FOCAL_TAG])
+    except (KeyError, ValueError):
+        return None
+    return focal if 5 <= focal <= 2000 else None
 
 
 def _duration(container: Any, stream: Any) -> float | None:
