@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from vid3d.data import augment, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
+from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges, view
 from vid3d.data.mocap import DEV_ACTORS
 from vid3d.errors import Vid3dError
@@ -120,7 +121,7 @@ def test_batches_are_whole(stride):
 
 def test_rays_and_joints_agree_without_noise():
     quiet = noise.NoiseLevels(0, 0, 0, 0, 0, 0, 0, 0)
-    options = BatchOptions(strides=(4,), noise=quiet, irregular=0, short=0,
+    options = BatchOptions(strides=(4,), noise=quiet, irregular=0, short=0, bend=BendRanges(0.5),
                            camera=CameraRanges(truncated=0))  # fmt: skip
     motions = Motions([motion(200)])
     batch = make_batch(motions, 8, options, generator(1))

@@ -36,25 +36,25 @@ _ABOVE = H36M17.indices(["spine", "thorax", "nose", "head"]) + [*_ARMS[0], *_ARM
 def recombine(joints: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Give a share of windows (B, F, 17, 3) limbs of another window of the batch.
 
-    One half of them gets the other's arms, as they hung on its chest, the other half everything
-    above the pelvis, as it stood on its pelvis: a walk with somebody else's throw.
+    One half of them gets arms of two others, as they hung on their chests, the other half
+    everything above the pelvis, as it stood on its pelvis: a walk with somebody else's throw.
     """
     batch = len(joints)
-    donors = torch.randperm(batch, generator=generator)
+    first, second = (torch.randperm(batch, generator=generator) for _ in range(2))
     draw = torch.rand(batch, generator=generator)
     arms = (draw < share / 2).nonzero()[:, 0]
     above = ((draw >= share / 2) & (draw < share)).nonzero()[:, 0]
     mixed = joints.clone()
-    for rows, frames, parts in (
-        (arms, chest_frames, [(arm[0], list(arm[1:])) for arm in _ARMS]),
-        (above, pelvis_frames, [(0, _ABOVE)]),
+    for rows, frames, donors, (origin, *members) in (
+        (arms, chest_frames, first, _ARMS[0]),
+        (arms, chest_frames, second, _ARMS[1]),
+        (above, pelvis_frames, first, [0, *_ABOVE]),
     ):
         own, other = joints[rows], joints[donors[rows]]
         turn = (frames(own) @ frames(other).transpose(-1, -2))[:, :, None]
-        for origin, members in parts:
-            vectors = other[:, :, members] - other[:, :, origin : origin + 1]
-            moved = own[:, :, origin : origin + 1] + (turn @ vectors[..., None])[..., 0]
-            mixed[rows[:, None], :, torch.tensor(members)] = moved.transpose(1, 2)
+        vectors = other[:, :, members] - other[:, :, origin : origin + 1]
+        moved = own[:, :, origin : origin + 1] + (turn @ vectors[..., None])[..., 0]
+        mixed[rows[:, None], :, torch.tensor(members)] = moved.transpose(1, 2)
     return mixed
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vid3d.data import augment, cameras, coco
 from vid3d.data.augment import BodyRanges
+from vid3d.data.bending import BendRanges, bend
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.data.noise import NoiseLevels, detect
@@ -30,6 +31,7 @@ class BatchOptions:
         strides: frames at 50 Hz between looks, drawn once a batch.
         speed: factors of playing speed.
         recombined: share of windows with limbs of another.
+        bend: how joints are bent beyond what was recorded.
         short: share of windows cut to a random shorter length, down to one moment.
         irregular: share of windows whose looks are thinned at random.
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
@@ -55,6 +57,7 @@ class BatchOptions:
     twins: bool = False
     occlusions: tuple[str, ...] = ()
     body: BodyRanges = field(default_factory=BodyRanges)
+    bend: BendRanges = field(default_factory=BendRanges)
     camera: CameraRanges = field(default_factory=CameraRanges)
     noise: NoiseLevels = field(default_factory=NoiseLevels)
 
@@ -184,10 +187,13 @@ def make_batch(
     needed = torch.cat([grid.expand(count, -1), look_frames], 1)
     joints, ankles = motions.read(clip, begin[:, None] + needed * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
+    joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)
     moving = ankles[:, : len(grid)] * (speed * augment.leg_factor(factors))[:, None, None]
+    bent_moving = ankle_speeds(joints[:, : len(grid)], options.grid)
+    moving = torch.where(bent[:, None, None], bent_moving, moving)
     both = torch.cat([joints, random_coco(joints, needed / (frames - 1), generator)], 2)
     views = cameras.view(both, options.camera, generator)
     seen = cameras.Views(views.joints[:, len(grid) :], views.half)
@@ -227,13 +233,14 @@ def _shorten(valid: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return valid & (~cut | (torch.arange(frames) < length))
 
 
-def ankle_speeds(joints: Tensor) -> Tensor:
-    """(F, 2) metres a second of the left and right ankle of a clip (F, 17, 3) at 50 Hz."""
-    ankles = joints[:, H36M17.indices(["left_ankle", "right_ankle"])]
-    speeds = torch.zeros(ankles.shape[:2])
-    if len(ankles) > 2:
-        speeds[1:-1] = (ankles[2:] - ankles[:-2]).norm(dim=-1) * MOCAP_FPS / 2
-        speeds[0], speeds[-1] = speeds[1], speeds[-2]
+def ankle_speeds(joints: Tensor, apart: float = 1 / MOCAP_FPS) -> Tensor:
+    """(..., F, 2) metres a second of left and right ankle; frames (..., F, 17, 3) apart seconds."""
+    ankles = joints[..., H36M17.indices(["left_ankle", "right_ankle"]), :]
+    speeds = torch.zeros(ankles.shape[:-1])
+    if ankles.shape[-3] > 2:
+        moved = ankles[..., 2:, :, :] - ankles[..., :-2, :, :]
+        speeds[..., 1:-1, :] = moved.norm(dim=-1) / (2 * apart)
+        speeds[..., 0, :], speeds[..., -1, :] = speeds[..., 1, :], speeds[..., -2, :]
     return speeds
 
 

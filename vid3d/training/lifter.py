@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from vid3d.data.augment import BodyRanges
 from vid3d.data.batches import Batch, BatchOptions, Motions, make_batch
+from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
@@ -63,6 +64,7 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
         recombined=0.0,
         speed=(1.0, 1.0),
         body=BodyRanges(0, 0, 0, 0),
+        bend=BendRanges(),
         camera=CameraRanges(truncated=0.0),
         noise=NoiseLevels(),
     )
@@ -179,7 +181,7 @@ class Networks(nn.Module):
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
     """Options of batches from a config's plain dicts."""
     parts: dict[str, Callable[..., Any]] = {
-        "body": BodyRanges, "camera": CameraRanges, "noise": NoiseLevels
+        "body": BodyRanges, "bend": BendRanges, "camera": CameraRanges, "noise": NoiseLevels
     }  # fmt: skip
     built: dict[str, Any] = {
         key: parts[key](**value) if key in parts else value for key, value in fields.items()
