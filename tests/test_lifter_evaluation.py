@@ -6,11 +6,11 @@ from click.testing import CliRunner
 
 from vid3d.camera import Camera
 from vid3d.cli import eval as command
+from vid3d.data.occlusion import OCCLUSIONS, STRETCH, occlude, occlusion_mask
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.calibration import fit_factor
 from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames
-from vid3d.evaluation.occlusion import OCCLUSIONS, STRETCH, occlude, occlusion_mask
 from vid3d.evaluation.protocols import PROTOCOLS, find_protocol
 from vid3d.evaluation.scores import FIGURES, score
 from vid3d.evaluation.tables import format_report

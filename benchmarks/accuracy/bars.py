@@ -14,9 +14,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vid3d.data.occlusion import OCCLUSIONS
 from vid3d.data.pairs import read_pairs
 from vid3d.evaluation.lifting import Report, evaluate_lifter
-from vid3d.evaluation.occlusion import OCCLUSIONS
 from vid3d.evaluation.scores import Scores
 from vid3d.evaluation.tables import align
 from vid3d.lifter import Lifter

@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vid3d.data.occlusion import OCCLUSIONS
 from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.evaluation.lifting import STRIDES, Report, evaluate_lifter, lift_sequence
-from vid3d.evaluation.occlusion import OCCLUSIONS
 from vid3d.evaluation.oracles import Aggregates, measure_aggregates
 from vid3d.lifter import Lifter
 from vid3d.training import lifter as training

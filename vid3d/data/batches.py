@@ -13,7 +13,7 @@ from vid3d.data.bending import BendRanges, bend
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.data.noise import NoiseLevels, detect
-from vid3d.evaluation.occlusion import occlusion_mask
+from vid3d.data.occlusion import occlusion_mask
 from vid3d.lifter.canonical import Looks
 from vid3d.skeleton import COCO17, H36M17, JointSet
 
@@ -40,7 +40,7 @@ class BatchOptions:
         aligned: looks are at output moments, as in Uplift and Upsample; strides must be multiples
             of the grid.
         twins: the second half of a batch is the mirror image of the first.
-        occlusions: patterns of DiffHPE (`vid3d.evaluation.occlusion`), one of which is drawn for
+        occlusions: patterns of DiffHPE (`vid3d.data.occlusion`), one of which is drawn for
             every window; "none" may be among them.
     """
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.camera import Camera
+from vid3d.data.occlusion import occlude
 from vid3d.data.pairs import PairSequence
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import joint_errors, root_relative
-from vid3d.evaluation.occlusion import occlude
 from vid3d.evaluation.protocols import find_protocol
 from vid3d.evaluation.scores import FrameScores, Scores, frame_figures, mean
 from vid3d.lifter import Lifted, Lifter

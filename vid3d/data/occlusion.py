@@ -1,4 +1,4 @@
-"""The four occlusion patterns of DiffHPE, applied to pair sequences.
+"""The four occlusion patterns of DiffHPE, for training batches and pair sequences.
 
 Rommel et al. 2023, section 5.2 (after Saadatnejad et al. 2023): patterns on sequences of 27 frames
 at 50 fps. A longer sequence is a row of such stretches, drawn one by one. Patterns are drawn at the

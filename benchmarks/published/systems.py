@@ -1,0 +1,157 @@
+"""What is compared, at which size, and its training at a stated equal budget.
+
+Every system is tried in several runs (an optimiser at a learning rate) of `tried` windows; the run
+of the lowest dev MPJPE is then trained on `samples` windows. Windows, batch, precision, schedule,
+motion, cameras and 2D noise are the same for all.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vid3d.training import lifter as training
+from vid3d.training.recipes import load_recipe
+
+MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
+BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
+ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
+WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
+# Systems with a token for every joint and moment cost several times as much a window as those with
+# one for a moment: a coarser grid lets them see as many windows.
+JOINTS = (*WINDOW, "batches.grid=0.16")
+MIXSTE = (*JOINTS, "encoder.width=64", "encoder.blocks=4", "encoder.heads=4")
+DENOISER = (*JOINTS, "diffusion.width=64", "diffusion.blocks=4", "diffusion.heads=4")
+# A pose counted in units near its deviation: in metres the noise hides it for long, which would
+# starve a predictor of noise at a small budget. DDIM in 10 steps for 50 ancestral ones.
+NOISE = ("diffusion.frames=9", "diffusion.width=48", "diffusion.blocks=5", "diffusion.unit=0.3",
+         "diffusion.largest=5", "diffusion.eta=0.0", "lifting.steps=10")  # fmt: skip
+OURS = (*WINDOW, "encoder.joint_width=32", "encoder.width=96", "encoder.blocks=4",
+        "encoder.heads=4")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class System:
+    """What is compared.
+
+    Attributes:
+        recipe: name of it.
+        small: changes that bring it to 0.3 to 0.7 million trained parameters.
+        runs: optimisers at learning rates that are tried.
+        wraps: system that it starts from.
+    """
+
+    recipe: str
+    small: tuple[str, ...] = field(default=())
+    runs: tuple[str, ...] = MUON
+    wraps: str | None = None
+
+
+PUBLISHED, BASELINES = "lifter/published", "lifter/baselines"
+SYSTEMS = {
+    "vid3d": System("lifter/base", (*OURS, "diffusion.width=64")),
+    "uplift_upsample": System(
+        f"{PUBLISHED}/uplift_upsample_351",
+        ("batches.seconds=1.4", "encoder.moments=15", "encoder.strides=[2,2,3]",
+         "encoder.spatial_blocks=2", "encoder.width=96", "encoder.blocks=3", "encoder.heads=4"),
+        BOTH,
+    ),
+    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, BOTH),
+    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE),
+    "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), ADAMW),
+    "diffhpe_wrapper": System(
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), ADAMW, "diffhpe_backbone"
+    ),
+    "finepose": System(f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1")),
+    "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
+    "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
+    "diffhpe_wrapper_vid3d": System(
+        f"{PUBLISHED}/diffhpe_wrapper_vid3d",
+        (*OURS, *NOISE, "diffusion.every=2"), ADAMW, "vid3d",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long everything is trained, and where.
+
+    Attributes:
+        mocap: folder of the motion files.
+        out: receives a folder a run; a second call goes on with them.
+        samples: windows of the kept run.
+        tried: windows of every try.
+        batch: windows a step.
+        published: at the recipes' own sizes in place of the small ones.
+        changes: to the recipes of all systems.
+    """
+
+    mocap: Path
+    out: Path
+    samples: int
+    tried: int
+    batch: int = 32
+    published: bool = False
+    changes: tuple[str, ...] = ()
+
+
+def curve(work_dir: Path) -> list[tuple[int, float]]:
+    """Windows seen and dev MPJPE in millimetres, along a training."""
+    rows = map(json.loads, (work_dir / "metrics.jsonl").read_text().splitlines())
+    return [(row["samples"], row["dev_mpjpe_mm"]) for row in rows if "dev_mpjpe_mm" in row]
+
+
+def train(
+    budget: Budget, name: str, run: str, samples: int, looks: int = 1,
+    start: Path | None = None, changes: Sequence[str] = (),
+) -> Path:  # fmt: skip
+    """Train a system in a run, or go on with it; its work directory.
+
+    Args:
+        budget: of all.
+        name: of the system.
+        run: optimiser@rate.
+        samples: windows.
+        looks: how often the dev actors are looked at.
+        start: model that it starts from.
+        changes: to its recipe, besides the system's and the budget's.
+    """
+    optimizer, rate = run.split("@")
+    system = SYSTEMS[name]
+    stage = [
+        f"stage.samples={samples}", f"stage.batch={budget.batch}",
+        f"stage.optimizer={optimizer}", f"stage.lr={float(rate):.8f}",
+        f"stage.dev_every={samples // looks}", "dev_windows=128",
+    ]  # fmt: skip
+    small = () if budget.published else system.small
+    label = "-".join([name, *(c.split("=")[1].strip("[]") for c in changes), str(samples), run])
+    work_dir = budget.out / label
+    if not (work_dir / "model" / "manifest.json").is_file():
+        work_dir.mkdir(parents=True, exist_ok=True)
+        recipe = load_recipe(system.recipe, [*stage, *small, *budget.changes, *changes])
+        training.train(recipe, [budget.mocap], work_dir, True, start and str(start))
+    return work_dir
+
+
+def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
+    """Work directories of all runs by system, the kept one first; what is wrapped is added."""
+    runs: dict[str, list[Path]] = {}
+
+    def add(name: str) -> None:
+        if name in runs:
+            return
+        start, system = None, SYSTEMS[name]
+        if system.wraps is not None:
+            add(system.wraps)
+            start = runs[system.wraps][0] / "model"
+        tries = [train(budget, name, run, budget.tried, start=start) for run in system.runs]
+        errors = [curve(folder)[-1][1] for folder in tries]
+        best = system.runs[errors.index(min(errors))]
+        kept = train(budget, name, best, budget.samples, 10, start)
+        runs[name] = [kept, *tries]
+        tried = ", ".join(f"{r} {e:.1f}" for r, e in zip(system.runs, errors, strict=True))
+        print(f"{name}: {tried}; {best} in full {curve(kept)[-1][1]:.1f}", flush=True)
+
+    for name in names:
+        add(name)
+    return runs
