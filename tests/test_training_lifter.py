@@ -224,3 +224,20 @@ def test_hidden_looks_only_place_the_window():
     torch.testing.assert_close(one.joints, other.joints)
     assert targets.valid.all()
     assert (targets.weight < 0.5).all()
+
+
+def test_windows_played_backwards():
+    options = BatchOptions(strides=(4,), irregular=0, short=0.5, speed=(1.0, 1.0), bend=BendRanges(),
+                           body=augment.BodyRanges(0, 0, 0, 0), backwards=1.0)  # fmt: skip
+    motions = Motions([motion(129)])
+    forth, back = (make_batch(motions, 6, replace(options, backwards=share), generator(3))
+                   for share in (0.0, 1.0))  # fmt: skip
+    torch.testing.assert_close(forth.valid, back.valid)
+    whole = forth.valid.all(1)
+    assert 0 < whole.sum() < 6
+
+    def shape(joints):  # what does not depend on the camera
+        return (joints[:, :, 13] - joints[:, :, 3]).norm(dim=-1)
+
+    torch.testing.assert_close(shape(back.joints)[whole], shape(forth.joints)[whole].flip(1),
+                               atol=1e-4, rtol=1e-4)  # fmt: skip

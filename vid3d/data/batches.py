@@ -30,6 +30,7 @@ class BatchOptions:
         grid: seconds between output moments.
         strides: frames at 50 Hz between looks, drawn once a batch.
         speed: factors of playing speed.
+        backwards: share of windows played backwards.
         recombined: share of windows with limbs of another.
         bend: how joints are bent beyond what was recorded.
         short: share of windows cut to a random shorter length, down to one moment.
@@ -48,6 +49,7 @@ class BatchOptions:
     grid: float = 0.08
     strides: tuple[int, ...] = (2, 3, 5, 5, 8, 10, 10, 12, 15, 20, 20, 25)
     speed: tuple[float, float] = (0.75, 1.3)
+    backwards: float = 0.0
     recombined: float = 0.0
     short: float = 0.12
     irregular: float = 0.2
@@ -185,7 +187,10 @@ def make_batch(
     grid = torch.arange(0, frames, round(options.grid * MOCAP_FPS))
     look_frames, chosen = _look_frames(valid, options, generator)
     needed = torch.cat([grid.expand(count, -1), look_frames], 1)
-    joints, ankles = motions.read(clip, begin[:, None] + needed * speed[:, None])
+    backwards = torch.rand(count, 1, generator=generator) < options.backwards
+    last = valid.sum(1, keepdim=True) - 1
+    played = torch.where(backwards, (last - needed).clamp_min(0), needed)
+    joints, ankles = motions.read(clip, begin[:, None] + played * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
     joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)

@@ -61,6 +61,7 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
         short=0.0,
         irregular=0.0,
         blind=0.0,
+        backwards=0.0,
         recombined=0.0,
         speed=(1.0, 1.0),
         body=BodyRanges(0, 0, 0, 0),
