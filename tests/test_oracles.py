@@ -1,12 +1,16 @@
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from vid3d.camera import Camera
-from vid3d.data.pairs import PairSequence
+from vid3d.cli import cli
+from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
-from vid3d.evaluation.oracles import j_agg, j_best, measure_aggregates, p_best
+from vid3d.evaluation.lifting import Report
+from vid3d.evaluation.oracles import Aggregates, j_agg, j_best, measure_aggregates, p_best
 from vid3d.lifter.inference import Dense
 from vid3d.lifter.lifter import Hypotheses
 from vid3d.lifter.observation import observe
@@ -87,3 +91,30 @@ def test_truth_is_needed(sequence):
 
     with pytest.raises(Vid3dError, match="no 3D joints"):
         measure_aggregates(Toy(), [replace(sequence, joints3d=None)])
+
+
+def test_the_command_line_labels_oracles(sequence, tmp_path, monkeypatch):
+    rows = [Aggregates(5, 60.0, 70.0, 65.0, 40.0, 20.5)]
+    told = {}
+
+    def measured(lifter, sequences, strides, **options):
+        told.update(options)
+        return rows
+
+    report = Report("toy", "vid3d", "leg", [], [])
+    monkeypatch.setattr("vid3d.lifter.Lifter.load", lambda model: Toy())
+    monkeypatch.setattr("vid3d.evaluation.lifting.evaluate_lifter", lambda *_, **__: report)
+    monkeypatch.setattr("vid3d.evaluation.oracles.measure_aggregates", measured)
+    write_pairs(tmp_path / "toy.pairs.npz", [sequence])
+    arguments = ["eval", "toy", "--data", tmp_path / "toy.pairs.npz", "--occlusion", "leg",
+                 "--hypotheses", 4, "--json", tmp_path / "out.json"]  # fmt: skip
+    plain = CliRunner().invoke(cli, [*map(str, arguments)])
+    assert plain.exit_code == 0, plain.output
+    assert "oracle" not in plain.output
+    result = CliRunner().invoke(cli, [*map(str, arguments), "--oracles"])
+    assert result.exit_code == 0, result.output
+    assert "oracle P-Best" in result.output
+    assert "bounds, not results" in result.output
+    assert told == {"occlusion": "leg", "hypotheses": 4, "steps": None}
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["aggregates"] == [asdict(rows[0])]

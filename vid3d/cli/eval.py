@@ -1,6 +1,7 @@
 """`vid3d eval`: a lifter on pair files, or a result against truth."""
 
 import json
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ class Strides(click.ParamType):
               help="As in lift; 1 is the encoder alone.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), metavar="K", help="As in lift.")
 @click.option("--aggregate", metavar="RULE", help="As in lift: soft, jpma, mean or best.")
+@click.option("--oracles", is_flag=True,
+              help="Also P-Agg, J-Agg and, labelled as oracles, P-Best, J-Best and J-Agg with the "
+                   "true root.")  # fmt: skip
 @click.option("--json", "json_path", type=FILE, help="Write the figures to this file as well.")
 @talk_options
 def command(
@@ -70,6 +74,7 @@ def command(
     data: tuple[list[Path], ...],
     strides: tuple[int, ...],
     by: tuple[tuple[str, ...], ...],
+    oracles: bool,
     json_path: Path | None,
     quiet: bool,
     verbose: int,
@@ -93,13 +98,33 @@ def command(
         result = evaluate_result(Motion.load(target), truth)
         text, figures = result.text(), result.to_json()
     else:
-        from vid3d.evaluation.lifting import evaluate_lifter
-        from vid3d.evaluation.tables import format_report
-        from vid3d.lifter import Lifter
-
-        report = evaluate_lifter(Lifter.load(target), truth, strides, **options)
-        text, figures = format_report(report, list(chain(*by))), report.to_json()
+        text, figures = _measure_lifter(target, truth, strides, list(chain(*by)), oracles, options)
     talk.say(text)
     if json_path is not None:
         with atomic_path(json_path) as temporary:
             temporary.write_text(json.dumps(figures, indent=1, allow_nan=False))
+
+
+def _measure_lifter(
+    model: str,
+    truth: list[Any],
+    strides: tuple[int, ...],
+    by: list[str],
+    oracles: bool,
+    options: dict[str, Any],
+) -> tuple[str, dict[str, Any]]:
+    """What to say and to write about a lifter."""
+    from vid3d.evaluation.lifting import evaluate_lifter
+    from vid3d.evaluation.oracles import measure_aggregates
+    from vid3d.evaluation.tables import format_aggregates, format_report
+    from vid3d.lifter import Lifter
+
+    lifter = Lifter.load(model)
+    report = evaluate_lifter(lifter, truth, strides, **options)
+    text, figures = format_report(report, by), report.to_json()
+    if oracles:
+        drawing = {name: options[name] for name in ("occlusion", "hypotheses", "steps")}
+        rows = measure_aggregates(lifter, truth, strides, **drawing)
+        text = f"{text}\n\n{format_aggregates(rows)}"
+        figures["aggregates"] = [asdict(row) for row in rows]
+    return text, figures

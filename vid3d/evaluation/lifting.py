@@ -109,11 +109,7 @@ def evaluate_lifter(
     Raises:
         Vid3dError: no sequence has 3D joints, or an unknown protocol or pattern.
     """
-    known = [sequence for sequence in sequences if sequence.joints3d is not None]
-    if not known:
-        raise Vid3dError("the pair files hold no 3D joints: nothing to compare with")
-    if occlusion is not None:
-        known = [occlude(sequence, occlusion, seed) for seed, sequence in enumerate(known)]
+    known = with_truth(sequences, occlusion)
     scored = find_protocol(protocol).joints
     rows: list[Row] = []
     actions: list[Row] = []
@@ -130,6 +126,22 @@ def evaluate_lifter(
         if parts:
             actions += _actions(stride, FrameScores.join(parts["lifter"]))
     return Report(getattr(lifter, "name", "lifter"), protocol, occlusion, rows, actions)
+
+
+def with_truth(
+    sequences: Sequence[PairSequence], occlusion: str | None = None
+) -> list[PairSequence]:
+    """Sequences that have 3D joints, sequence i occluded by a pattern with seed i.
+
+    Raises:
+        Vid3dError: there is none, or no such pattern.
+    """
+    known = [sequence for sequence in sequences if sequence.joints3d is not None]
+    if not known:
+        raise Vid3dError("the pair files hold no 3D joints: nothing to compare with")
+    if occlusion is None:
+        return known
+    return [occlude(sequence, occlusion, seed) for seed, sequence in enumerate(known)]
 
 
 def looked_frames(sequence: PairSequence, stride: int) -> NDArray[np.int64]:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.data.pairs import PairSequence
-from vid3d.errors import Vid3dError
-from vid3d.evaluation.lifting import STRIDES, looked_frames
+from vid3d.evaluation.lifting import STRIDES, looked_frames, with_truth
 from vid3d.evaluation.metrics import SCORED, joint_errors, root_relative
 from vid3d.lifter import Lifter
 from vid3d.lifter.aggregation import combine, jpma_weights
@@ -85,6 +84,7 @@ def measure_aggregates(
     lifter: Lifter,
     sequences: Sequence[PairSequence],
     strides: Sequence[int] = STRIDES,
+    occlusion: str | None = None,
     **options: Any,
 ) -> list[Aggregates]:
     """All ways from hypotheses to one pose, on sequences with truth.
@@ -93,14 +93,13 @@ def measure_aggregates(
         lifter: that draws hypotheses.
         sequences: with 3D joints; others are left out.
         strides: frames from one look to the next.
+        occlusion: name of a pattern, as for `evaluate_lifter`.
         options: of the lifter: hypotheses, steps, seed.
 
     Raises:
-        Vid3dError: no sequence has 3D joints.
+        Vid3dError: no sequence has 3D joints, or an unknown pattern.
     """
-    known = [sequence for sequence in sequences if sequence.joints3d is not None]
-    if not known:
-        raise Vid3dError("the pair files hold no 3D joints: nothing to compare with")
+    known = with_truth(sequences, occlusion)
     rows = []
     for stride in strides:
         errors = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from vid3d.evaluation.protocols import find_protocol
@@ -10,6 +11,7 @@ from vid3d.skeleton import H36M17
 
 if TYPE_CHECKING:
     from vid3d.evaluation.lifting import Report, Row
+    from vid3d.evaluation.oracles import Aggregates
 
 _HEADS = {
     "mpjpe": "MPJPE",
@@ -72,6 +74,15 @@ def _notes(report: Report) -> str:
         f"{report.model}; {title}; mm, mm/s, mm/s²; PCK, AUC and in 1x, 2x spread in per cent; "
         f"reproj in per cent of the person's size{occluded}"
     )
+
+
+def format_aggregates(rows: Sequence[Aggregates]) -> str:
+    """MPJPE of every way from hypotheses to one pose, a line a stride."""
+    head = ["stride", "P-Agg", "J-Agg", "oracle J-Agg", "oracle P-Best", "oracle J-Best"]
+    lines = [[str(row.stride), *map(_cell, astuple(row)[1:])] for row in rows]
+    note = ("MPJPE of what hypotheses hold, mm. Oracles use the truth (J-Agg: the true root's; "
+            "P-Best, J-Best: the best pose, the best joint): bounds, not results")  # fmt: skip
+    return f"{align([head, *lines])}\n\n{note}"
 
 
 def _cell(value: float) -> str:
