@@ -93,6 +93,7 @@ training = dict(
     workers=0,
     thresholds=dict(score=0.27, iou=0.5),
     backbone="weights/vid3d-pose/model.pth",
+    teacher="",  # an RTMDet to learn from beside the labels, as --detector takes it
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[
         dict(name="small", size=(160, 160), samples=50_000, batch=16, lr=1.2e-3, frozen=1),

@@ -12,12 +12,17 @@ from torch import Tensor, nn
 
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.errors import Vid3dError
+from vid3d.training.distillation2d import Teacher, dense_predictions, distillation_losses
 from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed, start_from
 from vid3d.training.pose2d import open_sets
+
+BESIDE = 0.25  # weight of the loss on labelled boxes beside a teacher
+Heads = tuple[list[Tensor], list[Tensor]]
+"""Logits (n,1,h,w) and distances (n,4,h,w) of each stride."""
 
 
 def load_backbone(model: nn.Module, checkpoint: Path) -> None:
@@ -37,15 +42,28 @@ def load_backbone(model: nn.Module, checkpoint: Path) -> None:
         raise Vid3dError(f"the backbone in {checkpoint} has another architecture") from error
 
 
-def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
+def _label_losses(
+    head: Any, side: int, heads: Heads, boxes: list[Tensor], weight: float
+) -> dict[str, Tensor]:
+    """MMDet's own losses on labelled boxes, which it assigns to points by itself, weighted."""
     from mmengine.structures import InstanceData
 
+    meta = {"img_shape": (side, side), "pad_shape": (side, side)}
+    people = [InstanceData(bboxes=b, labels=b.new_zeros(len(b)).long()) for b in boxes]
+    losses = head.loss_by_feat(*heads, people, [meta] * len(people))
+    return {name: weight * torch.stack(list(values)).sum() for name, values in losses.items()}
+
+
+def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
+    """The loss of a stage: on labelled boxes, and on what ``training.teacher`` says if given."""
     scenes = Scenes(open_sets(folders))
     tiling = Tiling(**training["tiling"])
     network: Any = model
+    head: Any = network.bbox_head
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
     side = stage.size[0]
-    meta = {"img_shape": (side, side), "pad_shape": (side, side)}
+    strides = [stride[0] for stride in head.prior_generator.strides]
+    teacher = Teacher(training["teacher"], strides, side) if training.get("teacher") else None
 
     def draw(step: int) -> tuple[Tensor, list[Tensor]]:
         rng = np.random.default_rng((int(training["seed"]), side, step))
@@ -55,16 +73,17 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
 
     def loss_of(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
         images, boxes = feed(step)
-        images, boxes = images.to(mean.device), [b.to(mean.device) for b in boxes]
-        inputs = ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+        inputs = ((images.to(mean.device).float() - mean) / std).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(mean.device.type, torch.bfloat16):
-            logits, distances = network.bbox_head(network.extract_feat(inputs))
-        people = [InstanceData(bboxes=b, labels=b.new_zeros(len(b)).long()) for b in boxes]
-        losses = network.bbox_head.loss_by_feat(
-            [v.float() for v in logits], [v.float() for v in distances], people,
-            [meta] * len(people),
-        )  # fmt: skip
-        parts = {name: torch.stack(list(values)).sum() for name, values in losses.items()}
+            logits, distances = head(network.extract_feat(inputs))
+        heads = [v.float() for v in logits], [v.float() for v in distances]
+        people = [b.to(mean.device) for b in boxes]
+        parts = _label_losses(head, side, heads, people, 1.0 if teacher is None else BESIDE)
+        if teacher is not None:
+            said = [v.to(mean.device) for v in teacher(images)]
+            parts |= distillation_losses(*dense_predictions(head, *heads), *said)
         loss = torch.stack(list(parts.values())).sum()
         return loss, {name: float(value.detach()) for name, value in parts.items()}
 
