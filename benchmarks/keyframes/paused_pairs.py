@@ -1,16 +1,17 @@
 """Pair files of dev actors with pauses, to measure `--stride auto` on.
 
-python benchmarks/keyframes/paused_pairs.py MOCAP_FOLDER BODIES_FOLDER OUT
+python benchmarks/keyframes/paused_pairs.py MOCAP_FOLDER BODIES_FOLDER OUT [--seed 4]
 
 Recorded motion (the actors that no training sees) slows down, stops for one to two seconds and goes
 on, again and again. Seen as coco17 of posable bodies through random cameras, with detector-like
 noise. A network that looks at the same picture twice finds the same joints twice, so in
 `dev_paused` the noise stops with the motion but for a jitter; in `dev_paused_anew` it goes on
 as if the person moved, which is unkind to every look that is saved. `dev_natural` are the two long
-clips as recorded (one has rests).
+clips as recorded (one has rests). Each seed modulo 4 takes other clips, so that a rule can be tuned
+on some and measured on others.
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,24 +70,29 @@ def paused_pair(pair: PairSequence, generator: np.random.Generator) -> PairSeque
 
 
 def main() -> None:
-    motions, bodies, out = (Path(argument) for argument in sys.argv[1:])
-    library = load_library(bodies)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("motions", "bodies", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--seed", type=int, default=4)
+    options = parser.parse_args()
+    seed, out = options.seed, options.out
+    library = load_library(options.bodies)
     people = [library[name] for name in library.names if name not in RESERVED][:BODIES]
-    generator = np.random.default_rng(4)
+    generator = np.random.default_rng(seed)
     dev = [
         clip
-        for path in sorted(motions.glob("train_*.npz"))
+        for path in sorted(options.motions.glob("train_*.npz"))
         for clip in read_mocap(path)
         if clip.actor in DEV_ACTORS
     ]
-    some = [clip for clip in dev if len(clip.joints) >= 100][::4]
+    some = [clip for clip in dev if len(clip.joints) >= 100][seed % 4 :: 4]
     natural = [clip for clip in dev if len(clip.joints) > 1000]
-    seen = make_pairs(some, "coco17", seed=4, bodies=people)
+    seen = make_pairs(some, "coco17", seed=seed, bodies=people)
     anew = [paused_clip(clip, generator) for clip in some]
     for name, pairs in (
         ("dev_paused", [paused_pair(pair, generator) for pair in seen if len(pair) >= 100]),
-        ("dev_paused_anew", make_pairs(anew, "coco17", seed=4, bodies=people, seconds=12)),
-        ("dev_natural", make_pairs(natural, "coco17", seed=4, bodies=people)),
+        ("dev_paused_anew", make_pairs(anew, "coco17", seed=seed, bodies=people, seconds=12)),
+        ("dev_natural", make_pairs(natural, "coco17", seed=seed, bodies=people)),
     ):
         write_pairs(out / f"{name}.pairs.npz", pairs)
         print(f"{name}: {len(pairs)} sequences, {sum(map(len, pairs)) / MOCAP_FPS:.0f} s")
