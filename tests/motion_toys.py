@@ -6,6 +6,7 @@ from vid3d.camera import Camera
 from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
 from vid3d.video import VideoWriter
+from vid3d.video.planes import WEIGHTS
 
 SIZE = (640, 480)
 FPS = 25
@@ -77,3 +78,15 @@ def make_video(path, motion, shade=(200, 120, 40)):
         for time in motion.timestamps:
             writer.write(image, time)
     return path
+
+
+def bgr_of(picture):
+    """A picture in planes as BGR (H, W, 3), by the inverse of what `Coding.ink` documents."""
+    u, v = (plane.repeat(2, 0).repeat(2, 1).astype(float) - 128 for plane in picture.chroma)
+    of_red, of_blue = WEIGHTS[picture.coding.matrix]
+    full = picture.coding.full
+    luma = picture.luma.astype(float) if full else (picture.luma.astype(float) - 16) * 255 / 219
+    u, v = (chroma if full else chroma * 255 / 224 for chroma in (u, v))
+    blue, red = luma + u * (2 - 2 * of_blue), luma + v * (2 - 2 * of_red)
+    green = (luma - of_red * red - of_blue * blue) / (1 - of_red - of_blue)
+    return np.stack([blue, green, red], -1).round().clip(0, 255).astype(np.uint8)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from motion_toys import FPS, SIZE, make_motion, make_video, standing, walk
+from motion_toys import FPS, SIZE, bgr_of, make_motion, make_video, standing, walk
 from test_video import turn
 
 from vid3d.cli import cli
@@ -17,6 +17,7 @@ from vid3d.render.film import Stage, nearest, paced
 from vid3d.render.overlay import Overlay
 from vid3d.render.view3d import View3D
 from vid3d.video import VideoReader
+from vid3d.video.planes import Coding, Planes
 
 
 def frames_of(path):
@@ -45,12 +46,12 @@ def test_overlay_video(tmp_path):
     image = frames[2][1]
     assert image.shape == (480, 640 + 432, 3)
     assert np.abs(image[5, 5].astype(int) - (200, 120, 40)).max() < 8  # far from everybody
-    expected = np.full((480, 640, 3), (200, 120, 40), np.uint8)
+    expected = Planes.plain(SIZE, Coding(), (200, 120, 40))
     Overlay(motion, SIZE).draw(expected, 2)
-    assert np.abs(image[:, :640].astype(int) - expected).mean() < 7  # two lossy copies
-    panel = np.zeros((480, 432, 3), np.uint8)
+    assert np.abs(image[:, :640].astype(int) - bgr_of(expected)).mean() < 4  # two lossy copies
+    panel = Planes.plain((432, 480), Coding(), (0, 0, 0))
     View3D(motion, (432, 480)).draw(panel, 2)
-    assert np.abs(image[:, 640:].astype(int) - panel).mean() < 4
+    assert np.abs(image[:, 640:].astype(int) - bgr_of(panel)).mean() < 4
 
 
 def test_overlay_of_a_part(tmp_path):
@@ -205,10 +206,10 @@ def test_inset_video(tmp_path):
     image = frames_of(tmp_path / "b.mp4")[3][1]
     assert image.shape == (480, 640, 3)
     left, top, width, height = Stage.of(motion, SIZE, options).panel
-    panel = np.zeros((height, width, 3), np.uint8)
+    panel = Planes.plain((width, height), Coding(), (0, 0, 0))
     View3D(motion, (width, height), options, words=False).draw(panel, 3)
     inside = image[top : top + height, left : left + width]
-    assert np.abs(inside.astype(int) - panel).mean() < 4
+    assert np.abs(inside.astype(int) - bgr_of(panel)).mean() < 4
 
 
 def test_turned_videos_come_out_upright(tmp_path):

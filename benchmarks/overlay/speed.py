@@ -10,6 +10,8 @@ import time
 from itertools import cycle, islice
 from pathlib import Path
 
+import av
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from vid3d.motion import Motion
@@ -31,22 +33,25 @@ def main() -> None:
     options = RenderOptions(layout=arguments.layout, audio=False)
     stage = Stage.of(motion, tuple(motion.frame_size.tolist()), options)
     with VideoReader(arguments.video) as reader:
-        pictures = [frame.image_at(stage.picture) for frame in islice(reader, KEPT)]
+        pictures, coding = list(islice(reader, KEPT)), reader.coding
     count = min(arguments.frames, motion.frames)
     times = (motion.timestamps[:count] - motion.timestamps[0]).tolist()
     shown = (((n, t, p), 1) for n, t, p in zip(range(KEPT), times, pictures, strict=False))
-    finished = [image.copy() for _, image, _ in _drawn(motion, stage, shown, options)]
+    finished = [
+        av.VideoFrame.from_ndarray(frame.to_ndarray(), "yuv420p")
+        for _, frame, _ in _drawn(motion, stage, shown, coding, options)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "a.mp4")
 
         def bare() -> None:
-            with VideoWriter(output, motion.fps, stage.size) as writer:
-                for image, _ in zip(cycle(finished), times, strict=False):
-                    writer.write(image)
+            with VideoWriter(output, motion.fps, stage.size, coding) as writer:
+                for frame, _ in zip(cycle(finished), times, strict=False):
+                    writer.write_frame(frame)
 
         def whole() -> None:
             again = zip(times, cycle(pictures), strict=False)
-            _film(motion, stage, again, output, motion.fps, options, None)
+            _film(motion, stage, again, output, motion.fps, coding, options, None)
 
         for name, job in (("bare", bare), ("whole", whole)) * 3:
             wall, cpu = time.perf_counter(), time.process_time()

@@ -1,11 +1,12 @@
-"""Antialiased drawing at sub-pixel positions with OpenCV. Images are BGR and drawn on in place."""
+"""Antialiased drawing at sub-pixel positions with OpenCV, on pictures in 4:2:0; colours are BGR."""
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vid3d.render.style import OUTLINE, Color
-from vid3d.video.frame import Image
+from vid3d.video.frame import Image, Size
+from vid3d.video.planes import Planes
 
 SHIFT = 4
 """Fractional bits of coordinates: whole pixels would make slow motion shiver."""
@@ -31,7 +32,7 @@ def drawable(points: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def strokes(
-    image: Image,
+    picture: Planes,
     ends: NDArray[np.floating],
     colors: ArrayLike,
     widths: ArrayLike,
@@ -41,7 +42,7 @@ def strokes(
     """Draw strokes with round ends in order; those with an end that is nowhere are left out.
 
     Args:
-        image: drawn on.
+        picture: drawn on.
         ends: (N, 2, 2) pixels; a stroke whose ends are one point is a dot.
         colors: (N, 3), or one for all.
         widths: (N,) pixels, or one for all.
@@ -54,11 +55,43 @@ def strokes(
     count = len(ends)
     thick = np.clip(np.round(np.broadcast_to(widths, count)), 1, WIDEST).astype(int)[shown]
     edges = (np.broadcast_to(rims, count)[shown] * 2).astype(int)
-    tones = np.broadcast_to(np.asarray(colors, np.float64), (count, 3))[shown]
-    if opacity < 1:
-        _blended(image, ends[shown], tones, thick, edges, opacity)
-    else:
-        _lines(image, fixed(ends[shown]), tones, thick, edges)
+    tones = np.broadcast_to(picture.coding.ink(colors), (count, 3))[shown]
+    outline, ends = picture.coding.ink(OUTLINE), ends[shown]
+    reach = ((thick + edges) / 2 + 2)[:, None, None]
+    low, high = (ends - reach).min((0, 1)), (ends + reach).max((0, 1))
+    with picture.pixels(low, high) as opened:
+        if opened is None:
+            return
+        image, corner = opened
+        layer = image.copy() if opacity < 1 else image
+        rows = zip(fixed(ends - corner).tolist(), tones.tolist(), thick.tolist(), edges.tolist(),
+                   strict=True)  # fmt: skip
+        for (a, b), color, width, edge in rows:
+            if edge:
+                cv2.line(layer, a, b, outline.tolist(), width + edge, cv2.LINE_AA, SHIFT)
+            cv2.line(layer, a, b, color, width, cv2.LINE_AA, SHIFT)
+        if opacity < 1:
+            cv2.addWeighted(layer, opacity, image, 1 - opacity, 0, dst=image)
+
+
+def polyline(picture: Planes, points: NDArray[np.floating], color: Color, width: int) -> None:
+    """Draw a line through points (N, 2)."""
+    if len(points) < 2:
+        return
+    with picture.pixels(points.min(0) - width - 2, points.max(0) + width + 2) as opened:
+        if opened is not None:
+            image, corner = opened
+            line, ink = fixed(points - corner), picture.coding.ink(color).tolist()
+            cv2.polylines(image, [line], False, ink, width, cv2.LINE_AA, SHIFT)
+
+
+def polygon(picture: Planes, points: NDArray[np.floating], color: Color) -> None:
+    """Fill a convex polygon (N, 2)."""
+    with picture.pixels(points.min(0) - 2, points.max(0) + 2) as opened:
+        if opened is not None:
+            image, corner = opened
+            ink = picture.coding.ink(color).tolist()
+            cv2.fillConvexPoly(image, fixed(points - corner), ink, cv2.LINE_AA, SHIFT)
 
 
 def dashes(
@@ -86,7 +119,7 @@ def text_width(words: str, height: float) -> int:
 
 
 def text(
-    image: Image,
+    picture: Planes,
     words: str,
     at: tuple[float, float],
     color: Color,
@@ -99,51 +132,31 @@ def text(
         Width of the words in pixels.
     """
     width = text_width(words, height)
-    left = (round(at[0] - align * width), round(at[1]))
-    scale = height / CAPITALS
-    cv2.putText(image, words, left, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
+    left, base = round(at[0] - align * width), round(at[1])
+    with picture.pixels(
+        (left - 2, base - 1.5 * height), (left + width + 2, base + height)
+    ) as opened:
+        if opened is not None:
+            image, (x, y) = opened
+            _put(image, words, (left - x, base - y), picture.coding.ink(color), height)
     return width
 
 
-def tag(image: Image, words: str, at: tuple[float, float], color: Color, height: float) -> None:
-    """Write words in dark on a coloured plate whose bottom middle is at a point in the image."""
+def tag(picture: Planes, words: str, at: tuple[float, float], color: Color, height: float) -> None:
+    """Write words in dark on a coloured plate whose bottom middle is at a point in the picture."""
     pad = round(height * 0.5)
     width, tall = text_width(words, height) + 2 * pad, round(height) + 2 * pad
-    left = round(min(max(at[0] - width / 2, 0), image.shape[1] - width))
-    bottom = round(min(max(at[1], tall), image.shape[0]))
-    cv2.rectangle(image, (left, bottom - tall), (left + width, bottom), color, -1)
-    text(image, words, (left + pad, bottom - pad), OUTLINE, height)
+    left = round(min(max(at[0] - width / 2, 0), picture.size[0] - width))
+    bottom = round(min(max(at[1], tall), picture.size[1]))
+    with picture.pixels((left, bottom - tall), (left + width + 1, bottom + 1)) as opened:
+        if opened is not None:
+            image, (x, y) = opened
+            low, high = (left - x, bottom - tall - y), (left + width - x, bottom - y)
+            cv2.rectangle(image, low, high, picture.coding.ink(color).tolist(), -1)
+            ink = picture.coding.ink(OUTLINE)
+            _put(image, words, (low[0] + pad, high[1] - pad), ink, height)
 
 
-def _lines(
-    image: Image,
-    ends: NDArray[np.int32],
-    colors: NDArray[np.float64],
-    thick: NDArray[np.int64],
-    edges: NDArray[np.int64],
-) -> None:
-    rows = zip(ends.tolist(), colors.tolist(), thick.tolist(), edges.tolist(), strict=True)
-    for (a, b), color, width, edge in rows:
-        if edge:
-            cv2.line(image, a, b, OUTLINE, width + edge, cv2.LINE_AA, SHIFT)
-        cv2.line(image, a, b, color, width, cv2.LINE_AA, SHIFT)
-
-
-def _blended(
-    image: Image,
-    ends: NDArray[np.floating],
-    colors: NDArray[np.float64],
-    thick: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    opacity: float,
-) -> None:
-    """The strokes on a copy of the piece of the image they touch, mixed with that piece."""
-    reach = ((thick + edges) / 2 + 2)[:, None, None]
-    low = np.maximum(np.floor((ends - reach).min((0, 1))), 0).astype(int)
-    high = np.minimum(np.ceil((ends + reach).max((0, 1))) + 1, image.shape[1::-1]).astype(int)
-    if (high <= low).any():
-        return
-    piece = image[low[1] : high[1], low[0] : high[0]]
-    layer = piece.copy()
-    _lines(layer, fixed(ends - low), colors, thick, edges)
-    piece[:] = cv2.addWeighted(layer, opacity, piece, 1 - opacity, 0)
+def _put(image: Image, words: str, at: Size, ink: NDArray[np.float64], height: float) -> None:
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, height / CAPITALS
+    cv2.putText(image, words, at, font, scale, ink.tolist(), 1, cv2.LINE_AA)

@@ -7,6 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
+import av
 import numpy as np
 
 from vid3d.errors import Vid3dError
@@ -19,7 +20,8 @@ from vid3d.render.sound import add_sound
 from vid3d.render.style import GRID
 from vid3d.render.view3d import View3D
 from vid3d.streaming import Reel
-from vid3d.video.frame import Image, Size
+from vid3d.video.frame import Frame, Size
+from vid3d.video.planes import Coding, Planes
 from vid3d.video.prefetch import prefetch
 from vid3d.video.reader import VideoReader
 from vid3d.video.writer import VideoWriter
@@ -70,13 +72,13 @@ def render_overlay(
         stage = Stage.of(motion, reader.info.size, options)
         fps = options.fps or reader.info.fps
         pictures = prefetch(
-            ((frame.time - first, frame.image_at(stage.picture)) for frame in reader)
+            ((frame.time - first, frame) for frame in reader)
             if stage.picture
             else ((time - first, None) for time in motion.timestamps.tolist()),
             AHEAD,
         )
         with atomic_path(output) as silent:
-            _film(motion, stage, pictures, silent, fps, options, progress)
+            _film(motion, stage, pictures, silent, fps, reader.coding, options, progress)
             if options.audio:
                 add_sound(silent, video, first, last + 1 / fps)
 
@@ -95,8 +97,9 @@ def render_motion(
     options = options or RenderOptions()
     stage = Stage.of(motion, None, options)
     times = motion.timestamps - motion.timestamps[0]
-    pictures: Iterator[tuple[float, Image | None]] = ((time, None) for time in times.tolist())
-    _film(motion, stage, pictures, Path(output), options.fps or motion.fps, options, progress)
+    pictures: Iterator[tuple[float, Frame | None]] = ((time, None) for time in times.tolist())
+    fps = options.fps or motion.fps
+    _film(motion, stage, pictures, Path(output), fps, Coding(), options, progress)
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,9 @@ class Stage:
     """Where the picture and the 3D view are on a frame of the output.
 
     Attributes:
-        size: width and height of the frames.
+        size: width and height of the frames, even.
         picture: width and height of the picture, at the top left; None for none.
-        panel: left, top, width and height of the 3D view; None for none.
+        panel: left, top, width and height of the 3D view, even; None for none.
     """
 
     size: Size
@@ -124,11 +127,12 @@ class Stage:
         picture = _scaled(video, options)
         width, height = picture
         if options.layout == "overlay":
-            return cls(picture, picture, None)
+            return cls(_padded(picture), picture, None)
         if options.layout == "inset":
             share = 0.3 if width >= height else 0.45
-            inset = round(width * share), round(min(width * share * 0.8, height / 2))
-            return cls(picture, picture, (*_quiet_corner(motion, picture, inset), *inset))
+            inset = _even(width * share), _even(min(width * share * 0.8, height / 2))
+            corner = _quiet_corner(motion, picture, inset)
+            return cls(_padded(picture), picture, (*corner, *inset))
         wide = width >= height
         panel = _even(min(width, 0.9 * height) if wide else max(width, 0.5 * height))
         return cls((width + panel, height), picture, (width, 0, panel, height))
@@ -164,19 +168,21 @@ def nearest(motion: Motion | Reel, time: float) -> int:
 def _film(
     motion: Motion | Reel,
     stage: Stage,
-    pictures: Iterator[tuple[float, Image | None]],
+    pictures: Iterator[tuple[float, Frame | None]],
     output: Path,
     fps: float,
+    coding: Coding,
     options: RenderOptions,
     progress: Progress | None,
 ) -> None:
     """Write the frames of a stage, given seconds from the motion's first and pictures."""
-    drawn = prefetch(_drawn(motion, stage, paced(_numbered(pictures), fps), options), AHEAD)
+    shown = paced(_numbered(pictures), fps)
+    drawn = prefetch(_drawn(motion, stage, shown, coding, options), AHEAD)
     slot = reported = 0
-    with VideoWriter(output, fps, stage.size) as writer:
-        for done, image, count in drawn:
+    with VideoWriter(output, fps, stage.size, coding) as writer:
+        for done, frame, count in drawn:
             for _ in range(count):
-                writer.write(image, slot / fps)
+                writer.write_frame(frame, slot / fps)
                 slot += 1
             while progress is not None and reported < done:  # frames left out count as done
                 reported += 1
@@ -184,8 +190,8 @@ def _film(
 
 
 def _numbered(
-    pictures: Iterator[tuple[float, Image | None]],
-) -> Iterator[tuple[float, tuple[int, float, Image | None]]]:
+    pictures: Iterator[tuple[float, Frame | None]],
+) -> Iterator[tuple[float, tuple[int, float, Frame | None]]]:
     """Time, and what there is of it: number from 1, time, picture."""
     for number, (time, picture) in enumerate(pictures, 1):
         yield time, (number, time, picture)
@@ -194,30 +200,30 @@ def _numbered(
 def _drawn(
     motion: Motion | Reel,
     stage: Stage,
-    shown: Iterator[tuple[tuple[int, float, Image | None], int]],
+    shown: Iterator[tuple[tuple[int, float, Frame | None], int]],
+    coding: Coding,
     options: RenderOptions,
-) -> Iterator[tuple[int, Image, int]]:
-    """Number of the source's frame, finished picture, and for how many frames it is shown."""
+) -> Iterator[tuple[int, av.VideoFrame, int]]:
+    """Number of the source's frame, finished frame, and for how many frames it is shown."""
     overlay = Overlay(motion, stage.picture, options) if stage.picture else None
     view = None
     if stage.panel:
-        view = View3D(motion, stage.panel[2:], options, words=options.layout != "inset")
-    # Pictures are drawn on in turn: new memory for each would cost more than the drawing.
-    shape = (*stage.size[::-1], 3)
-    for image, ((number, time, picture), count) in zip(
-        cycle(np.empty(shape, np.uint8) for _ in range(AHEAD + 2)), shown, strict=False
-    ):
+        words = options.layout != "inset"
+        view = View3D(motion, stage.panel[2:], options, words, coding)
+    # Frames are drawn on in turn: new memory for each would cost more than the drawing.
+    sheets = cycle([Planes.blank(stage.size, coding) for _ in range(AHEAD + 2)])
+    for (target, sheet), ((number, time, frame), count) in zip(sheets, shown, strict=False):
         index = nearest(motion, motion.timestamps[0] + time)
-        if overlay is not None and picture is not None:
-            height, width = picture.shape[:2]
-            np.copyto(image[:height, :width], picture)
-            overlay.draw(image[:height, :width], index)
+        if overlay is not None and frame is not None and stage.picture:
+            picture = sheet.part(0, 0, *_padded(stage.picture))
+            picture.show(frame, stage.picture)
+            overlay.draw(picture, index)
         if view is not None and stage.panel:
             left, top, width, height = stage.panel
             if options.layout == "inset":
-                image[top - 1 : top + height + 1, left - 1 : left + width + 1] = GRID
-            view.draw(image[top : top + height, left : left + width], index)
-        yield number, image, count
+                sheet.part(left - 2, top - 2, width + 4, height + 4).fill(GRID)
+            view.draw(sheet.part(left, top, width, height), index)
+        yield number, target, count
 
 
 def _scaled(video: Size, options: RenderOptions) -> Size:
@@ -234,11 +240,17 @@ def _even(pixels: float) -> int:
     return max(2, round(pixels / 2) * 2)
 
 
+def _padded(size: Size) -> Size:
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
 def _quiet_corner(motion: Motion | Reel, picture: Size, inset: Size) -> tuple[int, int]:
     """Left and top of the corner of a picture in which an inset hides the fewest joints."""
     width, height = picture
-    margin = round(min(picture) / 40) + 1
-    right, bottom = width - inset[0] - margin, height - inset[1] - margin
+    margin = _even(min(picture) / 40 + 1)
+    right, bottom = (
+        side // 2 * 2 for side in (width - inset[0] - margin, height - inset[1] - margin)
+    )
     overlay = Overlay(motion, picture)
     spots = overlay.in_picture(motion.camera.project(evenly(motion, 2000)))
     corners = [(right, margin), (margin, margin), (right, bottom), (margin, bottom)]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +9,8 @@ from vid3d.motion import Motion
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.streaming import Reel
-from vid3d.video.frame import Image, Size
+from vid3d.video.frame import Size
+from vid3d.video.planes import Planes
 
 LEGENDS = {
     "person": "left limbs light, right limbs dark",
@@ -51,7 +51,7 @@ class Panel:
 
 
 class Hud:
-    """Draws the words and the time line of a motion on one panel's images."""
+    """Draws the words and the time line of a motion on one panel's pictures."""
 
     def __init__(self, motion: Motion | Reel, panel: Panel, options: RenderOptions):
         self.motion = motion
@@ -60,51 +60,52 @@ class Hud:
         self._ids = motion.track_ids
         self._looked = np.isin(np.arange(motion.frames), motion.keyframes)
 
-    def draw_still(self, image: Image) -> None:
+    def draw_still(self, picture: Planes) -> None:
         """What is the same on every frame: the time line with its looks, and the legend."""
         panel, unit = self.panel, self.panel.unit
         left, right, y = panel.time_line
-        cv2.line(image, (left, y), (right, y), style.GRID, 2)
+        draw.strokes(picture, np.array([[[left, y], [right, y]]]), style.GRID, 2, rims=0)
         looks = self._columns(self.motion.keyframes)
         if len(looks) < (right - left) / 4:
-            for x in looks.tolist():
-                cv2.line(image, (x, y - round(unit / 2)), (x, y), style.TEXT_DIM, 1)
+            low, high = np.full(len(looks), y), np.full(len(looks), y - round(unit / 2))
+            ticks = np.stack([np.stack([looks, end], -1) for end in (high, low)], 1)
+            draw.strokes(picture, ticks, style.TEXT_DIM, 1, rims=0)
         at = (panel.size[0] / 2, panel.size[1] - panel.pad * 0.75)
         words = LEGENDS[self.options.colors] + (", uncertain grey" if self.options.fade else "")
-        draw.text(image, words, at, style.TEXT_DIM, unit * 0.8, align=0.5)
+        draw.text(picture, words, at, style.TEXT_DIM, unit * 0.8, align=0.5)
 
-    def draw(self, image: Image, index: int, people: list[int]) -> None:
+    def draw(self, picture: Planes, index: int, people: list[int]) -> None:
         """What changes: the names of those in sight, the time, the frame, whether it was a look."""
-        self._draw_names(image, people)
+        self._draw_names(picture, people)
         unit = self.panel.unit
         left, right, y = self.panel.time_line
         looked = bool(self._looked[index])
         x = int(self._columns(np.array([index]))[0])
-        cv2.line(image, (left, y), (x, y), style.TEXT_DIM, 2)
-        _dot(image, (x, y), unit, style.LOOK if looked else style.TEXT)
+        draw.strokes(picture, np.array([[[left, y], [x, y]]]), style.TEXT_DIM, 2, rims=0)
+        _dot(picture, (x, y), unit, style.LOOK if looked else style.TEXT)
         base = y - unit * 1.3
-        draw.text(image, clock(self.motion.timestamps[index]), (left, base), style.TEXT, unit)
+        draw.text(picture, clock(self.motion.timestamps[index]), (left, base), style.TEXT, unit)
         words = f"frame {index + 1} / {self.motion.frames}"
-        draw.text(image, words, (right, base), style.TEXT, unit, align=1)
+        draw.text(picture, words, (right, base), style.TEXT, unit, align=1)
         if looked:
             middle = (self.panel.size[0] / 2, base)
-            draw.text(image, "look", middle, style.LOOK, unit, align=0.5)
+            draw.text(picture, "look", middle, style.LOOK, unit, align=0.5)
 
-    def _draw_names(self, image: Image, people: list[int]) -> None:
+    def _draw_names(self, picture: Planes, people: list[int]) -> None:
         unit, pad = self.panel.unit, self.panel.pad
         x, y = float(pad), pad + unit
         if not people:
-            draw.text(image, "nobody in sight", (x, y), style.TEXT_DIM, unit)
+            draw.text(picture, "nobody in sight", (x, y), style.TEXT_DIM, unit)
         for count, person in enumerate(people):
             if x > self.panel.size[0] - pad - 8 * unit:
-                draw.text(image, f"+{len(people) - count}", (x, y), style.TEXT_DIM, unit)
+                draw.text(picture, f"+{len(people) - count}", (x, y), style.TEXT_DIM, unit)
                 break
-            _dot(image, (x + unit / 2, y - unit / 2), 1.2 * unit, style.person_color(person))
+            _dot(picture, (x + unit / 2, y - unit / 2), 1.2 * unit, style.person_color(person))
             number = int(self._ids[person])
             words = self.options.called(number)
             words = words or f"{'person ' if len(people) <= 3 else ''}{number}"
             x += 1.7 * unit
-            x += draw.text(image, words, (x, y), style.TEXT, unit) + 1.6 * unit
+            x += draw.text(picture, words, (x, y), style.TEXT, unit) + 1.6 * unit
 
     def _columns(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixel column on the time line of each frame."""
@@ -113,8 +114,8 @@ class Hud:
         return np.round(left + (right - left) * share).astype(np.int64)
 
 
-def _dot(image: Image, at: tuple[float, float], width: float, color: style.Color) -> None:
-    draw.strokes(image, np.array([[at, at]], np.float64), color, width, rims=0)
+def _dot(picture: Planes, at: tuple[float, float], width: float, color: style.Color) -> None:
+    draw.strokes(picture, np.array([[at, at]], np.float64), color, width, rims=0)
 
 
 def clock(seconds: float) -> str:

@@ -8,7 +8,8 @@ from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.skeleton import H36M17
 from vid3d.streaming import Reel
-from vid3d.video.frame import Image, Size
+from vid3d.video.frame import Size
+from vid3d.video.planes import Planes
 
 BONES = np.array(H36M17.bones)
 HEAD = H36M17.index("head")
@@ -43,20 +44,20 @@ class Overlay:
             for person in range(motion.people)
         ]
 
-    def draw(self, image: Image, index: int) -> None:
+    def draw(self, picture: Planes, index: int) -> None:
         """Draw everybody at a frame of the motion, the far ones first."""
         moment = self.motion.at(index)
         dashed = self.options.dashed and moment.keypoints2d is None
         for row in np.argsort(-moment.joints3d[:, 0, 2]).tolist():
             person, joints = int(moment.people[row]), moment.joints3d[row]
-            self._draw_person(image, person, joints, moment.spread[row], dashed)
+            self._draw_person(picture, person, joints, moment.spread[row], dashed)
         if moment.keypoints2d is not None and self.options.keypoints:
             for detected in moment.keypoints2d:
-                self._draw_keypoints(image, detected)
+                self._draw_keypoints(picture, detected)
 
     def _draw_person(
         self,
-        image: Image,
+        picture: Planes,
         person: int,
         joints: NDArray[np.floating],
         spread: NDArray[np.floating],
@@ -66,18 +67,18 @@ class Overlay:
         if not draw.drawable(pixels).any():
             return
         if self.options.uncertainty:
-            self._draw_blobs(image, person, pixels, spread / joints[:, 2])
-        self._draw_skeleton(image, person, pixels, spread, dashed)
+            self._draw_blobs(picture, person, pixels, spread / joints[:, 2])
+        self._draw_skeleton(picture, person, pixels, spread, dashed)
         low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
-        if self.options.labels and (high > 0).all() and (low < image.shape[1::-1]).all():
+        if self.options.labels and (high > 0).all() and (low < picture.size).all():
             x = pixels[HEAD, 0] if draw.drawable(pixels[HEAD]) else low[0]
             number = int(self._ids[person])
             words, above = self.options.called(number) or str(number), (x, low[1] - self._unit)
-            draw.tag(image, words, above, style.person_color(person), self._unit * 0.9)
+            draw.tag(picture, words, above, style.person_color(person), self._unit * 0.9)
 
     def _draw_skeleton(
         self,
-        image: Image,
+        picture: Planes,
         person: int,
         pixels: NDArray[np.float64],
         spread: NDArray[np.floating],
@@ -99,11 +100,11 @@ class Overlay:
         widths = np.repeat([width, width * 1.6], [len(of), len(colors)])
         unsure = np.concatenate([doubt[of], doubt]) > 0.5
         for part, opacity in ((unsure, UNSURE_OPACITY), (~unsure, 1.0)):
-            draw.strokes(image, ends[part], tones[part], widths[part], opacity=opacity)
+            draw.strokes(picture, ends[part], tones[part], widths[part], opacity=opacity)
 
     def _draw_blobs(
         self,
-        image: Image,
+        picture: Planes,
         person: int,
         pixels: NDArray[np.float64],
         angles: NDArray[np.floating],
@@ -113,12 +114,12 @@ class Overlay:
         known = np.isfinite(widths)
         dots = pixels[known][:, None].repeat(2, 1)
         color = style.person_color(person)
-        draw.strokes(image, dots, color, widths[known], rims=0, opacity=BLOB_OPACITY)
+        draw.strokes(picture, dots, color, widths[known], rims=0, opacity=BLOB_OPACITY)
 
-    def _draw_keypoints(self, image: Image, detected: NDArray[np.floating]) -> None:
+    def _draw_keypoints(self, picture: Planes, detected: NDArray[np.floating]) -> None:
         spots = self.in_picture(detected[detected[:, 2] >= MIN_CONFIDENCE, :2])
         if len(spots):
-            draw.strokes(image, spots[:, None].repeat(2, 1), style.WHITE, _line_width(spots))
+            draw.strokes(picture, spots[:, None].repeat(2, 1), style.WHITE, _line_width(spots))
 
     def in_picture(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
         """Pixels of the video as pixels of the picture; centres lie at integers in both."""

@@ -1,6 +1,5 @@
 """The 3D view: skeletons in space over a floor, drawn in software at video rate."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +11,8 @@ from vid3d.render.options import RenderOptions
 from vid3d.render.scene import View, corners, fit_view, grid, orbit
 from vid3d.skeleton import H36M17
 from vid3d.streaming import Reel
-from vid3d.video.frame import Image, Size
+from vid3d.video.frame import Size
+from vid3d.video.planes import Coding, Planes
 
 BONES = np.array(H36M17.bones)
 _HEADS = np.flatnonzero(BONES[:, 1] == H36M17.index("head"))
@@ -33,8 +33,6 @@ SHADOW_METRES = 0.065
 BLOB_OPACITY = 0.3
 TRAIL_PARTS, TRAIL_POINTS = 5, 60
 """Parts of a trail, each paler than the next, and points of all of them at most."""
-SUPERSAMPLE = 2
-"""Pixels a side for each of a backdrop that is drawn only once."""
 
 
 class View3D:
@@ -45,6 +43,7 @@ class View3D:
         size: width and height of the pictures in pixels.
         options: what to show.
         words: whether names, time and legend are written.
+        coding: of the pictures' colours.
     """
 
     def __init__(
@@ -53,6 +52,7 @@ class View3D:
         size: Size,
         options: RenderOptions | None = None,
         words: bool = True,
+        coding: Coding | None = None,
     ):
         self.motion = motion
         self.options = options or RenderOptions()
@@ -60,20 +60,19 @@ class View3D:
         self._hud = Hud(motion, panel, self.options) if words else None
         margins = (panel.top, panel.bottom, panel.pad) if words else (round(size[1] / 20),) * 3
         self._trail = max(2, round(min(size) / 240))
-        bodies = sampled_bodies(motion)
+        coding, bodies = coding or Coding(), sampled_bodies(motion)
         self.floor = floor_of(motion)
         self._ground = _ground(self.floor, bodies)
         start, elevation = self.options.azimuth, self.options.elevation
         if self.options.turn:
             self._round = orbit(bodies, self.floor, size, margins, elevation)
             self.view = self._round(start or 0.0)
-            self._backdrop = _wall(size)
+            self._backdrop = _wall(size, coding)
         else:
             self.view = fit_view(bodies, self.floor, size, margins, start, elevation)
-            large = _wall((size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE))
-            _draw_floor(large, self.view, self._ground, SUPERSAMPLE)
-            small = cv2.resize(large, size, interpolation=cv2.INTER_AREA)
-            self._backdrop = np.asarray(small, np.uint8)
+            large = _wall((2 * size[0], 2 * size[1]), coding)  # smoother lines, drawn only once
+            _draw_floor(large, self.view, self._ground, 2)
+            self._backdrop = large.halved()
             if self._hud:
                 self._hud.draw_still(self._backdrop)
         self._colors = np.array(
@@ -83,38 +82,38 @@ class View3D:
             ]
         )
 
-    def draw(self, image: Image, index: int) -> None:
-        """Paint the picture of a frame of the motion over an image (H, W, 3)."""
-        np.copyto(image, self._backdrop)
+    def draw(self, picture: Planes, index: int) -> None:
+        """Paint the view of a frame of the motion over a picture of its size."""
+        picture.copy_from(self._backdrop)
         if self.options.turn:
-            self._turn(image, index)
+            self._turn(picture, index)
         moment = self.motion.at(index)
         people = moment.people
         if self.options.trails:
             for person in people.tolist():
-                self._draw_trail(image, person, index)
+                self._draw_trail(picture, person, index)
         if len(people):
             joints, spread = moment.joints3d.astype(np.float64), moment.spread
-            self._draw_shadows(image, joints)
+            self._draw_shadows(picture, joints)
             if self.options.uncertainty:
-                self._draw_blobs(image, people, joints, spread)
+                self._draw_blobs(picture, people, joints, spread)
             colors = self._colors[people]
             if self.options.fade:
                 colors = style.faded(colors, spread[:, BONES[:, 1]])
-            self._draw_bodies(image, joints, colors)
+            self._draw_bodies(picture, joints, colors)
         if self._hud:
-            self._hud.draw(image, index, people.tolist())
+            self._hud.draw(picture, index, people.tolist())
 
-    def _turn(self, image: Image, index: int) -> None:
+    def _turn(self, picture: Planes, index: int) -> None:
         """Stand where the turning view is at a frame, and paint the floor from there."""
         times = self.motion.timestamps
         turns = (times[index] - times[0]) / self.options.turn
         self.view = self._round((self.options.azimuth or 0.0) + 360.0 * turns)
-        _draw_floor(image, self.view, self._ground, 1)
+        _draw_floor(picture, self.view, self._ground, 1)
         if self._hud:
-            self._hud.draw_still(image)
+            self._hud.draw_still(picture)
 
-    def _draw_trail(self, image: Image, person: int, index: int) -> None:
+    def _draw_trail(self, picture: Planes, person: int, index: int) -> None:
         """Where a person went in the last seconds, on the floor, paler the longer ago."""
         times = self.motion.timestamps
         first = int(np.searchsorted(times, times[index] - self.options.trails))
@@ -124,20 +123,20 @@ class View3D:
         spots = spots[draw.drawable(spots)]
         size = -(-len(spots) // TRAIL_PARTS)
         for part in range(TRAIL_PARTS):
-            line = draw.fixed(spots[part * size : (part + 1) * size + 1])
+            line = spots[part * size : (part + 1) * size + 1]
             strength = 0.7 * (1 - part / TRAIL_PARTS)
             color = style.mix(style.FLOOR, style.person_color(person), strength)
-            cv2.polylines(image, [line], False, color, self._trail, cv2.LINE_AA, draw.SHIFT)
+            draw.polyline(picture, line, color, self._trail)
 
-    def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
+    def _draw_shadows(self, picture: Planes, joints: NDArray[np.float64]) -> None:
         pixels, depth = self.view.project(self.floor.below(joints))
         ends, widths = pixels[:, BONES], SHADOW_METRES * self.view.focal / depth[:, BONES[:, 1]]
         known = np.isfinite(widths)
-        draw.strokes(image, ends[known], style.SHADOW, widths[known], rims=0)
+        draw.strokes(picture, ends[known], style.SHADOW, widths[known], rims=0)
 
     def _draw_blobs(
         self,
-        image: Image,
+        picture: Planes,
         people: NDArray[np.int64],
         joints: NDArray[np.float64],
         spread: NDArray[np.floating],
@@ -149,10 +148,10 @@ class View3D:
             known = np.isfinite(width)
             dots = spots[known][:, None].repeat(2, 1)
             color = style.person_color(person)
-            draw.strokes(image, dots, color, width[known], rims=0, opacity=BLOB_OPACITY)
+            draw.strokes(picture, dots, color, width[known], rims=0, opacity=BLOB_OPACITY)
 
     def _draw_bodies(
-        self, image: Image, joints: NDArray[np.float64], colors: NDArray[np.float64]
+        self, picture: Planes, joints: NDArray[np.float64], colors: NDArray[np.float64]
     ) -> None:
         """Everybody, the far strokes first; joints (P, 17, 3), colours (P, bones, 3)."""
         pixels, depth = self.view.project(joints)
@@ -163,7 +162,7 @@ class View3D:
         rims = np.tile(np.where(_IS_KNOB, 0, 1), len(joints))
         order = np.argsort((_NEARER - middle).ravel())
         order = order[np.isfinite(widths[order])]
-        draw.strokes(image, ends[order], tones.reshape(-1, 3)[order], widths[order], rims[order])
+        draw.strokes(picture, ends[order], tones.reshape(-1, 3)[order], widths[order], rims[order])
 
 
 _Ground = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -174,15 +173,15 @@ def _ground(floor: Floor, bodies: NDArray[np.float64]) -> _Ground:
     return corners(floor, bodies), *grid(floor, bodies)
 
 
-def _wall(size: Size) -> Image:
+def _wall(size: Size, coding: Coding) -> Planes:
     """What is behind the floor: a gradient."""
     shades = np.linspace(style.BACKGROUND_TOP, style.BACKGROUND_BOTTOM, size[1])
-    return np.repeat(np.round(shades).astype(np.uint8)[:, None], size[0], axis=1)
+    return Planes.plain(size, coding, shades)
 
 
-def _draw_floor(image: Image, view: View, ground: _Ground, scale: int) -> None:
-    """The floor and its grid on an image `scale` times the view's."""
+def _draw_floor(picture: Planes, view: View, ground: _Ground, scale: int) -> None:
+    """The floor and its grid on a picture `scale` times the view's."""
     edge, starts, ends = (view.project(points)[0] * scale for points in ground)
     if draw.drawable(edge).all():
-        cv2.fillConvexPoly(image, draw.fixed(edge), style.FLOOR, cv2.LINE_AA, draw.SHIFT)
-    draw.strokes(image, np.stack([starts, ends], 1), style.GRID, scale, rims=0)
+        draw.polygon(picture, edge, style.FLOOR)
+    draw.strokes(picture, np.stack([starts, ends], 1), style.GRID, scale, rims=0)

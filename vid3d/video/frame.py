@@ -64,7 +64,10 @@ class Display:
     def picture(self, frame: av.VideoFrame, size: Size) -> Image:
         """BGR picture (H, W, 3) of a decoded frame, at a displayed width and height."""
         width, height = size[::-1] if self.turned else size
-        image: Any = frame.to_ndarray(format="bgr24", width=width, height=height)
+        return self.upright(frame.to_ndarray(format="bgr24", width=width, height=height))
+
+    def upright(self, image: Any) -> Image:
+        """Stored pixels (h, w, ...) as displayed (H, W, ...)."""
         if self.turned:
             image = cv2.transpose(image)
         flip_x, flip_y = sum(self.matrix[0]) < 0, sum(self.matrix[1]) < 0

@@ -22,6 +22,7 @@ from vid3d.errors import Vid3dError
 from vid3d.video.clock import Clock
 from vid3d.video.frame import Display, Frame, Size
 from vid3d.video.packets import Part, part_reader
+from vid3d.video.planes import Coding
 from vid3d.video.sparse import IrregularError, SparseDecoder
 
 FALLBACK_FPS = 25.0
@@ -74,6 +75,7 @@ class VideoReader:
 
     Attributes:
         info: what the whole file says of itself.
+        coding: of its colours, where pictures are copied as they are.
         truncated: after the last frame, a warning if the video broke off early or parts of it
             could not be decoded; else None.
 
@@ -101,7 +103,7 @@ class VideoReader:
         self._frames = chain([first], self._frames)
         self._display = Display.of(first, self._stream.sample_aspect_ratio)
         _check_size(self._path, *self._display.size)  # pixels made square can be many more
-        self.info = self._describe()
+        self.info, self.coding = self._describe(), Coding.of(first)
         self._origin = Clock(1 / self.info.fps)
         self._origin.read(_stamp(first))  # time zero is the first frame, wherever reading starts
         self._origin.last = None
