@@ -10,7 +10,7 @@ from vid3d.data.occlusion import OCCLUSIONS, STRETCH, occlude, occlusion_mask
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.calibration import fit_factor
-from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames
+from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames, screen_camera
 from vid3d.evaluation.protocols import PROTOCOLS, find_protocol
 from vid3d.evaluation.scores import FIGURES, score
 from vid3d.evaluation.tables import format_report
@@ -131,6 +131,17 @@ def test_lifter_may_be_told_another_camera():
     report = evaluate_lifter(oracle, [pair()], (10,), fov=40)
     assert oracle.cameras[0].fov == pytest.approx(40)
     assert report.row(10).scores.reprojection > 5  # the same joints through another lens
+
+
+def test_screen_coordinates_are_those_of_the_literature():
+    camera = screen_camera((1000, 800))
+    pixels = np.array([[0.0, 0.0], [500, 400], [1000, 800]])
+    rays = camera.rays(pixels)
+    u, v = 2 * pixels[:, 0] / 1000 - 1, 2 * pixels[:, 1] / 1000 - 800 / 1000
+    np.testing.assert_allclose(rays[:, :2], np.stack([u, v], -1), atol=1e-9)
+    oracle = Oracle(pair().joints3d)
+    evaluate_lifter(oracle, [pair()], (10,), screen=True)
+    assert oracle.cameras[0].fov == pytest.approx(90, abs=0.1)
 
 
 def test_needs_truth():

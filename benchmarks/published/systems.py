@@ -15,6 +15,7 @@ from vid3d.training.recipes import load_recipe
 
 MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
 BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
+LOWER = ("muon@3.5e-4", "muon@7e-4", "muon@1.5e-3")  # many tokens: larger rates were worse
 ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
 WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
 # Systems with a token for every joint and moment cost several times as much a window as those with
@@ -56,13 +57,13 @@ SYSTEMS = {
          "encoder.spatial_blocks=2", "encoder.width=96", "encoder.blocks=3", "encoder.heads=4"),
         BOTH,
     ),
-    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, BOTH),
-    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE),
+    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, LOWER),
+    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, LOWER),
     "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), ADAMW),
     "diffhpe_wrapper": System(
         f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), ADAMW, "diffhpe_backbone"
     ),
-    "finepose": System(f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1")),
+    "finepose": System(f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), LOWER),
     "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
     "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
     "diffhpe_wrapper_vid3d": System(

@@ -60,6 +60,8 @@ class Strides(click.ParamType):
               help="Break-downs to show: moment, action, joint.")  # fmt: skip
 @click.option("--fov", type=float, metavar="DEG",
               help="Assume this field of view in place of the true camera.")  # fmt: skip
+@click.option("--screen", is_flag=True,
+              help="Tell of no camera: screen-normalised 2D, for models trained so.")  # fmt: skip
 @click.option("--hypotheses", type=click.IntRange(1), metavar="H",
               help="As in lift; 1 is the encoder alone.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), metavar="K", help="As in lift.")

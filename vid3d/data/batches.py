@@ -38,6 +38,8 @@ class BatchOptions:
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
             motion is like when nothing is seen.
         focal: deviation of the logarithm of a wrongly assumed focal length, in a third of windows.
+        screen: looks are screen-normalised, as in the literature: no camera is known, and what is
+            seen is counted in half widths of the picture, as if all were 90 degrees wide.
         aligned: looks are at output moments, as in Uplift and Upsample; strides must be multiples
             of the grid.
         twins: the second half of a batch is the mirror image of the first.
@@ -55,6 +57,7 @@ class BatchOptions:
     irregular: float = 0.2
     blind: float = 0.04
     focal: float = 0.15
+    screen: bool = False
     aligned: bool = False
     twins: bool = False
     occlusions: tuple[str, ...] = ()
@@ -207,6 +210,8 @@ def make_batch(
         looks = _occlude(looks, look_frames, frames, options.occlusions, generator)
     focal = torch.exp(options.focal * torch.randn(count, generator=generator))
     focal = torch.where(torch.rand(count, generator=generator) < 1 / 3, focal, 1.0)
+    if options.screen:
+        focal = 1 / views.half[:, 0]
     targets = _apparent(views.joints[:, : len(grid)], 1 / focal)
     return Batch(
         looks=replace(looks, rays=looks.rays * focal.view(-1, 1, 1, 1)),

@@ -93,6 +93,7 @@ def evaluate_lifter(
     protocol: str = "vid3d",
     occlusion: str | None = None,
     fov: float | None = None,
+    screen: bool = False,
     **options: Any,
 ) -> Report:
     """Errors of a lifter at several strides, and of interpolation between its key frames.
@@ -104,6 +105,8 @@ def evaluate_lifter(
         protocol: name of what is scored.
         occlusion: name of a pattern of DiffHPE; sequence i is occluded with seed i.
         fov: field of view in degrees that the lifter is told in place of the true camera.
+        screen: the lifter is told of no camera, as in the literature: it sees keypoints in half
+            widths of the picture; for models that were trained so (`batches.screen`).
         options: of the lifter: hypotheses, steps, aggregate, seed.
 
     Raises:
@@ -118,7 +121,7 @@ def evaluate_lifter(
         for sequence in known:
             if len(looked_frames(sequence, stride)) == 0:
                 continue
-            camera = Camera.from_fov(fov, sequence.camera.frame_size) if fov else sequence.camera
+            camera = _told_camera(sequence, fov, screen)
             for system, frames in _systems(lifter, sequence, stride, camera, scored, options):
                 parts.setdefault(system, []).append(frames)
         for system, many in parts.items():
@@ -126,6 +129,20 @@ def evaluate_lifter(
         if parts:
             actions += _actions(stride, FrameScores.join(parts["lifter"]))
     return Report(getattr(lifter, "name", "lifter"), protocol, occlusion, rows, actions)
+
+
+def screen_camera(frame_size: tuple[int, int]) -> Camera:
+    """The camera whose rays are the literature's screen coordinates: 2u/w - 1 and 2v/w - h/w."""
+    width, height = frame_size
+    return Camera.from_focal(width / 2, width / 2, width / 2, height / 2, frame_size)
+
+
+def _told_camera(sequence: PairSequence, fov: float | None, screen: bool) -> Camera:
+    """The camera that the lifter is told."""
+    size = sequence.camera.frame_size
+    if screen:
+        return screen_camera(size)
+    return Camera.from_fov(fov, size) if fov else sequence.camera
 
 
 def with_truth(

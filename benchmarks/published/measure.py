@@ -1,0 +1,83 @@
+"""What is measured of one system, as plain figures that are kept in a file."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from vid3d.data.occlusion import OCCLUSIONS
+from vid3d.data.pairs import PairSequence
+from vid3d.evaluation.lifting import STRIDES, evaluate_lifter, lift_sequence
+from vid3d.evaluation.oracles import measure_aggregates
+from vid3d.files import atomic_path
+from vid3d.lifter import Lifter
+
+FIGURES = ("mpjpe", "p_mpjpe", "velocity", "symmetry_gap", "bone_std")
+HYPOTHESES = (1, 5, 20)
+Figures = dict[str, Any]
+
+
+def kept(path: Path, make: Callable[[], Figures]) -> Figures:
+    """Figures out of a file, or made and written to it."""
+    if path.is_file():
+        read: Figures = json.loads(path.read_text())
+        return read
+    figures = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as aside:
+        aside.write_text(json.dumps(figures, indent=1))
+    return figures
+
+
+def scores(
+    lifter: Lifter,
+    sequences: Sequence[PairSequence],
+    stride: int,
+    occlusion: str | None = None,
+    **options: Any,
+) -> Figures:
+    """The `FIGURES` of a lifter at a stride, and the MPJPE of `linear`, its poses interpolated."""
+    report = evaluate_lifter(lifter, sequences, (stride,), occlusion=occlusion, **options)
+    row, linear = report.row(stride), report.row(stride, "linear")
+    named = {name: round(getattr(row.scores, name), 2) for name in FIGURES}
+    return {**named, "linear": round(linear.scores.mpjpe, 2)}
+
+
+def errors(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
+    """Scores by stride, and with all frames looked at by pattern of occlusion."""
+    drawing = {} if lifter.networks.diffusion is None else {"steps": steps}
+    by_stride = {str(s): scores(lifter, sequences, s, **drawing) for s in STRIDES}
+    occluded = {each: scores(lifter, sequences, 1, each, **drawing) for each in OCCLUSIONS}
+    return {"strides": by_stride, "occlusions": {"none": by_stride["1"], **occluded}}
+
+
+def hypotheses(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
+    """Ways from hypotheses to one pose at stride 10, by number of hypotheses."""
+    return {
+        str(count): asdict(
+            measure_aggregates(lifter, sequences, (10,), hypotheses=count, steps=steps)[0]
+        )
+        for count in HYPOTHESES
+    }
+
+
+def cost(lifter: Lifter, sequence: PairSequence, stride: int = 10, **options: Any) -> Figures:
+    """Parameters, and of a frame GFLOPs and processor milliseconds, on one thread."""
+    networks = lifter.networks
+    modules = [part for part in (networks.encoder, networks.diffusion) if part is not None]
+    parameters = sum(p.numel() for module in modules for p in module.parameters())
+    with FlopCounterMode(display=False) as counter:
+        lift_sequence(lifter, sequence, stride, **options)
+    began = time.process_time()
+    lift_sequence(lifter, sequence, stride, **options)
+    taken = 1000 * (time.process_time() - began)
+    frames = len(sequence)
+    return {
+        "parameters": parameters,
+        "gflops": counter.get_total_flops() / frames / 1e9,
+        "milliseconds": taken / frames,
+    }
