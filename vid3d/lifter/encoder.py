@@ -126,9 +126,9 @@ USUAL_DEVIATION = 0.05
 
 
 def rotary(times: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (B, 1, T, width / 2) of times (B, T) in seconds; periods 0.16 to 20 s."""
+    """Cosines and sines (B, T, 1, width / 2) of times (B, T) in seconds; periods 0.16 to 20 s."""
     periods = torch.logspace(-0.8, 1.3, width // 2, device=times.device)
-    angles = 2 * torch.pi * times[:, None, :, None] / periods
+    angles = 2 * torch.pi * times[:, :, None, None] / periods
     return angles.cos(), angles.sin()
 
 
@@ -150,10 +150,13 @@ class Attention(nn.Module):
         self, x: Tensor, mask: Tensor | None = None, turn: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
         """Attend over x (B, T, C); mask (B, 1, 1, T) bool, True for keys that count."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        queries_keys, values = (
+            self.qkv(x).unflatten(-1, (3 * self.heads, -1)).split([2 * self.heads, self.heads], 2)
+        )
         if turn is not None:
-            q, k = _turn(q, *turn), _turn(k, *turn)
-        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            queries_keys = _turn(queries_keys, *turn)
+        q, k = queries_keys.transpose(1, 2).chunk(2, 1)
+        y = functional.scaled_dot_product_attention(q, k, values.transpose(1, 2), attn_mask=mask)
         return self.proj(y.transpose(1, 2).flatten(2))
 
 

@@ -22,7 +22,8 @@ from vid3d.skeleton import COCO17, H36M17
 Array = NDArray[np.floating]
 
 _BATCH = 64  # windows at once
-_SEQUENCES, _TOKENS = 256, 65_536  # windows times hypotheses at once, at most so many tokens
+_SEQUENCES = {"cpu": 64}  # windows times hypotheses at once: what stays in a core's cache
+_MOST_SEQUENCES, _TOKENS = 256, 65_536  # elsewhere, and at most so many tokens
 _SPLIT = (51, 102, 153, 156, 158)  # joints, coco, deviation, track, contacts, rotation
 
 
@@ -173,7 +174,8 @@ class _Denoising:
         features = [dense.features, dense.mirrored] if self.head.config.flip else [dense.features]
         self.conditions = [self.head.condition_in(each) for each in features]
         tokens = windows.length * self.head.tokens
-        self.at_once = max(1, min(_SEQUENCES, _TOKENS // tokens))
+        device = dense.features.device.type
+        self.at_once = max(1, min(_SEQUENCES.get(device, _MOST_SEQUENCES), _TOKENS // tokens))
 
     def clean(self, noisy: Tensor, level: float) -> Tensor:
         """Clean values (H, G, 48) from noisy ones at a level."""
@@ -185,11 +187,10 @@ class _Denoising:
     def _said(self, noisy: Tensor, level: float) -> Tensor:
         """What the head says of noisy values (H, G, 48), windows after windows."""
         cut = self.windows.cut(noisy)  # (W, H, length, 48)
-        flat = cut.flatten(0, 1)
-        owner = torch.arange(len(cut)).repeat_interleave(cut.shape[1])
-        for part in torch.arange(len(flat)).split(self.at_once):
-            flat[part] = self._batch(flat[part], level, owner[part])
-        return self.windows.blend(flat.view(cut.shape))
+        owners = torch.arange(len(cut)).repeat_interleave(cut.shape[1])
+        parts = zip(cut.flatten(0, 1).split(self.at_once), owners.split(self.at_once), strict=True)
+        said = torch.cat([self._batch(part, level, owner) for part, owner in parts])
+        return self.windows.blend(said.view(cut.shape))
 
     def _batch(self, noisy: Tensor, level: float, rows: Tensor) -> Tensor:
         device = self.dense.moments.device
@@ -250,8 +251,9 @@ def sample_offsets(
     if config.residual:
         drawn -= drawn.mean(0)
     fine = cubic(np.moveaxis(drawn, 1, 0), coarse.times, windows.times)  # (G, H, 48)
-    offsets = np.zeros((hypotheses, windows.count, 17, 3))
-    offsets[:, :, 1:] = np.moveaxis(fine, 1, 0).reshape(hypotheses, windows.count, 16, 3)
-    offsets *= dense.deviation if config.residual else config.unit
-    turned: Array = np.einsum("gab,hgjb->hgja", dense.rotation, offsets)
+    offsets = np.zeros((windows.count, hypotheses, 17, 3))
+    offsets[:, :, 1:] = fine.reshape(windows.count, hypotheses, 16, 3)
+    offsets *= dense.deviation[:, None] if config.residual else config.unit
+    flat = offsets.reshape(windows.count, -1, 3) @ dense.rotation.transpose(0, 2, 1)
+    turned: Array = np.moveaxis(flat.reshape(offsets.shape), 1, 0)
     return turned if config.residual else turned - dense.joints

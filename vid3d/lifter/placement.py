@@ -36,10 +36,11 @@ def solve_roots(joints: Array, rays: Array, weights: Array, rounds: int = 3) -> 
         weights: (..., J); zero leaves a joint out.
         rounds: of reweighting.
     """
-    current = weights
+    current, extent = weights, _extent(joints)
     for _ in range(rounds):
         root = solve_translation(joints, rays, current)
-        distance = reprojection_errors(joints, root, rays, weights)
+        x, y = _missed(joints, root, rays, extent)
+        distance = np.where(weights > 0, np.hypot(x, y), 0.0)
         current = weights / (1 + (np.nan_to_num(distance) / 0.03) ** 2)
     return solve_translation(joints, rays, current)
 
@@ -50,17 +51,27 @@ def reprojection_residuals(joints: Array, root: Array, rays: Array) -> Array:
     The size is the longer side of the box of the joints, at the root's depth: two metres of
     person, about.
     """
-    placed = joints + root[..., None, :]
-    depth = np.maximum(placed[..., 2:], 0.05)
-    extent = np.ptp(joints[..., :2], axis=-2).max(-1)[..., None]
-    size = np.maximum(extent, 0.5) / np.maximum(root[..., 2:], 0.05)
-    return (rays - placed[..., :2] / depth) / size[..., None]
+    return np.stack(_missed(joints, root, rays, _extent(joints)), -1)
 
 
 def reprojection_errors(joints: Array, root: Array, rays: Array, weights: Array) -> Array:
     """Lengths (..., J) of `reprojection_residuals`; NaN where the weight is zero."""
-    missed = np.linalg.norm(reprojection_residuals(joints, root, rays), axis=-1)
+    missed = np.hypot(*_missed(joints, root, rays, _extent(joints)))
     return np.where(weights > 0, missed, np.nan)
+
+
+def _extent(joints: Array) -> Array:
+    """Longer side (...) of the box of joints (..., J, 3), seen from the front."""
+    flat = np.ascontiguousarray(np.moveaxis(joints[..., :2], -2, 0))  # quick to reduce
+    return np.asarray((flat.max(0) - flat.min(0)).max(-1))
+
+
+def _missed(joints: Array, root: Array, rays: Array, extent: Array) -> tuple[Array, Array]:
+    """Both coordinates (..., J) of `reprojection_residuals`."""
+    x, y, z = (joints[..., axis] + root[..., None, axis] for axis in range(3))
+    depth = np.maximum(z, 0.05)
+    size = (np.maximum(extent, 0.5) / np.maximum(root[..., 2], 0.05))[..., None]
+    return (rays[..., 0] - x / depth) / size, (rays[..., 1] - y / depth) / size
 
 
 def to_track(points: Array) -> Array:
