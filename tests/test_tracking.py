@@ -132,6 +132,20 @@ def test_standing_people_are_told_apart_by_pose():
         assert np.ptp(leans) < 1e-3
 
 
+def test_a_mirror_and_a_poster_are_people_of_their_own_and_disturb_nobody():
+    mirror, sides = 640, np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
+    xs = [*range(300, 581, 40), *range(540, 299, -40)]  # up to the mirror and back
+    poster = standing(1000, y=150, height=120)
+    rows = []
+    for x in xs:
+        walker = standing(x, lean=0.06)
+        reflection = (walker * (-1, 1) + (2 * mirror, 0))[sides]
+        rows.append([walker, poster, reflection])
+    looks = looks_of(rows)
+    table = places(track_people(looks, FRAME_SIZE), looks)
+    assert sorted(table.values()) == [xs, [2 * mirror - x for x in xs], [1000] * len(xs)]
+
+
 def test_leaving_and_returning():
     away = [[]] * 7
     walk = [[standing(600)], [standing(600)], *away, [standing(620)], [standing(620)]]
