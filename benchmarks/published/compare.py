@@ -141,8 +141,8 @@ def main() -> None:
              table(head, rows), claims(results)]  # fmt: skip
     matrices: dict[str, dict[str, Figures]] = {}
     if arguments.tuned:
-        matrices = occlusion_matrix(budget, runs, arguments.tuned, folder,
-                                    sequences[:: arguments.matrix_every], arguments.steps)  # fmt: skip
+        fewer = sequences[:: arguments.matrix_every]
+        matrices = occlusion_matrix(budget, runs, arguments.tuned, folder, fewer, arguments.steps)
         parts += [matrix(trained, name) for name, trained in matrices.items()]
     text = "\n\n".join(parts)
     print(text)
