@@ -81,3 +81,11 @@ def test_interpolation_by_hand():
     torch.testing.assert_close(gaps[0, 3], torch.tensor([2.0, 2.0]))
     nothing, _ = interpolation(times, torch.zeros_like(valid), torch.tensor([[0.5]]))
     assert nothing.sum() == 0
+
+
+def test_not_centred_people_stay_where_they_are():
+    rays = rays_of(person((2.0, 0.5, 8.0)))
+    raw = canonicalise(make_looks(rays), centred=False)
+    np.testing.assert_allclose(raw.joints[0, ..., :2].numpy(), rays / 0.1, rtol=1e-5)
+    assert not raw.angles.any()
+    assert (raw.scale == 0.1).all()

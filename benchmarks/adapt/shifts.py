@@ -8,7 +8,8 @@ cameras. Source: the motion capture of all other actors. Prints a table and writ
 
 Variants: `full`; `drawn` (no motion capture: source drawn from the lifter); PoSynDA's table 3:
 `source` (source in plain positions, pseudo-labels off), `F` (in the target's), `F+taught1` (one
-hypothesis), `no bias`, `rank N`, `H N`. The last weights of all rounds are judged by the proxy as
+hypothesis), `no bias`, `rank N`, `H N`. `oracle` learns from the true motion of the very takes
+whose 2D is the target: what there is to be had, not a method. The last weights of all rounds are judged by the proxy as
 users' are; `refused` says where the adapter would not have been written.
 """
 
@@ -36,6 +37,7 @@ def variant(name: str, options: AdaptOptions) -> AdaptOptions:
     known = {
         "full": {},
         "drawn": {},
+        "oracle": {},
         "source": {"placed": False, "taught": False},
         "F": {"taught": False, "bias": False},
         "F+bias": {"taught": False},
@@ -131,7 +133,9 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     options, drawn = AdaptOptions.changed(given.set), given.hypotheses
     learnt, judged = takes(given.mocap)
-    source = source_file(given.out / "source.npz", given.mocap)
+    others = source_file(given.out / "source.npz", given.mocap)
+    write_mocap(given.out / "truth.npz", learnt)
+    sources = {"drawn": [], "oracle": [given.out / "truth.npz"]}
     plain = shifted(judged, SHIFTS["plain"], given.minutes, seed=5)
     plain_before = scores(given.model, plain, SHIFTS["plain"].stride, drawn)
     rows: list[dict[str, Any]] = []
@@ -148,7 +152,7 @@ def main() -> None:
                 [target],
                 given.model,
                 adapter,
-                source=[] if kind == "drawn" else [source],
+                source=sources.get(kind, [others]),
                 force=True,
                 options=variant(kind, options),
                 report=lambda text: print(text, flush=True),

@@ -53,7 +53,7 @@ def match_detector(
 
 def _median_miss(networks: Networks, windows: TargetWindows, looks: Looks) -> float:
     """Median distance of reprojected joints from looks, in scales."""
-    canonical = canonicalise(looks)
+    canonical = canonicalise(looks, networks.config.centred)
     encoded = networks.encoder(canonical, looks, windows.times, windows.valid)
     distance: Tensor = missed(encoded, canonical, looks, looks, windows.times, windows.valid)
     return float(distance[looks.confidence > 0].median())

@@ -71,7 +71,7 @@ def measure(networks: Networks, batches: Sequence[TargetWindows]) -> Proxy:
     joints, looks, bones = ([] for _ in range(3))
     for windows in batches:
         shown = windows.shown
-        canonical = canonicalise(shown)
+        canonical = canonicalise(shown, networks.config.centred)
         encoded = networks.encoder(canonical, shown, windows.times, windows.valid)
         distance = missed(
             encoded, canonical, shown, windows.looks, windows.times, windows.valid

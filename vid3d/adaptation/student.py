@@ -84,7 +84,7 @@ def target_losses(
         contacts=contacts,
         blind=torch.zeros(len(joints), dtype=torch.bool),
     )
-    canonical = canonicalise(batch.looks)
+    canonical = canonicalise(batch.looks, networks.config.centred)
     encoded = networks.encoder(canonical, batch.looks, batch.times, batch.valid)
     targets = make_targets(batch, canonical)
     sure = trust > 0.5

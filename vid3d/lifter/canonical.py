@@ -16,6 +16,9 @@ from vid3d.skeleton import COCO17, H36M17
 JOINT_SETS = (H36M17.name, COCO17.name)
 """The joint sets that the lifter reads; an array's set is given by its index here."""
 
+_FIXED_SCALE = 0.1
+"""Size in slopes of somebody 5 to 6 metres away."""
+
 JOINT_FEATURES = 4
 LOOK_FEATURES = 6
 
@@ -72,19 +75,24 @@ class Canonical:
     scale: Tensor
 
 
-def canonicalise(looks: Looks) -> Canonical:
-    """Turn the looks of windows into the canonical frame."""
+def canonicalise(looks: Looks, centred: bool = True) -> Canonical:
+    """Turn the looks of windows into the canonical frame.
+
+    Not `centred`, they stay where they are in the picture and as large as they are, as the
+    literature's networks read them: the virtual camera is the real one, the scale is fixed.
+    """
     seen = (looks.confidence > 0) & looks.valid[..., None]
     rays = torch.where(seen[..., None], looks.rays, 0.0)
     root, hips_seen = _root_rays(rays, looks.confidence * seen, looks.joint_set)
     yaw = torch.atan(root[..., 0])
     pitch = torch.atan(root[..., 1] * yaw.cos())
-    angles = torch.stack([yaw, pitch], -1) * looks.valid[..., None]
+    angles = torch.stack([yaw, pitch], -1) * looks.valid[..., None] * centred
     directions = torch.cat([rays, torch.ones_like(rays[..., :1])], -1)
     turned = directions @ rotations(angles).transpose(-1, -2)
     local = turned[..., :2] / turned[..., 2:].clamp_min(0.1)
     size = _size(local, looks.confidence * seen)
     scale = masked_median(size, looks.valid & (seen.sum(-1) >= 4), looks.valid)
+    scale = scale if centred else torch.full_like(scale, _FIXED_SCALE)
     local = torch.where(seen[..., None], local / scale[:, None, None, None], 0.0)
     flags = seen.to(rays.dtype)
     joints = torch.cat([local, (looks.confidence * flags)[..., None], 1 - flags[..., None]], -1)

@@ -45,6 +45,8 @@ class LifterConfig:
         windows: how a track is cut, a name of `PLANS`.
         constant_bones: bones keep their lengths, left and right the same; published systems leave
             them as they come.
+        centred: whether people are brought to the middle and to one size before they are lifted
+            (`canonicalise`); otherwise they are seen where they are in the picture.
     """
 
     name: str
@@ -59,6 +61,7 @@ class LifterConfig:
     aggregate: str = "soft"
     windows: str = "blended"
     constant_bones: bool = True
+    centred: bool = True
 
     def __post_init__(self) -> None:
         if self.windows not in PLANS:

@@ -120,7 +120,7 @@ def _encode_batch(
     Joints are in the camera's axes, deviations in the canonical frame's.
     """
     moments = moments.to(device)
-    canonical = canonicalise(looks)
+    canonical = canonicalise(looks, networks.config.centred)
     encoded = networks.encoder(canonical, looks, moments, torch.ones_like(moments).bool())
     encoded = encoded.refined()
     weights, _ = interpolation(looks.times, looks.valid, moments)

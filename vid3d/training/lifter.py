@@ -37,9 +37,9 @@ from vid3d.training.targets import Targets, encoder_losses, make_targets
 _DEV_SEED = 1000
 
 
-def encode(encoder: nn.Module, batch: Batch) -> tuple[Encoded, Targets]:
+def encode(encoder: nn.Module, batch: Batch, centred: bool = True) -> tuple[Encoded, Targets]:
     """Run the encoder on a batch; its answer and what it should have said."""
-    canonical = canonicalise(batch.looks)
+    canonical = canonicalise(batch.looks, centred)
     shown = replace(batch.looks, valid=batch.looks.valid & ~batch.blind[:, None])
     encoded = encoder(canonical, shown, batch.times, batch.valid)
     return encoded, make_targets(batch, canonical)
@@ -115,7 +115,7 @@ class Networks(nn.Module):
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Parts of the loss on a batch; the head's, if there is one, does not reach the encoder."""
-        encoded, targets = encode(self.encoder, batch)
+        encoded, targets = encode(self.encoder, batch, self.config.centred)
         parts = {} if self.frozen else encoder_losses(encoded, targets, self.velocity)
         if self.diffusion is None:
             return parts
@@ -136,7 +136,7 @@ class Networks(nn.Module):
 
     def answer(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Targets]:
         """Joints (B, G, 17, 3) that a batch is answered with at one hypothesis, and the truth."""
-        encoded, targets = encode(self.encoder, batch)
+        encoded, targets = encode(self.encoder, batch, self.config.centred)
         joints = encoded.refined().joints
         head = self.diffusion
         if head is None or head.config.residual:
