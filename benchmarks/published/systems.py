@@ -15,7 +15,8 @@ from vid3d.training.recipes import load_recipe
 
 MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
 BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
-LOWER = ("muon@3.5e-4", "muon@7e-4", "muon@1.5e-3")  # many tokens: larger rates were worse
+MIXED = ("muon@7e-4", "muon@1.5e-3", "muon@3e-3")
+DENOISED = ("muon@1.5e-3", "adamw@1e-3", "adamw@2e-3")
 ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
 WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
 # Systems with a token for every joint and moment cost several times as much a window as those with
@@ -40,12 +41,14 @@ class System:
         small: changes that bring it to 0.3 to 0.7 million trained parameters.
         runs: optimisers at learning rates that are tried.
         wraps: system that it starts from.
+        like: system whose kept run is taken over in place of tries.
     """
 
     recipe: str
     small: tuple[str, ...] = field(default=())
     runs: tuple[str, ...] = MUON
     wraps: str | None = None
+    like: str | None = None
 
 
 PUBLISHED, BASELINES = "lifter/published", "lifter/baselines"
@@ -57,13 +60,16 @@ SYSTEMS = {
          "encoder.spatial_blocks=2", "encoder.width=96", "encoder.blocks=3", "encoder.heads=4"),
         BOTH,
     ),
-    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, LOWER),
-    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, LOWER),
+    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, DENOISED),
+    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, MIXED),
     "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), ADAMW),
     "diffhpe_wrapper": System(
-        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), ADAMW, "diffhpe_backbone"
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), ADAMW, "diffhpe_backbone",
+        like="diffhpe_2d",
     ),
-    "finepose": System(f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), LOWER),
+    "finepose": System(
+        f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), like="d3dp"
+    ),
     "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
     "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
     "diffhpe_wrapper_vid3d": System(
@@ -137,6 +143,7 @@ def train(
 def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
     """Work directories of all runs by system, the kept one first; what is wrapped is added."""
     runs: dict[str, list[Path]] = {}
+    chosen: dict[str, str] = {}
 
     def add(name: str) -> None:
         if name in runs:
@@ -145,12 +152,17 @@ def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
         if system.wraps is not None:
             add(system.wraps)
             start = runs[system.wraps][0] / "model"
-        tries = [train(budget, name, run, budget.tried, start=start) for run in system.runs]
-        errors = [curve(folder)[-1][1] for folder in tries]
-        best = system.runs[errors.index(min(errors))]
+        tries: list[Path] = []
+        if system.like is not None:
+            add(system.like)
+            best, tried = chosen[system.like], f"as {system.like}"
+        else:
+            tries = [train(budget, name, run, budget.tried, start=start) for run in system.runs]
+            errors = [curve(folder)[-1][1] for folder in tries]
+            best = system.runs[errors.index(min(errors))]
+            tried = ", ".join(f"{r} {e:.1f}" for r, e in zip(system.runs, errors, strict=True))
         kept = train(budget, name, best, budget.samples, 10, start)
-        runs[name] = [kept, *tries]
-        tried = ", ".join(f"{r} {e:.1f}" for r, e in zip(system.runs, errors, strict=True))
+        runs[name], chosen[name] = [kept, *tries], best
         print(f"{name}: {tried}; {best} in full {curve(kept)[-1][1]:.1f}", flush=True)
 
     for name in names:

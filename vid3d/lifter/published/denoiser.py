@@ -115,12 +115,16 @@ class PoseDenoiser(JointHead):
     def __init__(self, config: DenoiserConfig, layout: FeatureLayout) -> None:
         super().__init__(config, layout, config.width)
         width = config.width
-        self.joint_embedding = nn.Parameter(0.02 * torch.randn(17, width))
+        # As large as what a noisy pose makes of a token: at the usual 0.02 the noise hides for long
+        # which joint a token is of.
+        self.joint_embedding = nn.Parameter(0.5 * torch.randn(17, width))
         self.level_in = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
         self.body = MixSTEBody(width, config.blocks, config.heads, config.ratio)
         self.out = nn.Linear(width, 3)
+        nn.init.normal_(self.out.weight, std=0.1 / width**0.5)  # decimetres at first
+        nn.init.zeros_(self.out.bias)
         self.prompts: PromptEncoder | None = None
         if config.prompt != "none":
             self.prompts = PromptEncoder(
