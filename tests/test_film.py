@@ -132,7 +132,7 @@ def test_view_alone_at_a_constant_rate(tmp_path):
     assert frames[0][1].shape == (240, 426, 3)
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
     waits = [np.abs(a.astype(int) - b).mean() for (_, a), (_, b) in pairwise(frames)]
-    assert max(waits[1:4]) < 0.3 < min(waits[0], waits[4], waits[5])  # held from 0.1 s to 0.5 s
+    assert max(waits[1:4]) < 0.4 < min(waits[0], waits[4], waits[5])  # held from 0.1 s to 0.5 s
 
 
 def test_varying_rates_become_constant(tmp_path):

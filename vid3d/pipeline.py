@@ -30,7 +30,7 @@ from vid3d.pose2d.estimator import TopDown, load_estimator
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
-from vid3d.pose2d.watching import watch
+from vid3d.pose2d.watching import LOOKS_A_BATCH, watch
 from vid3d.streaming import Reel, Workplace
 from vid3d.tracking import clean, people_at, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride
@@ -182,11 +182,14 @@ class Pipeline:
         wanted, info = self.options.stride, reader.info
         networks = self.estimator if journal is None else journal.recorded(self.estimator)
         stride = AutoStride(info.size) if wanted == "auto" else wanted or default_stride(info.fps)
-        decoded = reader.frames(stride) if isinstance(stride, int) else iter(reader)
+        if isinstance(stride, int):  # two batches of looks ahead; other frames hold no picture
+            decoded = prefetch(reader.frames(stride), 2 * LOOKS_A_BATCH * stride)
+        else:
+            decoded = prefetch(reader)
         with reader, self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
 
             def frames() -> Iterator[Frame]:
-                for frame in prefetch(decoded):
+                for frame in decoded:
                     times.append(frame.time)
                     advance(1)
                     yield frame

@@ -2,8 +2,9 @@
 
     python benchmarks/memory/run.py --minutes 1 60 --decode
     python benchmarks/memory/run.py --minutes 1 60 180 --people 4
+    python benchmarks/memory/run.py --minutes 1 60 --decode --render --rows 144 --fps 10
 
-The decoder with `--decode` (a 1080p H.264 file, its packets repeated until it is long enough), the
+The decoder with `--decode` (an H.264 file, its packets repeated until it is long enough), the
 lifter, tracking, settling and writing are the real ones. The 2D networks are loaded but their
 answers made up, since what they hold does not depend on the length and an hour of them takes an
 hour; `--networks` asks them. Without `--decode` frames are made up as well.
@@ -31,7 +32,7 @@ from vid3d.pose2d.estimator import TopDown
 from vid3d.results import Wanted, write_results
 from vid3d.video import VideoWriter
 
-SIZE, FPS, STRIDE = (1920, 1080), 30, 10
+STRIDE = 10
 LOOP = 10
 """Seconds that are encoded and repeated."""
 
@@ -58,8 +59,9 @@ class MadeUpReader:
     """Stands in for a `VideoReader` of as many minutes as the file's text says."""
 
     def __init__(self, path: Path, start: float | None = None, end: float | None = None) -> None:
-        self.expected_frames = round(float(Path(path).read_text()) * 60 * FPS)
-        self.info = SimpleNamespace(fps=float(FPS), size=SIZE)
+        minutes, self.fps, *size = map(float, Path(path).read_text().split())
+        self.expected_frames = round(minutes * 60 * self.fps)
+        self.info = SimpleNamespace(fps=self.fps, size=tuple(map(int, size)))
         self.truncated = None
 
     def __enter__(self) -> "MadeUpReader":
@@ -70,7 +72,7 @@ class MadeUpReader:
 
     def frames(self, stride: int) -> Iterator[MadeUpFrame]:
         """All frames."""
-        return (MadeUpFrame(i, i / FPS) for i in range(self.expected_frames))
+        return (MadeUpFrame(i, i / self.fps) for i in range(self.expected_frames))
 
 
 class MadeUpNetworks:
@@ -78,19 +80,19 @@ class MadeUpNetworks:
 
     name, joint_set = "made up", "coco17"
 
-    def __init__(self, people: int) -> None:
+    def __init__(self, people: int, size: tuple[int, int], fps: float) -> None:
         self._people, self._looks = people, array("q", [0, 0])
-        self._camera = Camera.from_fov(55, SIZE)
+        self._camera, self._fps, self._unit = Camera.from_fov(55, size), fps, size[1] / 1080
 
     def _poses(self, look: int) -> np.ndarray:
-        seconds, poses = look * STRIDE / FPS, []
+        seconds, poses = look * STRIDE / self._fps, []
         for person in range(self._people):
             if (seconds + 7 * person) % 60 < 56 or self._people == 1:
                 angle = 0.7 * seconds + person
                 body = np.concatenate([BODY * [np.cos(0.3 * angle), 1], np.zeros((17, 1))], 1)
                 spot = [2 * (person % 3 - 1) + 0.4 * np.sin(angle), 0.4, 5 + person // 3]
                 poses.append(self._camera.project(body + spot))
-        noise = np.random.default_rng(look).normal(0, 1, (len(poses), 17, 2))
+        noise = np.random.default_rng(look).normal(0, self._unit, (len(poses), 17, 2))
         return (np.reshape(poses, (-1, 17, 2)) + noise).astype(np.float32)
 
     def __call__(self, images: list[Any], boxes: Any = None) -> list[Any]:
@@ -103,23 +105,24 @@ class MadeUpNetworks:
             if kind:
                 found.append((poses, np.full((len(poses), 17), 0.9, np.float32)))
             else:
-                low, high = poses.min(1) - 15, poses.max(1) + 15
+                margin = 15 * self._unit
+                low, high = poses.min(1) - margin, poses.max(1) + margin
                 found.append((np.concatenate([low, high], 1), np.full(len(poses), 0.9, "f4")))
         return found
 
 
-def make_video(path: Path, minutes: float) -> None:
-    """A 1080p H.264 file whose packets repeat."""
+def make_video(path: Path, minutes: float, size: tuple[int, int], fps: float) -> None:
+    """An H.264 file whose packets repeat."""
     import av
 
     loop = path.with_name("loop.mp4")
     if not loop.exists():
         rng = np.random.default_rng(0)
         picture = np.asarray(rng.integers(0, 255, (34, 60, 3)), np.uint8)
-        picture = picture.repeat(32, 0).repeat(32, 1)[: SIZE[1], : SIZE[0]]
-        with VideoWriter(loop, FPS, SIZE) as writer:
-            for frame in range(LOOP * FPS):
-                writer.write(np.roll(picture, frame * 4, 1), frame / FPS)
+        picture = picture.repeat(32, 0).repeat(32, 1)[: size[1], : size[0]]
+        with VideoWriter(loop, fps, size) as writer:
+            for frame in range(round(LOOP * fps)):
+                writer.write(np.roll(picture, frame * 4, 1), frame / fps)
     with av.open(str(loop)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
@@ -142,7 +145,7 @@ def lift(video: Path, options: argparse.Namespace) -> None:
     pipeline = Pipeline(LiftOptions(stride=STRIDE), Monitor())
     _ = pipeline.lifter, pipeline.estimator
     if not options.networks:
-        made_up = MadeUpNetworks(options.people)
+        made_up = MadeUpNetworks(options.people, _size(options), options.fps)
         pipeline.estimator = TopDown(made_up, made_up)
     begin, folder = time.perf_counter(), video.parent / "results"
     (clip,) = pipeline.observe(video)
@@ -157,10 +160,16 @@ def lift(video: Path, options: argparse.Namespace) -> None:
         )
 
 
+def _size(options: argparse.Namespace) -> tuple[int, int]:
+    return options.rows * 16 // 9 // 2 * 2, options.rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 60.0])
     parser.add_argument("--people", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=1080, help="height of the pictures, 16 to 9")
+    parser.add_argument("--fps", type=float, default=30.0, help="frames a second")
     parser.add_argument("--decode", action="store_true")
     parser.add_argument("--networks", action="store_true")
     parser.add_argument("--render", action="store_true", help="with --decode: the overlay as well")
@@ -170,14 +179,14 @@ def main() -> None:
         lift(options.file, options)
         return
     print("minutes people  frames  seconds  peak MB  ratio  files MB")
-    first = None
+    first, size = None, _size(options)
     with tempfile.TemporaryDirectory() as folder:
         for minutes in options.minutes:
             path = Path(folder) / "long.mp4"
             if options.decode:
-                make_video(path, minutes)
+                make_video(path, minutes, size, options.fps)
             else:
-                path.write_text(str(minutes))
+                path.write_text(f"{minutes} {options.fps} {size[0]} {size[1]}")
             command = [sys.executable, __file__, *sys.argv[1:], "--file", str(path)]
             answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             people, frames, seconds, peak, size = map(float, answer.split())

@@ -117,13 +117,12 @@ def bench_video(
         for pipeline in pipelines.values():
             pipeline.estimator, pipeline.lifter = networks, lifter
         decoded, lifted = [], []
-        for turn in range(ROUNDS):
+        overlay = Path(folder) / "overlay.mp4"
+        for _ in range(ROUNDS):
             decoded.append(_decode(path))
             for stride, pipeline in pipelines.items():
                 lifted.append(_lift(pipeline, path, stride, None))
-            if turn == 0:
-                overlay = Path(folder) / "overlay.mp4"
-                lifted.append(_lift(pipelines[STRIDES[0]], path, STRIDES[0], overlay))
+            lifted.append(_lift(pipelines[STRIDES[0]], path, STRIDES[0], overlay))
         boxes = OnnxDetector(find_model(detector, "detection", ("onnx",)), padded=True)
         usual = TopDown(boxes, networks.pose)
         per_frame = run_per_frame(path, usual, TemporalConvolution())

@@ -1,8 +1,10 @@
 """The networks over a whole track: windows encoded once, hypotheses denoised, all blended."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -17,13 +19,15 @@ from vid3d.lifter.observation import Observation
 from vid3d.lifter.process import ddim, hypothesis_noise
 from vid3d.lifter.resample import cubic
 from vid3d.lifter.windows import Windows, looks_of_windows
+from vid3d.machine import usable_cores
 from vid3d.skeleton import COCO17, H36M17
 
 Array = NDArray[np.floating]
 
 _BATCH = 64  # windows at once
-_SEQUENCES = {"cpu": 64}  # windows times hypotheses at once: what stays in a core's cache
+_SEQUENCES = {"cpu": 55}  # windows times hypotheses at once: what stays in a core's cache
 _MOST_SEQUENCES, _TOKENS = 256, 65_536  # elsewhere, and at most so many tokens
+_MOST_WORKERS = 4  # cores that share a step of sampling
 _SPLIT = (51, 102, 153, 156, 158)  # joints, coco, deviation, track, contacts, rotation
 
 
@@ -175,6 +179,7 @@ class _Denoising:
         self.conditions = [self.head.condition_in(each) for each in features]
         tokens = windows.length * self.head.tokens
         device = dense.features.device.type
+        self.workers = min(usable_cores(), _MOST_WORKERS) if device == "cpu" else 1
         self.at_once = max(1, min(_SEQUENCES.get(device, _MOST_SEQUENCES), _TOKENS // tokens))
 
     def clean(self, noisy: Tensor, level: float) -> Tensor:
@@ -188,11 +193,14 @@ class _Denoising:
         """What the head says of noisy values (H, G, 48), windows after windows."""
         cut = self.windows.cut(noisy)  # (W, H, length, 48)
         owners = torch.arange(len(cut)).repeat_interleave(cut.shape[1])
-        parts = zip(cut.flatten(0, 1).split(self.at_once), owners.split(self.at_once), strict=True)
-        said = torch.cat([self._batch(part, level, owner) for part, owner in parts])
+        parts = cut.flatten(0, 1).split(self.at_once), owners.split(self.at_once)
+        # Threads of their own for whole parts wait for each other once a step, not at every layer.
+        with ThreadPoolExecutor(self.workers) as pool:
+            said = torch.cat(list(pool.map(self._batch, *parts, repeat(level))))
         return self.windows.blend(said.view(cut.shape))
 
-    def _batch(self, noisy: Tensor, level: float, rows: Tensor) -> Tensor:
+    @torch.inference_mode()  # holds for one thread only
+    def _batch(self, noisy: Tensor, rows: Tensor, level: float) -> Tensor:
         device = self.dense.moments.device
         levels = torch.full((len(rows),), level, device=device)
         action = torch.full((len(rows),), self.action, device=device)

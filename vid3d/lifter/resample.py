@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import make_interp_spline
 
 Array = NDArray[np.floating]
 
@@ -11,7 +11,8 @@ def cubic(values: Array, times: Array, at: Array) -> Array:
     """Cubic spline through values (G, ...) at times (G,), read at (F,): (F, ...)."""
     if len(times) < 4:
         return linear(values, times, at)
-    return CubicSpline(times, values, axis=0)(np.clip(at, times[0], times[-1]))
+    spline = make_interp_spline(times, values, 3)  # quicker than `CubicSpline`, the same curve
+    return np.asarray(spline(np.clip(at, times[0], times[-1])))
 
 
 def linear(values: Array, times: Array, at: Array) -> Array:

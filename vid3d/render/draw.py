@@ -1,5 +1,7 @@
 """Antialiased drawing at sub-pixel positions with OpenCV, on pictures in 4:2:0; colours are BGR."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,33 +58,43 @@ def strokes(
     thick = np.clip(np.round(np.broadcast_to(widths, count)), 1, WIDEST).astype(int)[shown]
     edges = (np.broadcast_to(rims, count)[shown] * 2).astype(int)
     tones = np.broadcast_to(picture.coding.ink(colors), (count, 3))[shown]
-    outline, ends = picture.coding.ink(OUTLINE), ends[shown]
+    outline, ends = picture.coding.ink(OUTLINE).tolist(), ends[shown]
     reach = ((thick + edges) / 2 + 2)[:, None, None]
     low, high = (ends - reach).min((0, 1)), (ends + reach).max((0, 1))
     with picture.pixels(low, high) as opened:
         if opened is None:
             return
         image, corner = opened
-        layer = image.copy() if opacity < 1 else image
+        layer = image
+        if opacity < 1:
+            layer = picture.scratch.room("layer", image.shape)
+            np.copyto(layer, image)
         rows = zip(fixed(ends - corner).tolist(), tones.tolist(), thick.tolist(), edges.tolist(),
                    strict=True)  # fmt: skip
         for (a, b), color, width, edge in rows:
             if edge:
-                cv2.line(layer, a, b, outline.tolist(), width + edge, cv2.LINE_AA, SHIFT)
+                cv2.line(layer, a, b, outline, width + edge, cv2.LINE_AA, SHIFT)
             cv2.line(layer, a, b, color, width, cv2.LINE_AA, SHIFT)
         if opacity < 1:
             cv2.addWeighted(layer, opacity, image, 1 - opacity, 0, dst=image)
 
 
-def polyline(picture: Planes, points: NDArray[np.floating], color: Color, width: int) -> None:
-    """Draw a line through points (N, 2)."""
-    if len(points) < 2:
+def polylines(
+    picture: Planes,
+    lines: Sequence[NDArray[np.floating]],
+    colors: Sequence[Color],
+    width: int,
+) -> None:
+    """Draw lines through points (N, 2) each, in order."""
+    points = np.concatenate([*lines, np.empty((0, 2))])
+    if not len(points):
         return
     with picture.pixels(points.min(0) - width - 2, points.max(0) + width + 2) as opened:
         if opened is not None:
             image, corner = opened
-            line, ink = fixed(points - corner), picture.coding.ink(color).tolist()
-            cv2.polylines(image, [line], False, ink, width, cv2.LINE_AA, SHIFT)
+            for line, ink in zip(lines, picture.coding.ink(colors).tolist(), strict=True):
+                path = [fixed(line - corner)]
+                cv2.polylines(image, path, False, ink, width, cv2.LINE_AA, SHIFT)
 
 
 def polygon(picture: Planes, points: NDArray[np.floating], color: Color) -> None:

@@ -21,7 +21,7 @@ from vid3d.render.style import GRID
 from vid3d.render.view3d import View3D
 from vid3d.streaming import Reel
 from vid3d.video.frame import Frame, Size
-from vid3d.video.planes import Coding, Planes
+from vid3d.video.planes import Coding, Planes, Scratch
 from vid3d.video.prefetch import prefetch
 from vid3d.video.reader import VideoReader
 from vid3d.video.writer import VideoWriter
@@ -211,7 +211,8 @@ def _drawn(
         words = options.layout != "inset"
         view = View3D(motion, stage.panel[2:], options, words, coding)
     # Frames are drawn on in turn: new memory for each would cost more than the drawing.
-    sheets = cycle([Planes.blank(stage.size, coding) for _ in range(AHEAD + 2)])
+    scratch = Scratch()
+    sheets = cycle([Planes.blank(stage.size, coding, scratch) for _ in range(AHEAD + 2)])
     for (target, sheet), ((number, time, frame), count) in zip(sheets, shown, strict=False):
         index = nearest(motion, motion.timestamps[0] + time)
         if overlay is not None and frame is not None and stage.picture:

@@ -122,11 +122,11 @@ class View3D:
         spots, _ = self.view.project(self.floor.below(path))
         spots = spots[draw.drawable(spots)]
         size = -(-len(spots) // TRAIL_PARTS)
-        for part in range(TRAIL_PARTS):
-            line = spots[part * size : (part + 1) * size + 1]
-            strength = 0.7 * (1 - part / TRAIL_PARTS)
-            color = style.mix(style.FLOOR, style.person_color(person), strength)
-            draw.polyline(picture, line, color, self._trail)
+        parts = [spots[part * size : (part + 1) * size + 1] for part in range(TRAIL_PARTS)]
+        strengths = [0.7 * (1 - part / TRAIL_PARTS) for part in range(TRAIL_PARTS)]
+        color = style.person_color(person)
+        colors = [style.mix(style.FLOOR, color, strength) for strength in strengths]
+        draw.polylines(picture, parts, colors, self._trail)
 
     def _draw_shadows(self, picture: Planes, joints: NDArray[np.float64]) -> None:
         pixels, depth = self.view.project(self.floor.below(joints))

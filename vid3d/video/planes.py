@@ -100,20 +100,28 @@ class Planes:
         luma: (H, W), both even.
         chroma: (H / 2, W / 2) each.
         coding: of the colours.
+        scratch: memory to work in; pictures that are drawn on in turn may share it.
 
     Attributes:
         size: width and height.
     """
 
-    def __init__(self, luma: Image, chroma: tuple[Image, Image], coding: Coding) -> None:
+    def __init__(
+        self,
+        luma: Image,
+        chroma: tuple[Image, Image],
+        coding: Coding,
+        scratch: "Scratch | None" = None,
+    ) -> None:
         self.luma, self.chroma, self.coding = luma, chroma, coding
         self.size: Size = (luma.shape[1], luma.shape[0])
+        self.scratch = scratch or Scratch()
 
     @classmethod
-    def of(cls, frame: av.VideoFrame, coding: Coding) -> "Planes":
-        """The memory of a frame in yuv420p; odd sizes have no last row or column."""
+    def of(cls, frame: av.VideoFrame, coding: Coding, scratch: "Scratch | None" = None) -> "Planes":
+        """The memory of a frame in yuv420p of an even size."""
         luma, u, v = map(_pixels, frame.planes)
-        return cls(luma, (u, v), coding)
+        return cls(luma, (u, v), coding, scratch)
 
     @classmethod
     def plain(cls, size: Size, coding: Coding, colors: ArrayLike) -> "Planes":
@@ -130,17 +138,19 @@ class Planes:
             plane[:] = ink[::2, index : index + 1]
 
     @classmethod
-    def blank(cls, size: Size, coding: Coding) -> tuple[av.VideoFrame, "Planes"]:
+    def blank(
+        cls, size: Size, coding: Coding, scratch: "Scratch | None" = None
+    ) -> tuple[av.VideoFrame, "Planes"]:
         """A new frame of any content, and the picture in its memory."""
         frame = av.VideoFrame(*size, "yuv420p")
-        return frame, cls.of(frame, coding)
+        return frame, cls.of(frame, coding, scratch)
 
     def part(self, left: int, top: int, width: int, height: int) -> "Planes":
         """A part to be drawn on, all sides even."""
         rows, columns = slice(top, top + height), slice(left, left + width)
         half = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
         u, v = self.chroma
-        return Planes(self.luma[rows, columns], (u[half], v[half]), self.coding)
+        return Planes(self.luma[rows, columns], (u[half], v[half]), self.coding, self.scratch)
 
     def copy_from(self, other: "Planes") -> None:
         """Take over a picture of the same size."""
@@ -191,16 +201,33 @@ class Planes:
             yield None
             return
         part = self.part(left, top, width, height)
-        wide = [
-            cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
-            for plane in part.chroma
-        ]
-        image = np.asarray(cv2.merge([part.luma, *wide]), np.uint8)
+        image = self.scratch.room("image", (height, width, 3))
+        layers = [self.scratch.room(name, (height, width)) for name in ("luma", "u", "v")]
+        for full, plane in zip(layers[1:], part.chroma, strict=True):
+            pairs = self.scratch.room("pairs", (height // 2, width)).view(np.uint16)
+            np.multiply(plane, 257, out=pairs, dtype=np.uint16)  # the same byte twice
+            full.view(np.uint16).reshape(height // 2, 2, width // 2)[:] = pairs[:, None]
+        cv2.merge([part.luma, *layers[1:]], dst=image)
         yield image, (left, top)
-        luma, *wide = cv2.split(image)
-        part.luma[:] = luma
-        for plane, full in zip(part.chroma, wide, strict=True):
-            plane[:] = cv2.resize(full, plane.shape[::-1], interpolation=cv2.INTER_AREA)
+        cv2.split(image, layers)
+        part.luma[:] = layers[0]
+        for full, plane in zip(layers[1:], part.chroma, strict=True):
+            cv2.resize(full, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_AREA)
+
+
+class Scratch:
+    """Memory that is used again and again: new memory costs more than the work done in it."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Image] = {}
+
+    def room(self, name: str, shape: tuple[int, ...]) -> Image:
+        """An array of any content; the next one of the same name lies in the same place."""
+        size = math.prod(shape)
+        room = self._rooms.get(name)
+        if room is None or room.size < size:
+            room = self._rooms[name] = np.empty(size, np.uint8)
+        return room[:size].reshape(shape)
 
 
 def _pixels(plane: Any) -> Image:

@@ -16,9 +16,7 @@ from vid3d.video.planes import Coding
 
 TIME_BASE = Fraction(1, 90_000)
 """Divides the frame periods of 24, 25, 30, 50, 60 and n * 1000 / 1001 frames per second."""
-QUALITY = {
-    "preset": "ultrafast", "crf": "24", "bf": "0", "x264-params": "cabac=1:8x8dct=1:deblock=0,0"
-}  # fmt: skip
+QUALITY = {"preset": "ultrafast", "crf": "24", "bf": "0", "x264-params": "cabac=1:deblock=0,0"}
 """The fastest preset, and those of its omissions that cost more quality than time.
 
 Without B-frames decoding times equal presentation times, so that variable rates end in time."""
