@@ -19,6 +19,7 @@ from vid3d.tracking import (
 )
 from vid3d.tracking.association import assign
 from vid3d.tracking.cleaning import find_swaps
+from vid3d.tracking.person import Person, Sightings
 from vid3d.tracking.similarity import generalised_iou, oks, sigmas
 
 FRAME_SIZE = (1280, 720)
@@ -116,6 +117,25 @@ def test_two_people_who_cross_keep_their_identities(step):
     assert [x for x in table[2] if x is not None] == pytest.approx(
         [x for x, row in zip(right, rows, strict=True) if len(row) == 2]
     )
+
+
+def test_a_pose_that_may_be_somebody_elses_does_not_replace_a_fresh_one():
+    def sighting(lean):
+        them = people([standing(500, lean=lean)])
+        every = np.ones(1, bool)
+        return Sightings.of(them.boxes, them.keypoints, them.confidence, them.scores, every)
+
+    def lean_at(person, time):
+        joints = person.predict(time).keypoints
+        return (joints[9, 0] - joints[0, 0]) / 300 - 0.17
+
+    person = Person(sighting(0.1), 0, 0.0, "coco17")
+    nowhere = np.zeros(2)
+    for time in (0.2, 0.4):  # 0.4 and 0.6 s old at the next look
+        person.update(sighting(-0.1), 0, nowhere, time, shared=True)
+        assert lean_at(person, time) == pytest.approx(0.1, abs=0.01)
+    person.update(sighting(-0.1), 0, nowhere, 0.6, shared=True)  # 0.8 s would be too old
+    assert lean_at(person, 0.6) == pytest.approx(-0.1, abs=0.01)
 
 
 def test_standing_people_are_told_apart_by_pose():

@@ -29,6 +29,10 @@ _MEASUREMENT = np.array([0.08, 0.35])
 _CLEAR_QUALITY = 0.5
 _MOST_NOISE = 10.0
 
+# Seconds for which a pose that was surely the person's own is kept: so old at the next look, if
+# that is as far away as the last one.
+_FRESH = 0.7
+
 # Standard deviations beyond which a sighting is believed ever less (Huber's rule).
 _HUBER = 1.5
 
@@ -154,8 +158,13 @@ class Person:
             log_size=float(mean[2, 0]),
         )
 
-    def update(self, seen: Sightings, row: int, shift: Array, time: float) -> None:
-        """Correct the state by a sighting that lies `shift` (2,) pixels from the prediction."""
+    def update(
+        self, seen: Sightings, row: int, shift: Array, time: float, shared: bool = False
+    ) -> None:
+        """Correct the state by a sighting that lies `shift` (2,) pixels from the prediction.
+
+        A pose that is `shared`, which may be somebody else's, does not replace a fresh one.
+        """
         mean, covariance = self._advanced(time)
         innovation = np.append(shift, seen.log_sizes[row] - mean[2, 0])
         place = np.linalg.norm(shift) / np.exp(seen.log_sizes[row])
@@ -165,7 +174,9 @@ class Person:
         gain = covariance[:, :, 0] / (covariance[:, 0, 0] + noise)[:, None]
         self._mean = mean + gain[[0, 0, 1]] * innovation[:, None]
         self._covariance = covariance - gain[:, :, None] * covariance[:, :1, :]
-        self._remember(seen, row, time)
+        age_at_next = 2 * time - self.time - self._joint_times.max()
+        if not shared or age_at_next > _FRESH:
+            self._remember(seen, row, time)
         self.time, self.missed_since = time, None
 
     def _remember(self, seen: Sightings, row: int, time: float) -> None:

@@ -169,12 +169,14 @@ def _match(
         return trails, sightings
     costs = pairing_costs([trail.person.predict(time) for trail in trails], sightings)
     pairs = assign(costs.total, limit)
-    for i, row in pairs:
-        trails[i].person.update(sightings, row, costs.shift[i, row], time)
-        seen.append((trails[i], int(sightings.rows[row])))
     taken = {i for i, _ in pairs}
+    left = [i for i in range(len(trails)) if i not in taken]
+    for i, row in pairs:
+        shared = bool((costs.total[left, row] <= limit).any())
+        trails[i].person.update(sightings, row, costs.shift[i, row], time, shared)
+        seen.append((trails[i], int(sightings.rows[row])))
     rest = np.setdiff1d(np.arange(len(sightings.rows)), [row for _, row in pairs])
-    return [trail for i, trail in enumerate(trails) if i not in taken], sightings.only(rest)
+    return [trails[i] for i in left], sightings.only(rest)
 
 
 class GivenIdentities:
