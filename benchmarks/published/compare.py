@@ -1,7 +1,7 @@
 """The four published systems, their baselines and ours: same data, same windows, one table.
 
     python benchmarks/published/compare.py MOCAP_FOLDER OUT PAIRS... [--samples 30000]
-        [--tried 3200] [--systems vid3d,d3dp] [--size published] [--every 8] [--steps 5]
+        [--tried 3200] [--systems vid3d,d3dp] [--size published] [--every 8] [--steps d3dp=5]
         [--model vid3d-base] [--tuned 3200]
 
 Every system is tried in several runs (optimisers at learning rates, see systems.py) of `--tried`
@@ -48,22 +48,30 @@ def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
     return {"milliseconds": 1000 * (seconds[1] - seconds[0]) / windows}
 
 
+def drawing(lifter: Lifter, steps: int | None) -> Figures:
+    """How whole poses are drawn: their mean, which measured better on the dev actors than J-Agg."""
+    head = lifter.networks.diffusion
+    return {} if head is None or head.config.residual else {"steps": steps, "aggregate": "mean"}
+
+
 def measured(
     folder: Path, name: str, lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None
 ) -> Figures:
-    """All figures of a lifter but its cost."""
+    """All figures of a lifter but its cost; hypotheses up to its default number."""
+    how = drawing(lifter, steps)
     figures = {"errors": kept(folder / f"{name}-errors.json",
-                              partial(errors, lifter, sequences, steps))}  # fmt: skip
+                              partial(errors, lifter, sequences, **how))}  # fmt: skip
     if lifter.networks.diffusion is not None:
-        figures["hypotheses"] = kept(folder / f"{name}-hypotheses.json",
-                                     partial(hypotheses, lifter, sequences, steps))  # fmt: skip
+        counts = [n for n in (1, 5, 20) if n <= lifter.config.hypotheses]
+        drawn = partial(hypotheses, lifter, sequences, counts, steps)
+        figures["hypotheses"] = kept(folder / f"{name}-hypotheses.json", drawn)
     print(f"{name}: measured", flush=True)
     return figures
 
 
 def occlusion_matrix(
     budget: Budget, runs: dict[str, list[Path]], samples: int, folder: Path,
-    sequences: Sequence[PairSequence], steps: int | None,
+    sequences: Sequence[PairSequence], steps: dict[str, int],
 ) -> dict[str, dict[str, Figures]]:  # fmt: skip
     """Systems of `MATRIX` trained on with every pattern, at every pattern: system, training."""
     results: dict[str, dict[str, Figures]] = {name: {} for name in MATRIX if name in runs}
@@ -81,16 +89,16 @@ def occlusion_matrix(
             lifter = Lifter.load(work_dir / "model")
             results[name][pattern] = kept(
                 folder / f"{name}-{pattern}-occlusions.json",
-                partial(by_pattern, lifter, sequences, steps),
+                partial(by_pattern, lifter, sequences, steps.get(name)),
             )
     return results
 
 
 def by_pattern(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
     """Scores by test pattern with every frame looked at."""
-    drawing = {} if lifter.networks.diffusion is None else {"steps": steps}
+    how = drawing(lifter, steps)
     return {
-        pattern: scores(lifter, sequences, 1, None if pattern == "none" else pattern, **drawing)
+        pattern: scores(lifter, sequences, 1, None if pattern == "none" else pattern, **how)
         for pattern in ("none", *OCCLUSIONS)
     }
 
@@ -117,10 +125,11 @@ def main() -> None:
     models = {name: folders[0] / "model" for name, folders in runs.items()}
     models |= {name: Path(name) for name in arguments.model}
     lifters = {name: Lifter.load(path) for name, path in models.items()}
+    steps = {name: int(number) for name, _, number in
+             (each.partition("=") for each in arguments.steps.split(",") if each)}  # fmt: skip
     results: dict[str, Figures] = {}
     for name, lifter in lifters.items():
-        steps = lifter.config.steps if name in arguments.model else arguments.steps
-        results[name] = measured(folder, name, lifter, sequences, steps)
+        results[name] = measured(folder, name, lifter, sequences, steps.get(name))
     costs: dict[str, Figures] = {}
     pace: dict[str, float] = {}
     for name, lifter in lifters.items():
@@ -142,7 +151,7 @@ def main() -> None:
     matrices: dict[str, dict[str, Figures]] = {}
     if arguments.tuned:
         fewer = sequences[:: arguments.matrix_every]
-        matrices = occlusion_matrix(budget, runs, arguments.tuned, folder, fewer, arguments.steps)
+        matrices = occlusion_matrix(budget, runs, arguments.tuned, folder, fewer, steps)
         parts += [matrix(trained, name) for name, trained in matrices.items()]
     text = "\n\n".join(parts)
     print(text)
@@ -165,7 +174,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--size", choices=["small", "published"], default="small")
     parser.add_argument("--every", type=int, default=1, help="evaluate on every N-th sequence")
-    parser.add_argument("--steps", type=int, default=None, help="sampling steps of all systems")
+    parser.add_argument("--steps", default="", metavar="SYSTEM=N,...", help="sampling steps")
     parser.add_argument("--model", action="append", default=[], help="add a model as it is")
     parser.add_argument("--tuned", type=int, default=0, metavar="WINDOWS",
                         help="train on with each pattern of occlusion")  # fmt: skip

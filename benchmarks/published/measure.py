@@ -17,7 +17,6 @@ from vid3d.files import atomic_path
 from vid3d.lifter import Lifter
 
 FIGURES = ("mpjpe", "p_mpjpe", "velocity", "symmetry_gap", "bone_std")
-HYPOTHESES = (1, 5, 20)
 Figures = dict[str, Any]
 
 
@@ -47,21 +46,22 @@ def scores(
     return {**named, "linear": round(linear.scores.mpjpe, 2)}
 
 
-def errors(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
+def errors(lifter: Lifter, sequences: Sequence[PairSequence], **drawing: Any) -> Figures:
     """Scores by stride, and with all frames looked at by pattern of occlusion."""
-    drawing = {} if lifter.networks.diffusion is None else {"steps": steps}
     by_stride = {str(s): scores(lifter, sequences, s, **drawing) for s in STRIDES}
     occluded = {each: scores(lifter, sequences, 1, each, **drawing) for each in OCCLUSIONS}
     return {"strides": by_stride, "occlusions": {"none": by_stride["1"], **occluded}}
 
 
-def hypotheses(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
+def hypotheses(
+    lifter: Lifter, sequences: Sequence[PairSequence], counts: Sequence[int], steps: int | None
+) -> Figures:
     """Ways from hypotheses to one pose at stride 10, by number of hypotheses."""
     return {
         str(count): asdict(
             measure_aggregates(lifter, sequences, (10,), hypotheses=count, steps=steps)[0]
         )
-        for count in HYPOTHESES
+        for count in counts
     }
 
 

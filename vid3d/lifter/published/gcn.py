@@ -66,6 +66,9 @@ def adjacency() -> Tensor:
 class GraphConvolution(nn.Module):
     """y_i = a_ii W_i x_i + sum over j != i of a_ij V_j x_j + b.
 
+    It begins near the identity: what is to be said is the noise, which is in the input, and random
+    matrices would mix it up in every layer.
+
     Args:
         features: of a joint, in and out.
     """
@@ -74,11 +77,12 @@ class GraphConvolution(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        bound = math.sqrt(3 / features)
-        self.own = nn.Parameter(torch.empty(17, features, features).uniform_(-bound, bound))
-        self.told = nn.Parameter(torch.empty(17, features, features).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(features))
         self.register_buffer("links", adjacency(), persistent=False)
+        bound = 0.1 * math.sqrt(3 / features)
+        own, told = torch.empty(2, 17, features, features).uniform_(-bound, bound).unbind()
+        identity = torch.eye(features) / self.links.diagonal()[:, None, None]
+        self.own, self.told = nn.Parameter(identity + own), nn.Parameter(told.clone())
+        self.bias = nn.Parameter(torch.zeros(features))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x (N, 17, features)."""
