@@ -43,9 +43,9 @@ def looked_at(places):
 
 def test_rest_is_looked_at_seldom_and_motion_often():
     rest = looked_at([160] * 150)
-    assert set(np.diff(rest)) == {round(AutoStride.LONGEST * FPS)}
+    assert set(np.diff(rest)) == {np.ceil(AutoStride.LONGEST * FPS)}
     moving = looked_at(list(range(40, 190)))
-    assert set(np.diff(moving)) == {round(AutoStride.SHORTEST * FPS)}
+    assert set(np.diff(moving)) == {np.ceil(AutoStride.SHORTEST * FPS)}
 
 
 def test_the_last_moments_of_rest_are_looked_at():
