@@ -66,7 +66,9 @@ class ToyReader:
 
     def __init__(self, path, start=None, end=None):
         self.count = round(float(Path(path).read_text()) * FPS)
-        self.info = SimpleNamespace(fps=float(FPS), size=SIZE, width=SIZE[0], height=SIZE[1])
+        self.info = SimpleNamespace(
+            fps=float(FPS), size=SIZE, width=SIZE[0], height=SIZE[1], focal_35mm=None
+        )
         self.expected_frames = self.count
         self.truncated = None
 

@@ -61,7 +61,7 @@ class MadeUpReader:
     def __init__(self, path: Path, start: float | None = None, end: float | None = None) -> None:
         minutes, self.fps, *size = map(float, Path(path).read_text().split())
         self.expected_frames = round(minutes * 60 * self.fps)
-        self.info = SimpleNamespace(fps=self.fps, size=tuple(map(int, size)))
+        self.info = SimpleNamespace(fps=self.fps, size=tuple(map(int, size)), focal_35mm=None)
         self.truncated = None
 
     def __enter__(self) -> "MadeUpReader":

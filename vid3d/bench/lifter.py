@@ -1,11 +1,13 @@
 """`vid3d bench lifter`: what lifting costs."""
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from torch import nn
@@ -117,7 +119,8 @@ def _run(lifter: Lifter, seconds: int, hypotheses: int, steps: int) -> Callable[
 
 
 def _flops(call: Callable[[], Any]) -> float:
-    with FlopCounterMode(display=False) as counter:
+    one_core = patch.dict(os.environ, OMP_NUM_THREADS="1")  # only this thread's are counted
+    with one_core, FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops())
 

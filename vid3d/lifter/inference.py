@@ -193,14 +193,17 @@ class _Denoising:
         """What the head says of noisy values (H, G, 48), windows after windows."""
         cut = self.windows.cut(noisy)  # (W, H, length, 48)
         owners = torch.arange(len(cut)).repeat_interleave(cut.shape[1])
-        parts = cut.flatten(0, 1).split(self.at_once), owners.split(self.at_once)
-        # Threads of their own for whole parts wait for each other once a step, not at every layer.
-        with ThreadPoolExecutor(self.workers) as pool:
-            said = torch.cat(list(pool.map(self._batch, *parts, repeat(level))))
-        return self.windows.blend(said.view(cut.shape))
+        noisies, rows = cut.flatten(0, 1).split(self.at_once), owners.split(self.at_once)
+        parts = (noisies, repeat(level), rows)
+        if self.workers == 1:
+            said = list(map(self._batch, *parts))
+        else:  # threads for whole parts wait for each other once a step, not at every layer
+            with ThreadPoolExecutor(self.workers) as pool:
+                said = list(pool.map(self._batch, *parts))
+        return self.windows.blend(torch.cat(said).view(cut.shape))
 
     @torch.inference_mode()  # holds for one thread only
-    def _batch(self, noisy: Tensor, rows: Tensor, level: float) -> Tensor:
+    def _batch(self, noisy: Tensor, level: float, rows: Tensor) -> Tensor:
         device = self.dense.moments.device
         levels = torch.full((len(rows),), level, device=device)
         action = torch.full((len(rows),), self.action, device=device)
