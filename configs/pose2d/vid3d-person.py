@@ -91,7 +91,7 @@ test_dataloader = dict(
 training = dict(
     seed=0,
     workers=0,
-    thresholds=dict(score=0.27, iou=0.5),
+    thresholds=dict(score=0.28, iou=0.4),
     backbone="weights/vid3d-pose/model.pth",
     teacher="",  # an RTMDet to learn from beside the labels, as --detector takes it
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),

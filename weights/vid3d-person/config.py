@@ -126,10 +126,7 @@ test_pipeline = [
         114,
         114,
         114,
-    )), size=(
-        416,
-        416,
-    ), type='Pad'),
+    )), size_divisor=32, type='Pad'),
     dict(
         meta_keys=(
             'img_id',
