@@ -227,8 +227,8 @@ def test_hidden_looks_only_place_the_window():
 
 
 def test_windows_played_backwards():
-    options = BatchOptions(strides=(4,), irregular=0, short=0.5, speed=(1.0, 1.0), bend=BendRanges(),
-                           body=augment.BodyRanges(0, 0, 0, 0), backwards=1.0)  # fmt: skip
+    body = augment.BodyRanges(0, 0, 0, 0)
+    options = BatchOptions(strides=(4,), irregular=0, short=0.5, speed=(1.0, 1.0), body=body)
     motions = Motions([motion(129)])
     forth, back = (make_batch(motions, 6, replace(options, backwards=share), generator(3))
                    for share in (0.0, 1.0))  # fmt: skip

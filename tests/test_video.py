@@ -356,3 +356,14 @@ def test_lens_of_a_phone_is_read(tmp_path):
     path.write_bytes(data.replace(text + b"26", number + bytes([0xFF, 0xF3])))  # -13: unknown
     assert probe(path).focal_35mm is None
     assert probe(make(tmp_path / "plain.mp4")).focal_35mm is None
+
+
+def test_a_device_that_is_not_there_decodes_on_the_cpu(tmp_path):
+    path = make(tmp_path / "clip.mp4", frames=7)
+    with VideoReader(path) as one, VideoReader(path, device="cuda") as other:
+        pairs = list(zip(one.frames(3), other.frames(3), strict=True))
+    assert len(pairs) == 7
+    for a, b in pairs:
+        assert (a.index, a.time, a.decoded is None) == (b.index, b.time, b.decoded is None)
+        if a.decoded is not None:
+            np.testing.assert_array_equal(a.image, b.image)

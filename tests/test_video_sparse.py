@@ -22,8 +22,8 @@ def threads(monkeypatch):
     """Several decoder threads wherever the tests run: frames come late and in bunches."""
     opened = reader._open
 
-    def threaded(path):
-        container, stream = opened(path)
+    def threaded(*given):
+        container, stream = opened(*given)
         stream.codec_context.thread_count = 3
         return container, stream
 

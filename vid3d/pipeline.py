@@ -24,6 +24,7 @@ from vid3d.files import safe_stem
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.lifting import Work
+from vid3d.machine import find_device
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pose2d.estimator import TopDown, load_estimator
@@ -162,7 +163,8 @@ class Pipeline:
     def _open(self, path: Path) -> Clip:
         """A video as a clip; looks are found while they are read."""
         times = array("d")
-        reader = VideoReader(path, self.options.start, self.options.end)
+        options = self.options
+        reader = VideoReader(path, options.start, options.end, find_device(options.device))
         return Clip(
             name=path.stem,
             looks=partial(self._watch, reader, times),

@@ -17,7 +17,7 @@ from vid3d.batch.runner import Report, run_batch
 from vid3d.batch.worker import Lift, Made, Task
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
-from vid3d.machine import usable_cores
+from vid3d.machine import find_device, usable_cores
 from vid3d.monitor import Monitor
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.estimator import find_networks
@@ -121,11 +121,7 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
 
 def _kind_of(device: str) -> str:
     """`cpu` or `cuda`: results of the two differ, those of two GPUs are taken to be the same."""
-    if device == "auto":
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device.partition(":")[0]
+    return (find_device(device) if device == "auto" else device).partition(":")[0]
 
 
 def _load_same(made_with: str, options: LiftOptions, wanted: Wanted) -> Lift:

@@ -19,6 +19,7 @@ from vid3d.lifter.observation import Observation, observe
 from vid3d.lifter.published.text import load_text_encoder
 from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.windows import PLANS, Windows
+from vid3d.machine import find_device
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
@@ -66,10 +67,9 @@ class Lifter:
         """A lifter by shipped name, folder or safetensors file.
 
         Raises:
-            Vid3dError: no such model, or not a lifter that this version reads.
+            Vid3dError: no such model or device, or not a lifter that this version reads.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = find_device(device)
         return cls(load_networks(model, device), device)
 
     def __call__(

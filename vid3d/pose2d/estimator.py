@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.machine import find_device
 from vid3d.pose2d.confidence import CalibratedPose
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.models import find_model
@@ -96,7 +97,7 @@ def load_estimator(
     Raises:
         Vid3dError: unknown backend, model or device, or a model without the files it needs.
     """
-    device = _device(device)
+    device = find_device(device)
     kinds = _kinds(backend, device)
     people, joints = find_networks(backend, detector, pose, device)
     return TopDown(_detector(people, kinds, device), _pose(joints, kinds, device))
@@ -104,7 +105,7 @@ def load_estimator(
 
 def find_networks(backend: str, detector: str, pose: str, device: str) -> tuple[Manifest, Manifest]:
     """What `load_estimator` would load, with official models downloaded; arguments as there."""
-    kinds = _kinds(backend, _device(device))
+    kinds = _kinds(backend, find_device(device))
     return find_model(detector, "detection", kinds), find_model(pose, "pose", kinds)
 
 
@@ -146,22 +147,3 @@ def _kinds(backend: str, device: str) -> tuple[str, ...]:
 
 def _runs_on_onnx(manifest: Manifest, kinds: Sequence[str]) -> bool:
     return next((kind for kind in kinds if kind in manifest.files), kinds[0]) == "onnx"
-
-
-def _device(device: str) -> str:
-    """Resolve "auto" and check that the device exists."""
-    if device == "cpu":
-        return device
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise Vid3dError(f"unknown device {device!r}: give auto, cpu, cuda or cuda:N") from error
-    if wanted.type != "cuda" or not torch.cuda.is_available():
-        raise Vid3dError(f"device {device!r} is not available here; use --device cpu")
-    if (wanted.index or 0) >= torch.cuda.device_count():
-        raise Vid3dError(f"there is no {device}: {torch.cuda.device_count()} CUDA device(s) here")
-    return device

@@ -60,8 +60,8 @@ class Teacher:
         spec, side = self._network.spec, images.shape[-1]
         bgr = images.numpy()
         pictures = (bgr if spec.channels == "bgr" else bgr[:, ::-1]).astype(np.float32)
-        pictures -= np.reshape(np.float32(spec.mean), (3, 1, 1))
-        pictures /= np.reshape(np.float32(spec.std), (3, 1, 1))
+        pictures -= np.asarray(spec.mean, np.float32).reshape(3, 1, 1)
+        pictures /= np.asarray(spec.std, np.float32).reshape(3, 1, 1)
         outputs = self._network(pictures)
         try:
             boxes, scores = boxes_of(outputs, self._manifest.decode, (side, side))

@@ -7,6 +7,7 @@ image is asked for.
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 
 from vid3d.errors import Vid3dError
@@ -72,6 +74,7 @@ class VideoReader:
     Args:
         path: a file that ffmpeg reads.
         start, end: seconds since the first frame, both included; None for the beginning and end.
+        device: that decodes, "cpu", "cuda" or "cuda:N"; the CPU does what the GPU cannot.
 
     Attributes:
         info: what the whole file says of itself.
@@ -84,17 +87,21 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], start: float | None = None, end: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        start: float | None = None,
+        end: float | None = None,
+        device: str = "cpu",
     ):
         self.start, self.end = start or 0.0, math.inf if end is None else end
         if not 0 <= self.start <= self.end:
             raise Vid3dError(f"start {start} and end {end} of {path}: need 0 <= start <= end")
         self.truncated: str | None = None
-        self._path = Path(path)
+        self._path, self._device = Path(path), device
         self._break: str | None = None
         self._damaged = self._patched = 0
         self._last_end = 0.0
-        self._container, self._stream = _open(self._path)
+        self._container, self._stream = _open(self._path, self._device)
         self._frames = self._decode()
         first = next(self._frames, None)
         if first is None:
@@ -151,7 +158,7 @@ class VideoReader:
         if stride < 1:
             raise Vid3dError(f"stride is {stride}; expected a whole number from 1")
         part, count = part_reader(self._stream.codec_context), 0
-        if part is not None and stride > 1:
+        if part is not None and stride > 1 and not self._stream.codec_context.is_hwaccel:
             try:
                 for frame in self._sparse(stride, part):
                     count += 1
@@ -231,7 +238,7 @@ class VideoReader:
     def _reopen(self) -> None:
         """Go back to the beginning of the file."""
         self.close()
-        self._container, self._stream = _open(self._path)
+        self._container, self._stream = _open(self._path, self._device)
         self._frames = self._decode()
         self._clock, self._last_end = copy(self._origin), 0.0
         self._damaged = self._patched = 0
@@ -357,7 +364,7 @@ def _duration(container: Any, stream: Any) -> float | None:
         return container.duration / av.time_base if container.duration and alone else None
 
 
-def _open(path: Path) -> tuple[Any, Any]:
+def _open(path: Path, device: str) -> tuple[Any, Any]:
     """Container and video stream of a file, checked in the order in which users err."""
     if not path.exists():
         raise Vid3dError(f"no such file: {path}; check the spelling")
@@ -366,7 +373,7 @@ def _open(path: Path) -> tuple[Any, Any]:
     if path.stat().st_size == 0:
         raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
     try:
-        container = av.open(f"file:{path}")  # the prefix lets names with a colon be names
+        container = _container(f"file:{path}", device)  # names with a colon are names
     except (av.FFmpegError, OSError) as error:
         raise Vid3dError(
             f"cannot read {path} as a video ({error.strerror}): it is of another kind, "
@@ -377,6 +384,15 @@ def _open(path: Path) -> tuple[Any, Any]:
     except Vid3dError:
         container.close()
         raise
+
+
+def _container(url: str, device: str) -> Any:
+    """A file opened for a device's decoder; what it decodes is the CPU's to the bit."""
+    kind, _, number = device.partition(":")
+    if kind != "cpu":
+        with suppress(av.FFmpegError):  # no such device, or no decoder: the CPU's
+            return av.open(url, hwaccel=HWAccel(kind, number or None))
+    return av.open(url)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
