@@ -133,7 +133,10 @@ def main() -> None:
     costs: dict[str, Figures] = {}
     pace: dict[str, float] = {}
     for name, lifter in lifters.items():
-        costs[name] = kept(out / "costs" / f"{name}.json", partial(cost, lifter, sequences[0]))
+        costs[name] = kept(
+            out / "costs" / f"{name}.json",
+            partial(cost, lifter, sequences[0], steps=steps.get(name)),
+        )
         if name in SYSTEMS:
             wraps = SYSTEMS[name].wraps
             start = models[wraps] if wraps else None

@@ -120,11 +120,11 @@ def draw(runs: Mapping[str, Sequence[Path]], milliseconds: Mapping[str, float], 
     left.set(xlabel="thousand windows (crosses: tries of other rates)",
              ylabel="dev MPJPE, mm (stride 10)", yscale="log")  # fmt: skip
     right.set(xlabel="processor minutes of one core")
-    ticks = [60, 80, 100, 150, 200, 300]
+    ticks = [80, 100, 150, 200, 300, 500, 800]
     left.set_yticks(ticks, map(str, ticks))
     left.minorticks_off()
-    left.legend(fontsize=8)
+    figure.legend(loc="upper center", ncol=5, fontsize=8)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.9))
     figure.savefig(path, dpi=90)
