@@ -139,7 +139,7 @@ def train(
     if not (work_dir / "model" / "manifest.json").is_file():
         work_dir.mkdir(parents=True, exist_ok=True)
         recipe = load_recipe(system.recipe, [*stage, *small, *budget.changes, *changes])
-        training.train(recipe, [budget.mocap], work_dir, True, start and str(start))
+        training.train(recipe, [budget.mocap], work_dir, True, str(start) if start else None)
     return work_dir
 
 
