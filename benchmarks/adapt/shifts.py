@@ -9,8 +9,8 @@ cameras. Source: the motion capture of all other actors. Prints a table and writ
 Variants: `full`; `drawn` (no motion capture: source drawn from the lifter); PoSynDA's table 3:
 `source` (source in plain positions, pseudo-labels off), `F` (in the target's), `F+taught1` (one
 hypothesis), `no bias`, `rank N`, `H N`. `oracle` learns from the true motion of the very takes
-whose 2D is the target: what there is to be had, not a method. The last weights of all rounds are judged by the proxy as
-users' are; `refused` says where the adapter would not have been written.
+whose 2D is the target: what there is to be had, not a method. The last weights of all rounds are
+judged by the proxy as users' are; `refused` says where the adapter would not have been written.
 """
 
 import argparse
