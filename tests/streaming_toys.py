@@ -64,7 +64,7 @@ class ToyFrame:
 class ToyReader:
     """Stands in for `VideoReader`: as many seconds as the file's text says."""
 
-    def __init__(self, path, start=None, end=None):
+    def __init__(self, path, start=None, end=None, device="cpu"):
         self.count = round(float(Path(path).read_text()) * FPS)
         self.info = SimpleNamespace(
             fps=float(FPS), size=SIZE, width=SIZE[0], height=SIZE[1], focal_35mm=None

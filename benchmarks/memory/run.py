@@ -58,7 +58,13 @@ class MadeUpFrame:
 class MadeUpReader:
     """Stands in for a `VideoReader` of as many minutes as the file's text says."""
 
-    def __init__(self, path: Path, start: float | None = None, end: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: float | None = None,
+        end: float | None = None,
+        device: str = "cpu",
+    ) -> None:
         minutes, self.fps, *size = map(float, Path(path).read_text().split())
         self.expected_frames = round(minutes * 60 * self.fps)
         self.info = SimpleNamespace(fps=self.fps, size=tuple(map(int, size)), focal_35mm=None)
