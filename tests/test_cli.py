@@ -1,8 +1,10 @@
 """The command line: what it prints and exits with, on good input and on every kind of bad one."""
 
+import os
 import subprocess
 import sys
 import wave
+from pathlib import Path
 
 import av
 import numpy as np
@@ -152,3 +154,12 @@ def test_one_bad_video_does_not_stop_the_others(blank, tmp_path):
     result = run("lift", tmp_path / "none.mp4", blank, "-o", tmp_path, "--no-render")
     assert_one_line(result, 1, "none.mp4")
     assert (tmp_path / "blank.vid3d.npz").exists()
+
+
+def test_networks_do_not_report_home(tmp_path):
+    code = "import vid3d.pose2d.onnx"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=home, cwd=Path(__file__).parents[1]
+    )
+    assert not list(tmp_path.rglob("*onnxruntime*"))

@@ -5,9 +5,13 @@ quick.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# onnxruntime reports home from its import on; whoever wants that can say so.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Camera": "vid3d.camera",

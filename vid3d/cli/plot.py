@@ -40,11 +40,11 @@ def command(
 
     Angles have bands of one standard deviation and are also written as CSV.
     """
+    talk = console(quiet, verbose)  # before matplotlib, which warns while it is imported
     from vid3d.errors import Vid3dError
     from vid3d.motion import Motion
     from vid3d.render.plots import plot_motion
 
-    talk = console(quiet, verbose)
     name = motion.name.removesuffix(".npz").removesuffix(".vid3d")
     loaded = Motion.load(motion)
     if not loaded.present.any():
