@@ -3,7 +3,7 @@ import math
 import torch
 from lifter_toys import motion
 
-from vid3d.data.bending import BendRanges, bend, rotations
+from vid3d.data.bending import BendRanges, bend, rotation_matrices
 from vid3d.skeleton import H36M17
 
 RANGES = BendRanges(share=1.0, joint=1.0)
@@ -33,9 +33,11 @@ def flexions(joints):
 
 
 def test_rotation_by_hand():
-    quarter = rotations(torch.tensor([0.0, 0.0, math.pi / 2])) @ torch.tensor([1.0, 0.0, 0.0])
+    quarter = rotation_matrices(torch.tensor([0.0, 0.0, math.pi / 2])) @ torch.tensor(
+        [1.0, 0.0, 0.0]
+    )
     torch.testing.assert_close(quarter, torch.tensor([0.0, 1.0, 0.0]), atol=1e-6, rtol=0)
-    torch.testing.assert_close(rotations(torch.zeros(2, 3)), torch.eye(3).expand(2, 3, 3))
+    torch.testing.assert_close(rotation_matrices(torch.zeros(2, 3)), torch.eye(3).expand(2, 3, 3))
 
 
 def test_bones_keep_their_lengths_and_hinges_their_limits():

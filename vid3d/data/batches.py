@@ -200,8 +200,9 @@ def make_batch(
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)
     moving = ankles[:, : len(grid)] * (speed * augment.leg_factor(factors))[:, None, None]
-    bent_moving = ankle_speeds(joints[:, : len(grid)], options.grid)
-    moving = torch.where(bent[:, None, None], bent_moving, moving)
+    if options.bend.share:  # what was recorded of these ankles no longer holds
+        bent_moving = ankle_speeds(joints[:, : len(grid)], options.grid)
+        moving = torch.where(bent[:, None, None], bent_moving, moving)
     both = torch.cat([joints, random_coco(joints, needed / (frames - 1), generator)], 2)
     views = cameras.view(both, options.camera, generator)
     seen = cameras.Views(views.joints[:, len(grid) :], views.half)

@@ -99,7 +99,7 @@ def _smooth(time: Tensor, axes: int, generator: torch.Generator) -> Tensor:
 
 def _turn(joints: Tensor, origin: int, members: list[int], frames: Tensor, by: Tensor) -> Tensor:
     """Turn members about the joint `origin` by rotation vectors (B, N, 3) in frames."""
-    matrix = frames @ rotations(by) @ frames.transpose(-1, -2)
+    matrix = frames @ rotation_matrices(by) @ frames.transpose(-1, -2)
     vectors = joints[:, :, members] - joints[:, :, origin : origin + 1]
     turned = joints.clone()
     turned[:, :, members] = joints[:, :, origin : origin + 1] + vectors @ matrix.transpose(-1, -2)
@@ -132,7 +132,7 @@ def _fold(
     return changed
 
 
-def rotations(vectors: Tensor) -> Tensor:
+def rotation_matrices(vectors: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3) (Rodrigues' formula)."""
     angle = vectors.norm(dim=-1)[..., None, None].clamp_min(1e-8)
     x, y, z = (vectors / angle[..., 0]).unbind(-1)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vid3d.lifter.encoder import FeatureLayout, full_precision
 from vid3d.lifter.process import HeadConfig
@@ -62,6 +63,7 @@ class JointHead(Head):
     """A head whose tokens are joints: each gets its own features and those of the whole moment."""
 
     tokens = 17
+    out: nn.Linear
 
     def __init__(self, config: HeadConfig, layout: FeatureLayout, width: int) -> None:
         super().__init__(config)
@@ -74,3 +76,14 @@ class JointHead(Head):
         with full_precision(features):
             condition: Tensor = self.features_in(self.layout.by_joint(features.float()))
         return condition
+
+    def read_poses(self, noisy: Tensor) -> Tensor:
+        """Tokens (N, G, 17, width) of noisy values (N, G, 48); the root is at 0."""
+        tokens: Tensor = self.pose_in(functional.pad(noisy.unflatten(-1, (16, 3)), (0, 0, 1, 0)))
+        return tokens
+
+    def say(self, tokens: Tensor) -> Tensor:
+        """Values (N, G, 48) of tokens (N, G, 17, width), the root's left out."""
+        with full_precision(tokens):
+            values: Tensor = self.out(tokens.float())
+        return values[:, :, 1:].flatten(2)

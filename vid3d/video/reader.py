@@ -387,7 +387,7 @@ def _open(path: Path, device: str) -> tuple[Any, Any]:
 
 
 def _container(url: str, device: str) -> Any:
-    """A file opened for a device's decoder; what it decodes is the CPU's to the bit."""
+    """A file opened for a device's decoder, or the CPU's where that cannot be had."""
     kind, _, number = device.partition(":")
     if kind != "cpu":
         with suppress(av.FFmpegError):  # no such device, or no decoder: the CPU's

@@ -144,7 +144,6 @@ class PoseDenoiser(JointHead):
         action: Tensor | None = None,
     ) -> Tensor:
         """See `Head`; clean poses."""
-        pose = functional.pad(noisy.unflatten(-1, (16, 3)), (0, 0, 1, 0))  # the root, at 0
         style = self.level_in(level_features(level, self.config.width))
         told = None
         if self.prompts is not None:
@@ -153,12 +152,10 @@ class PoseDenoiser(JointHead):
             told, summary = self.prompts(action)
             style = style + summary
         with full_precision(noisy):
-            x = self.pose_in(pose) + condition + self.joint_embedding + style[:, None, None]
+            x = self.read_poses(noisy) + condition + self.joint_embedding + style[:, None, None]
 
         def hear(x: Tensor) -> Tensor:
             heard = self.attention(x.flatten(1, 2), told)
             return x + self.stylisation(heard, style).unflatten(1, x.shape[1:3])
 
-        x = self.body(x, times, valid, hear if told is not None else None)
-        with full_precision(noisy):
-            return self.out(x.float())[:, :, 1:].flatten(2)
+        return self.say(self.body(x, times, valid, hear if told is not None else None))

@@ -186,14 +186,11 @@ class NoisePredictor(JointHead):
         if noisy.shape[1] != self.config.frames:
             raise Vid3dError(f"windows of {noisy.shape[1]} moments, but the diffusion head has "
                              f"frames={self.config.frames}")  # fmt: skip
-        pose = functional.pad(noisy.unflatten(-1, (16, 3)), (0, 0, 1, 0))  # the root, at 0
         with full_precision(noisy):
-            x = functional.relu(self.pose_in(pose) + condition)
+            x = functional.relu(self.read_poses(noisy) + condition)
         embedded = self.level_in(level_features(level, 2 * self.config.width))
         skips = torch.zeros_like(x)
         for layer in self.layers:
             x, skip = layer(x, embedded)
             skips = skips + skip
-        y = functional.relu(self.skip(skips / math.sqrt(len(self.layers))))
-        with full_precision(noisy):
-            return self.out(y.float())[:, :, 1:].flatten(2)
+        return self.say(functional.relu(self.skip(skips / math.sqrt(len(self.layers)))))
