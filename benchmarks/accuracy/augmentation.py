@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--variants", default=",".join(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     pairs = [sequence for path in arguments.pairs for sequence in read_pairs(path)]
     rows = ["| motion | " + " | ".join(f"stride {stride}" for stride in STRIDES) + " |",
             "|---|" + "---|" * len(STRIDES)]  # fmt: skip
