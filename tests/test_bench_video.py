@@ -42,6 +42,8 @@ def test_amdahls_bound_by_hand():
     # of 10 s, 8 are spent looking; with a tenth of the looks 2 + 0.8 s remain
     assert PerFrame(1.5, 8, 0.5, 100, 18).bound(10) == pytest.approx(10 / 2.8)
     assert PerFrame(1.5, 8, 0.5, 100, 18).bound(100) == 1
+    # frames cannot all be had before they are decoded
+    assert PerFrame(1.5, 8, 0.5, 100, 18).bound(10, decoding=4.0) == 2.5
 
 
 def test_table_says_ratios_and_bars():

@@ -77,10 +77,17 @@ class PerFrame:
         """Seconds from end to end."""
         return self.decoding + self.looking + self.lifting
 
-    def bound(self, looks: int) -> float:
-        """How many times faster it could be, by Amdahl's law, if only `looks` were looked at."""
+    def bound(self, looks: int, decoding: float = 0.0) -> float:
+        """How many times faster it could be, by Amdahl's law, if only `looks` were looked at.
+
+        Args:
+            looks: frames that networks see.
+            decoding: seconds that decoding all frames takes by itself. While the networks work,
+                decoding goes on behind them, so waiting for frames says too little about it; with
+                the networks gone, it is what is left.
+        """
         spared = self.looking * (1 - looks / self.frames)
-        return self.total / (self.total - spared)
+        return self.total / max(self.total - spared, decoding)
 
 
 def run_per_frame(video: Path, networks: TopDown, lifter: TemporalConvolution) -> PerFrame:
