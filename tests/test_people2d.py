@@ -17,6 +17,7 @@ from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
 from vid3d.data.people2d import People2d, prepare_people2d
 from vid3d.data.scenes import Scenes, Tiling
+from vid3d.data.synthetic import render_sets
 from vid3d.errors import Vid3dError
 from vid3d.evaluation import people2d as measure
 from vid3d.skeleton import COCO17
@@ -247,3 +248,15 @@ def test_boxes_are_matched_by_hand() -> None:
     figures = measure._box_figures(verdict, np.array([0.9, 0.8, 0.7, 0.6]), 2, 0.85)
     assert (figures.recall, figures.precision) == (0.5, 1.0)
     assert figures.recall_at_75 == 0.5
+
+
+def test_every_rendered_set_has_pictures(shared: Path, tmp_path: Path) -> None:
+    moderngl = pytest.importorskip("moderngl")
+    try:
+        moderngl.create_context(standalone=True, backend="egl").release()
+    except Exception as error:  # whatever the driver says
+        pytest.skip(f"no OpenGL: {error}")
+    mocap = sorted((shared / "data/mocap").glob("heldout_*.npz"))[:1]
+    render_sets(shared / "data/bodies", mocap, tmp_path, shards=3, pictures=1)
+    for shard in ("000", "001", "002"):
+        assert LabelledImages.open(tmp_path / shard).image(0).std() > 5

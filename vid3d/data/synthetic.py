@@ -115,6 +115,8 @@ class Studio:
         camera = self._camera(actors)
         floor = bool(rng.random() < 0.65)
         image = self.scene.render([a.person for a in actors], camera, floor=floor)[..., ::-1]
+        if not image.any():
+            raise Vid3dError("the renderer drew a black picture; check its OpenGL driver")
         people = [self._label(a) for a in actors]
         labels = ImageLabels.join(people)
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.8))  # in place of antialiasing
@@ -186,6 +188,12 @@ class Studio:
         for _ in range(count):
             yield self.picture()
 
+    def close(self) -> None:
+        """Give back the renderer's context with all that lies in it."""
+        # Later, garbage would be deleted by its number: in the next studio's context.
+        self.scene.ctx.gc_mode = None
+        self.scene.ctx.release()
+
 
 def training_names(bodies: Path) -> list[str]:
     """The bodies that may be rendered into training images: all but the reserved ones."""
@@ -217,4 +225,4 @@ def render_sets(
             rng = np.random.default_rng((seed, shard))
             studio = Studio(bodies, clips, names, Backdrops(photos), rng)
             write_labelled_images(target, studio.pictures(pictures))
-            studio.scene.ctx.release()
+            studio.close()
