@@ -10,7 +10,7 @@ from vid3d.cli import cli
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.lifting import Report
-from vid3d.evaluation.oracles import Aggregates, j_agg, j_best, measure_aggregates, p_best
+from vid3d.evaluation.oracles import Aggregates, j_agg, j_best, measure_aggregates, p_best, sized
 from vid3d.lifter.inference import Dense
 from vid3d.lifter.lifter import Hypotheses
 from vid3d.lifter.observation import observe
@@ -70,6 +70,7 @@ def test_what_chooses_by_the_truth_is_named_so(sequence):
     assert row.oracle_j_best == pytest.approx(0, abs=1e-6)
     assert row.p_agg == pytest.approx(1000 * (3 * 0.1 + 3 * 0.2) / scored, rel=1e-6)
     assert row.oracle_j_agg == pytest.approx(0, abs=1e-3)
+    assert row.oracle_j_agg_size == pytest.approx(row.j_agg, abs=30)
     assert row.j_agg == pytest.approx(0, abs=30)
     by_truth = [item.name for item in fields(row) if "best" in item.name]
     assert by_truth
@@ -86,6 +87,27 @@ def test_j_agg_follows_the_root_that_it_is_given(sequence):
     np.testing.assert_allclose(aside[:, 14:, 0] - pose()[14:, 0], 0.4, atol=1e-6)
 
 
+def test_one_factor_a_track_puts_roots_at_the_true_distance():
+    truth = np.array([[0.4, 0, 4.0], [0.5, 0, 5], [0.6, 0, 6]])
+    off = 0.9 * truth
+    np.testing.assert_allclose(sized(off, truth), truth)
+    off[1] = np.nan  # nothing seen
+    np.testing.assert_allclose(sized(off, truth)[[0, 2]], truth[[0, 2]])
+
+
+def test_hypotheses_share_one_root(sequence):
+    """Both are wrong in opposite directions: their mean is right, so is its root."""
+    drawn = Toy().draw(sequence.keypoints2d, sequence.confidence, times=np.arange(FRAMES) / 25,
+                       out_times=None, camera=CAMERA, joint_set="h36m17")  # fmt: skip
+    offsets = np.zeros_like(drawn.offsets)
+    offsets[0, :, 1:, 0], offsets[1, :, 1:, 0] = 0.02, -0.02
+    drawn = Hypotheses(drawn.seen, drawn.windows, drawn.dense, offsets)
+    np.testing.assert_allclose(drawn.shared_root, np.tile(ROOT, (FRAMES, 1)), atol=1e-6)
+    assert np.abs(drawn.roots_at_looks[:, :, 0] - ROOT[0]).min() > 0.01
+    weights = drawn.weights("jpma")
+    np.testing.assert_allclose(weights.sum(0), 1)
+
+
 def test_truth_is_needed(sequence):
     from dataclasses import replace
 
@@ -94,7 +116,7 @@ def test_truth_is_needed(sequence):
 
 
 def test_the_command_line_labels_oracles(sequence, tmp_path, monkeypatch):
-    rows = [Aggregates(5, 60.0, 70.0, 65.0, 40.0, 20.5)]
+    rows = [Aggregates(5, 60.0, 70.0, 65.0, 66.0, 40.0, 20.5)]
     told = {}
 
     def measured(lifter, sequences, strides, **options):

@@ -519,6 +519,24 @@ def test_time_graph_reaches_all_moments_and_neighbours():
         head(noisy[:, :4], level, condition[:, :4], times[:, :4], valid[:, :4])
 
 
+def test_what_is_passed_leaves_the_rest_to_the_network():
+    """v = a e - s x says the noise e of y = a x + s e, and a network that says 0 says s y."""
+    head = toy_gcn()
+    config = replace(head.config, passed=True)
+    passed = NoisePredictor(config, FeatureLayout(2, 3))
+    passed.load_state_dict(head.state_dict())
+    noisy = torch.randn(2, 5, 48, generator=generator())
+    condition = torch.randn(2, 5, 37, generator=generator(1))
+    level, times = torch.tensor([0.2, 0.8]), torch.zeros(2, 5)
+    signal, noise = (weight[:, None, None] for weight in head.schedule(level))
+    with torch.no_grad():
+        heads = [each.eval()(noisy, level, condition, times, times > -1) for each in (head, passed)]
+    torch.testing.assert_close(heads[1], noise * noisy + signal * heads[0])
+    clean, drawn = torch.randn(2, 2, 5, 48, generator=generator(2)).unbind()
+    mixed, said = signal * clean + noise * drawn, signal * drawn - noise * clean
+    torch.testing.assert_close(noise * mixed + signal * said, drawn)
+
+
 def test_levels_are_told_apart():
     features = level_features(torch.tensor([0.0, 0.02, 0.5]), 16)
     assert features[0].tolist() == [0.0] * 8 + [1.0] * 8

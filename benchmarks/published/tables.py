@@ -42,7 +42,8 @@ def by_occlusion(results: Mapping[str, Figures]) -> str:
 
 def by_hypotheses(results: Mapping[str, Figures]) -> str:
     """Ways from hypotheses to one pose at stride 10."""
-    keys = ("p_agg", "j_agg", "oracle_j_agg", "oracle_p_best", "oracle_j_best")
+    keys = ("p_agg", "j_agg", "oracle_j_agg", "oracle_j_agg_size", "oracle_p_best",
+            "oracle_j_best")  # fmt: skip
     rows = [
         [name, count, *(f"{row[key]:.1f}" for key in keys)]
         for name, figures in results.items()
@@ -88,9 +89,10 @@ def claims(results: Mapping[str, Figures]) -> str:
         if drawn:
             first, last = drawn[0], drawn[-1]
             apart = last["j_agg"] - last["oracle_j_agg"]
+            sized = last["oracle_j_agg_size"] - last["oracle_j_agg"]
             lines.append(f"- {name}, 1 to 20 hypotheses, stride 10: P-Agg {first['p_agg']:.1f} to "
                          f"{last['p_agg']:.1f} mm; J-Agg with our root less with the true one: "
-                         f"{apart:+.1f} mm")  # fmt: skip
+                         f"{apart:+.1f} mm, with the person's size told {sized:+.1f}")  # fmt: skip
     return "\n".join(lines)
 
 

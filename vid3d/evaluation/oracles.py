@@ -4,7 +4,8 @@ D3DP (Shan et al. 2023) names four ways from hypotheses to one pose. P-Agg, the 
 and J-Agg, joint by joint the one that reprojects best, are results. P-Best and J-Best choose by the
 truth: they are oracles, bounds that no user reaches, and are found nowhere but here. J-Agg as
 published reprojects with the true trajectory of the root, which is an oracle as well; ours solves
-the root from 2D.
+the root from 2D, one for all hypotheses. 2D says where it is but for one factor, how tall the
+person is: what that is worth is measured with this factor of a track told, a third oracle.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Aggregates:
         p_agg: mean of the hypotheses.
         j_agg: joint by joint the best reprojection, root solved from 2D.
         oracle_j_agg: the same with the true root.
+        oracle_j_agg_size: the same with our root, drawn nearer or further by one factor a track.
         oracle_p_best: of every frame the hypothesis nearest to the truth.
         oracle_j_best: of every joint the hypothesis nearest to the truth.
     """
@@ -42,6 +44,7 @@ class Aggregates:
     p_agg: float
     j_agg: float
     oracle_j_agg: float
+    oracle_j_agg_size: float
     oracle_p_best: float
     oracle_j_best: float
 
@@ -80,6 +83,15 @@ def j_agg(drawn: Hypotheses, roots: Array, times: Array) -> Array:
     return combine(drawn.poses(times), weights)
 
 
+def sized(roots: Array, truth: Array) -> Array:
+    """Roots (K, 3) at the distance that the true size puts them at: an oracle.
+
+    All by one factor, the median of what their depths are off by; directions stay.
+    """
+    factor: Array = np.exp(np.nanmedian(np.log(truth[:, 2] / np.maximum(roots[:, 2], 0.05))))
+    return roots * factor
+
+
 def measure_aggregates(
     lifter: Lifter,
     sequences: Sequence[PairSequence],
@@ -112,7 +124,7 @@ def measure_aggregates(
 
 
 def _errors(lifter: Lifter, sequence: PairSequence, stride: int, options: dict[str, Any]) -> Array:
-    """Errors (5, F) in metres of the fields of `Aggregates`."""
+    """Errors (6, F) in metres of the fields of `Aggregates`."""
     looks = looked_frames(sequence, stride)
     times = np.arange(len(sequence)) / sequence.fps
     drawn = lifter.draw(
@@ -130,8 +142,9 @@ def _errors(lifter: Lifter, sequence: PairSequence, stride: int, options: dict[s
     poses = root_relative(drawn.poses(times))
     answers = [
         poses.mean(0),
-        j_agg(drawn, drawn.roots_at_looks, times),
+        j_agg(drawn, drawn.shared_root, times),
         j_agg(drawn, true_roots, times),
+        j_agg(drawn, sized(drawn.shared_root, true_roots), times),
         p_best(poses, truth),
         j_best(poses, truth),
     ]

@@ -78,10 +78,12 @@ def _notes(report: Report) -> str:
 
 def format_aggregates(rows: Sequence[Aggregates]) -> str:
     """MPJPE of every way from hypotheses to one pose, a line a stride."""
-    head = ["stride", "P-Agg", "J-Agg", "oracle J-Agg", "oracle P-Best", "oracle J-Best"]
+    head = ["stride", "P-Agg", "J-Agg", "oracle J-Agg: root", "size", "oracle P-Best",
+            "oracle J-Best"]  # fmt: skip
     lines = [[str(row.stride), *map(_cell, astuple(row)[1:])] for row in rows]
-    note = ("MPJPE of what hypotheses hold, mm. Oracles use the truth (J-Agg: the true root's; "
-            "P-Best, J-Best: the best pose, the best joint): bounds, not results")  # fmt: skip
+    note = ("MPJPE of what hypotheses hold, mm. Oracles use the truth (J-Agg: the true root, or "
+            "the person's size; P-Best, J-Best: the best pose, the best joint): bounds, not "
+            "results")  # fmt: skip
     return f"{align([head, *lines])}\n\n{note}"
 
 

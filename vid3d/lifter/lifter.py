@@ -238,6 +238,15 @@ class Hypotheses:
         seen = self.seen
         return placement.solve_roots(self.joints_at_looks, seen.rays, seen.confidence)
 
+    @cached_property
+    def shared_root(self) -> Array:
+        """Least-squares root (K, 3) of the mean of all hypotheses.
+
+        A root of its own takes up part of what a hypothesis's joints are wrong by.
+        """
+        seen = self.seen
+        return placement.solve_roots(self.joints_at_looks.mean(0), seen.rays, seen.confidence)
+
     def weights(self, rule: str) -> Array:
         """Weights (H, G, 17) of an aggregation rule."""
         seen, grid, count = self.seen, self.windows.times, len(self.offsets)
@@ -250,8 +259,9 @@ class Hypotheses:
             return aggregation.soft_weights(
                 residuals, seen.confidence, seen.joints, seen.times, grid
             )
+        roots = self.shared_root if rule == "jpma" else self.roots_at_looks
         errors = placement.reprojection_errors(
-            self.joints_at_looks, self.roots_at_looks, seen.rays, seen.confidence
+            self.joints_at_looks, roots, seen.rays, seen.confidence
         )
         if rule == "best":
             return aggregation.best_weights(errors, len(grid))

@@ -37,6 +37,8 @@ class GCNConfig(HeadConfig):
         blocks: residual layers.
         frames: moments of a window, which the first graph convolution's weights depend on.
         dropout: after every graph convolution; 0.03 with looks, 0.27 with an encoder's features.
+        passed: the noisy pose goes past the network as well, which then says what is left of the
+            noise; without it, as in the paper, the layers carry all of it.
     """
 
     kind: str = "gcn"
@@ -44,6 +46,7 @@ class GCNConfig(HeadConfig):
     blocks: int = 16
     frames: int = 27
     dropout: float = 0.03
+    passed: bool = False
     schedule: str = "clipped cosine"
     levels: int = 50
     largest_beta: float = 0.5
@@ -180,6 +183,10 @@ class NoisePredictor(JointHead):
     ) -> Tensor:
         """See `Head`; the noise. Times, valid and action are not read.
 
+        Where the noisy pose y = a x + s e is `passed`, the noise e is s y + a v, and the network
+        says v (Salimans & Ho 2022, appendix D). What is wrong with v is then s times that in the
+        pose, not s / a times, which is thirty at the last level.
+
         Raises:
             Vid3dError: a window of another length than the weights are for.
         """
@@ -193,4 +200,8 @@ class NoisePredictor(JointHead):
         for layer in self.layers:
             x, skip = layer(x, embedded)
             skips = skips + skip
-        return self.say(functional.relu(self.skip(skips / math.sqrt(len(self.layers)))))
+        said = self.say(functional.relu(self.skip(skips / math.sqrt(len(self.layers)))))
+        if not self.config.passed:
+            return said
+        signal, noise = (weight[:, None, None] for weight in self.schedule(level))
+        return noise * noisy + signal * said
