@@ -34,6 +34,7 @@ class BatchOptions:
         recombined: share of windows with limbs of another.
         bend: how joints are bent beyond what was recorded.
         short: share of windows cut to a random shorter length, down to one moment.
+        spared: share of windows without some looks where the person rests, as of `--stride auto`.
         irregular: share of windows whose looks are thinned at random.
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
             motion is like when nothing is seen.
@@ -55,6 +56,7 @@ class BatchOptions:
     recombined: float = 0.0
     short: float = 0.12
     irregular: float = 0.2
+    spared: float = 0.0
     blind: float = 0.04
     focal: float = 0.15
     screen: bool = False
@@ -196,6 +198,7 @@ def make_batch(
     joints, ankles = motions.read(clip, begin[:, None] + played * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
     joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
+    chosen = _spare(joints[:, len(grid) :], look_frames, chosen, options.spared, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)
@@ -357,3 +360,27 @@ def _look_frames(
     middle = length[:, 0] // 2
     index[nothing, 0], chosen[nothing, 0] = middle[nothing], True
     return index.clamp(0, frames - 1), chosen
+
+
+def _spare(
+    joints: Tensor, frames: Tensor, chosen: Tensor, share: float, generator: torch.Generator
+) -> Tensor:
+    """Leave looks out where the person rests, in a share of the windows: which (B, K) still count.
+
+    A look goes if the joints (B, K, J, 3) go less than a few centimetres from the last look kept to
+    the next one, so that the last moment of rest is looked at, and if these are not too far apart.
+    """
+    if not share:
+        return chosen
+    draw = torch.rand(3, len(chosen), generator=generator)
+    sparing, limit, longest = draw[0] < share, 0.02 + 0.06 * draw[1], 20 + 40 * draw[2]
+    steps = (joints[:, 1:] - joints[:, :-1]).norm(dim=-1).mean(-1)
+    kept, last = chosen.clone(), frames[:, 0]
+    gone = torch.where(chosen[:, 0], 0.0, torch.inf)
+    for slot in range(1, chosen.shape[1] - 1):
+        gone = gone + steps[:, slot - 1]
+        still = (gone + steps[:, slot] < limit) & (frames[:, slot + 1] - last <= longest)
+        kept[:, slot] &= ~(still & sparing & chosen[:, slot + 1])
+        gone = torch.where(kept[:, slot], 0.0, gone)
+        last = torch.where(kept[:, slot], frames[:, slot], last)
+    return kept
