@@ -537,6 +537,24 @@ def test_what_is_passed_leaves_the_rest_to_the_network():
     torch.testing.assert_close(noise * mixed + signal * said, drawn)
 
 
+def test_features_of_a_frozen_encoder_are_standardised():
+    """What is the same in all poses is taken off, and what is left counts the same."""
+    head = NoisePredictor(replace(toy_gcn().config, standardised=True), FeatureLayout(2, 3))
+    plain = NoisePredictor(toy_gcn().config, FeatureLayout(2, 3))
+    plain.load_state_dict(head.state_dict(), strict=False)
+    features = 5 + torch.randn(4, 5, 37, generator=generator()) * torch.linspace(0.1, 3, 37)
+    rows = features.flatten(0, 1)
+    expected = ((rows - rows.mean(0)) / rows.std(0, unbiased=False)).view_as(features)
+    torch.testing.assert_close(
+        head.train().condition_in(features), plain.condition_in(expected), rtol=1e-3, atol=1e-3
+    )
+    for _ in range(200):
+        head.condition_in(features)
+    torch.testing.assert_close(
+        head.eval().condition_in(features), plain.condition_in(expected), rtol=0.05, atol=0.05
+    )
+
+
 def test_levels_are_told_apart():
     features = level_features(torch.tensor([0.0, 0.02, 0.5]), 16)
     assert features[0].tolist() == [0.0] * 8 + [1.0] * 8

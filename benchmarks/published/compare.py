@@ -2,14 +2,15 @@
 
     python benchmarks/published/compare.py MOCAP_FOLDER OUT PAIRS... [--samples 30000]
         [--tried 3200] [--systems vid3d,d3dp] [--size published] [--every 8] [--steps d3dp=5]
-        [--model vid3d-base] [--tuned 3200]
+        [--model vid3d-base] [--tuned 3200] [--prompts 8000]
 
 Every system is tried in several runs (optimisers at learning rates, see systems.py) of `--tried`
 windows; the run of the lowest dev MPJPE is trained on `--samples` windows. Sizes are chosen for
 about equal parameters; with `--size published` they are the papers'. PAIRS are pair files of
 benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--model` adds a
 line for a model as it is. With `--tuned` DiffHPE's systems are trained on with each pattern of
-occlusion, for the matrix of training and test patterns. OUT receives runs and figures (gone on with
+occlusion, for the matrix of training and test patterns, with `--prompts` FinePOSE with every design
+of its prompts. OUT receives runs and figures (gone on with
 when called again), results.json, results.md and curves.png.
 """
 
@@ -23,15 +24,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from measure import Figures, cost, errors, hypotheses, kept, scores
+from ablations import occlusion_matrix, prompt_ablation
+from measure import Figures, cost, drawing, errors, hypotheses, kept
 from systems import SYSTEMS, Budget, train, train_all
-from tables import by_hypotheses, by_occlusion, by_stride, claims, draw, matrix, table
+from tables import by_hypotheses, by_occlusion, by_stride, claims, draw, matrix, prompts, table
 
-from vid3d.data.occlusion import OCCLUSIONS
 from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.lifter import Lifter
 
-MATRIX = ("diffhpe_backbone", "diffhpe_2d", "diffhpe_wrapper")
 BATCHES = (4, 20)
 
 
@@ -48,12 +48,6 @@ def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
     return {"milliseconds": 1000 * (seconds[1] - seconds[0]) / windows}
 
 
-def drawing(lifter: Lifter, steps: int | None) -> Figures:
-    """How whole poses are drawn: their mean, which measured better on the dev actors than J-Agg."""
-    head = lifter.networks.diffusion
-    return {} if head is None or head.config.residual else {"steps": steps, "aggregate": "mean"}
-
-
 def measured(
     folder: Path, name: str, lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None
 ) -> Figures:
@@ -67,49 +61,6 @@ def measured(
         figures["hypotheses"] = kept(folder / f"{name}-hypotheses.json", drawn)
     print(f"{name}: measured", flush=True)
     return figures
-
-
-def occlusion_matrix(
-    budget: Budget, runs: dict[str, list[Path]], samples: int, folder: Path,
-    sequences: Sequence[PairSequence], steps: dict[str, int],
-) -> dict[str, dict[str, Figures]]:  # fmt: skip
-    """Systems of `MATRIX` trained on with every pattern, at every pattern: system, training."""
-    results: dict[str, dict[str, Figures]] = {name: {} for name in MATRIX if name in runs}
-    for pattern in ("none", *OCCLUSIONS):
-        backbone: Path | None = None
-        for name in results:
-            run = runs[name][0].name.split(f"{budget.samples}-")[1]
-            start = runs[name][0] / "model"
-            changes = [f"batches.occlusions=[{pattern}]"]
-            if SYSTEMS[name].wraps and backbone is not None:
-                start = rewrapped(start, backbone, folder / f"{name}-{pattern}-start")
-            work_dir = train(budget, name, run, samples, start=start, changes=changes)
-            if name == "diffhpe_backbone":
-                backbone = work_dir / "model"
-            lifter = Lifter.load(work_dir / "model")
-            results[name][pattern] = kept(
-                folder / f"{name}-{pattern}-occlusions.json",
-                partial(by_pattern, lifter, sequences, steps.get(name)),
-            )
-    return results
-
-
-def by_pattern(lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None) -> Figures:
-    """Scores by test pattern with every frame looked at."""
-    how = drawing(lifter, steps)
-    return {
-        pattern: scores(lifter, sequences, 1, None if pattern == "none" else pattern, **how)
-        for pattern in ("none", *OCCLUSIONS)
-    }
-
-
-def rewrapped(wrapper: Path, backbone: Path, folder: Path) -> Path:
-    """A wrapper's model on another backbone."""
-    from vid3d.lifter.checkpoint import Networks, load_networks, write_model
-
-    head, encoder = load_networks(wrapper), load_networks(backbone)
-    write_model(folder, Networks(head.config, encoder.encoder, head.diffusion))
-    return folder
 
 
 def main() -> None:
@@ -156,12 +107,16 @@ def main() -> None:
         fewer = sequences[:: arguments.matrix_every]
         matrices = occlusion_matrix(budget, runs, arguments.tuned, folder, fewer, steps)
         parts += [matrix(trained, name) for name, trained in matrices.items()]
+    designs: dict[str, Figures] = {}
+    if arguments.prompts:
+        designs = prompt_ablation(budget, runs, arguments.prompts, folder, sequences, steps)
+        parts.append(prompts(designs))
     text = "\n\n".join(parts)
     print(text)
     (out / "results.md").write_text(text + "\n")
     chosen = {name: folders[0].name for name, folders in runs.items()}
     everything = {"runs": chosen, "results": results, "costs": costs, "training_ms": pace,
-                  "matrices": matrices}  # fmt: skip
+                  "matrices": matrices, "prompts": designs}  # fmt: skip
     (out / "results.json").write_text(json.dumps(everything, indent=1))
     draw(runs, pace, out / "curves.png")
 
@@ -181,6 +136,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", action="append", default=[], help="add a model as it is")
     parser.add_argument("--tuned", type=int, default=0, metavar="WINDOWS",
                         help="train on with each pattern of occlusion")  # fmt: skip
+    parser.add_argument("--prompts", type=int, default=0, metavar="WINDOWS",
+                        help="train FinePOSE with each design of its prompts")  # fmt: skip
     parser.add_argument("--matrix-every", type=int, default=1, metavar="N",
                         help="of those sequences, every N-th for the matrix")  # fmt: skip
     return parser.parse_args()

@@ -32,6 +32,12 @@ def kept(path: Path, make: Callable[[], Figures]) -> Figures:
     return figures
 
 
+def drawing(lifter: Lifter, steps: int | None) -> Figures:
+    """How whole poses are drawn: their mean, which measured better on the dev actors than J-Agg."""
+    head = lifter.networks.diffusion
+    return {} if head is None or head.config.residual else {"steps": steps, "aggregate": "mean"}
+
+
 def scores(
     lifter: Lifter,
     sequences: Sequence[PairSequence],

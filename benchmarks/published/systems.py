@@ -15,9 +15,11 @@ from vid3d.training.recipes import load_recipe
 
 MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
 BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
+LARGE = (*MUON, "muon@1.2e-2")
 MIXED = ("muon@7e-4", "muon@1.5e-3", "muon@3e-3")
 DENOISED = ("muon@1.5e-3", "adamw@1e-3", "adamw@2e-3")
 ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
+PASSED = ("adamw@2.5e-3", "adamw@6e-3", "adamw@1.2e-2")
 WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
 # Systems with a token for every joint and moment cost several times as much a window as those with
 # one for a moment: a coarser grid lets them see as many windows.
@@ -26,8 +28,14 @@ MIXSTE = (*JOINTS, "encoder.width=64", "encoder.blocks=4", "encoder.heads=4")
 DENOISER = (*JOINTS, "diffusion.width=64", "diffusion.blocks=4", "diffusion.heads=4")
 # A pose counted in units near its deviation: in metres the noise hides it for long, which would
 # starve a predictor of noise at a small budget. In 10 steps for the dev actors, in 50 in the table.
-NOISE = ("diffusion.frames=9", "diffusion.width=48", "diffusion.blocks=5", "diffusion.unit=0.3",
-         "diffusion.largest=5", "lifting.steps=10")  # fmt: skip
+PLAIN_NOISE = ("diffusion.frames=9", "diffusion.width=48", "diffusion.blocks=5",
+               "diffusion.unit=0.3", "diffusion.largest=5", "lifting.steps=10")  # fmt: skip
+NOISE = (*PLAIN_NOISE, "diffusion.passed=true")
+UPLIFT = ("batches.seconds=1.4", "encoder.moments=15", "encoder.strides=[2,2,3]",
+          "encoder.spatial_blocks=2", "encoder.width=96", "encoder.blocks=3",
+          "encoder.heads=4")  # fmt: skip
+CMU = "data.files=[train_cmu,train_cmu2]"
+NOT_CMU = "data.files=[train_hdm05,train_biomechzoo,train_fair1]"
 OURS = (*WINDOW, "encoder.joint_width=32", "encoder.width=96", "encoder.blocks=4",
         "encoder.heads=4")  # fmt: skip
 
@@ -42,8 +50,9 @@ class System:
         runs: optimisers at learning rates that are tried.
         wraps: system that it starts from.
         like: system whose kept run is taken over in place of tries.
-        judge: dev figure that tries are ranked by. Predictors of noise by their loss: a draw in a
-            few steps says little about them.
+        judge: dev figure that tries are ranked by. Predictors of noise that is not passed by their
+            loss: a draw in a few steps says little about them.
+        share: of the budget's windows.
     """
 
     recipe: str
@@ -52,32 +61,56 @@ class System:
     wraps: str | None = None
     like: str | None = None
     judge: str = "dev_mpjpe_mm"
+    share: float = 1.0
 
 
 PUBLISHED, BASELINES = "lifter/published", "lifter/baselines"
 SYSTEMS = {
     "vid3d": System("lifter/base", (*OURS, "diffusion.width=64")),
-    "uplift_upsample": System(
-        f"{PUBLISHED}/uplift_upsample_351",
-        ("batches.seconds=1.4", "encoder.moments=15", "encoder.strides=[2,2,3]",
-         "encoder.spatial_blocks=2", "encoder.width=96", "encoder.blocks=3", "encoder.heads=4"),
-        BOTH,
-    ),
+    "uplift_upsample": System(f"{PUBLISHED}/uplift_upsample_351", UPLIFT, BOTH),
     "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, DENOISED),
-    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, MIXED),
-    "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), ADAMW, judge="dev_noise"),
-    "diffhpe_wrapper": System(
-        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), ADAMW, "diffhpe_backbone",
-        like="diffhpe_2d",
-    ),
     "finepose": System(
-        f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), like="d3dp"
+        f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), DENOISED
     ),
-    "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
-    "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
+    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, MIXED),
+    "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), PASSED),
+    "diffhpe_wrapper": System(
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), PASSED, "diffhpe_backbone"
+    ),
     "diffhpe_wrapper_vid3d": System(
         f"{PUBLISHED}/diffhpe_wrapper_vid3d",
-        (*OURS, *NOISE, "diffusion.every=2"), ADAMW, "vid3d",
+        (*OURS, *NOISE, "diffusion.every=2"), PASSED, "vid3d",
+    ),
+    "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160"), LARGE),
+    "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
+    # The noise predictor as its paper has it: all noise goes through the layers.
+    "diffhpe_2d_plain": System(
+        f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *PLAIN_NOISE), ADAMW, judge="dev_noise"
+    ),
+    "diffhpe_wrapper_plain": System(
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *PLAIN_NOISE), ADAMW, "diffhpe_backbone",
+        like="diffhpe_2d_plain",
+    ),
+    # Longer than the others.
+    "diffhpe_2d_longer": System(
+        f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), wraps="diffhpe_2d", like="diffhpe_2d",
+        share=2.0,
+    ),
+    "diffhpe_wrapper_longer": System(
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *NOISE), wraps="diffhpe_wrapper",
+        like="diffhpe_wrapper", share=2.0,
+    ),
+    # Pre-trained on one corpus, fine-tuned on the others; and these from the start.
+    "uplift_upsample_pretrained": System(
+        f"{PUBLISHED}/uplift_upsample_351_pretrain", (*UPLIFT, CMU), like="uplift_upsample",
+        share=0.5,
+    ),
+    "uplift_upsample_tuned": System(
+        f"{PUBLISHED}/uplift_upsample_351", (*UPLIFT, NOT_CMU),
+        wraps="uplift_upsample_pretrained", like="uplift_upsample", share=0.5,
+    ),
+    "uplift_upsample_scratch": System(
+        f"{PUBLISHED}/uplift_upsample_351", (*UPLIFT, NOT_CMU), like="uplift_upsample"
     ),
 }  # fmt: skip
 
@@ -164,7 +197,7 @@ def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
             errors = [curve(folder, system.judge)[-1][1] for folder in tries]
             best = system.runs[errors.index(min(errors))]
             tried = ", ".join(f"{r} {e:.4g}" for r, e in zip(system.runs, errors, strict=True))
-        kept = train(budget, name, best, budget.samples, 10, start)
+        kept = train(budget, name, best, round(system.share * budget.samples), 10, start)
         runs[name], chosen[name] = [kept, *tries], best
         print(f"{name}: {tried}; {best} in full {curve(kept)[-1][1]:.1f}", flush=True)
 

@@ -62,6 +62,15 @@ def matrix(trained: Mapping[str, Mapping[str, Figures]], system: str) -> str:
     return table([f"{system} trained with", *tests], rows)
 
 
+def prompts(results: Mapping[str, Figures]) -> str:
+    """A line a design of FinePOSE's prompts."""
+    rows = [
+        [name, *(f"{figures[key]:.1f}" for key in ("dev", "p_agg", "j_agg"))]
+        for name, figures in results.items()
+    ]
+    return table(["prompt", "dev, one draw", "P-Agg, H = 5", "J-Agg, H = 5"], rows)
+
+
 def claims(results: Mapping[str, Figures]) -> str:
     """The papers' relative claims, with what was measured here."""
 

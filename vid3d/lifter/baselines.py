@@ -7,7 +7,7 @@ them, root, coco keypoints and contacts out besides the joints.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -236,7 +236,7 @@ class MixSTEConfig:
     @property
     def layout(self) -> FeatureLayout:
         """Of the features."""
-        return FeatureLayout(self.width, 0)
+        return FeatureLayout(self.width + 3, 0)
 
 
 class MixSTE(nn.Module):
@@ -245,7 +245,8 @@ class MixSTE(nn.Module):
     Every moment has a token a joint; attention over the joints of a moment takes turns with
     attention over the moments of a joint. Moments between looks enter as linear interpolation.
     Times are rotary, as in `Encoder`, in place of learned positions; one linear layer reads all
-    joints of a moment, since input and output joints differ.
+    joints of a moment, since input and output joints differ. The paper's reads a joint off its own
+    token, so that a joint's features say where it is; here they are its token and the answer.
     """
 
     def __init__(self, config: MixSTEConfig) -> None:
@@ -264,4 +265,6 @@ class MixSTE(nn.Module):
         with full_precision(at):
             x = self.joint_in(sequence.joints) + self.moment_in(sequence.moments)[:, :, None]
         x = x + self.joint_embedding[looks.joint_set][:, None]  # (B, G, 17, width)
-        return self.readout(self.body(x, at, valid).flatten(2))
+        x = self.body(x, at, valid)
+        encoded: Encoded = self.readout(x.flatten(2))
+        return replace(encoded, features=torch.cat([x, encoded.joints], -1).flatten(2))

@@ -39,6 +39,8 @@ class GCNConfig(HeadConfig):
         dropout: after every graph convolution; 0.03 with looks, 0.27 with an encoder's features.
         passed: the noisy pose goes past the network as well, which then says what is left of the
             noise; without it, as in the paper, the layers carry all of it.
+        standardised: features of the encoder are brought to mean 0 and deviation 1; those of a
+            trained one hardly differ between poses, beside what is the same in all.
     """
 
     kind: str = "gcn"
@@ -47,6 +49,7 @@ class GCNConfig(HeadConfig):
     frames: int = 27
     dropout: float = 0.03
     passed: bool = False
+    standardised: bool = False
     schedule: str = "clipped cosine"
     levels: int = 50
     largest_beta: float = 0.5
@@ -160,6 +163,9 @@ class NoisePredictor(JointHead):
     def __init__(self, config: GCNConfig, layout: FeatureLayout) -> None:
         super().__init__(config, layout, config.width)
         width = config.width
+        self.features_norm: nn.Module = (
+            nn.BatchNorm1d(layout.width, affine=False) if config.standardised else nn.Identity()
+        )
         self.level_in = nn.Sequential(
             nn.Linear(2 * width, 2 * width),
             nn.SiLU(),
@@ -171,6 +177,12 @@ class NoisePredictor(JointHead):
         self.out = nn.Linear(width, 3)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+
+    def condition_in(self, features: Tensor) -> Tensor:
+        """The condition (N, G, 17, width) that features (N, G, C) of the encoder make."""
+        with full_precision(features):
+            rows = self.features_norm(features.float().flatten(0, 1))
+        return super().condition_in(rows.unflatten(0, features.shape[:2]))
 
     def denoise(
         self,
