@@ -258,3 +258,21 @@ def test_looks_are_spared_at_rest_only():
     assert still.diff().max() <= 60
     assert chosen.all()
     assert batches._spare(joints, frames, chosen, 0.0, torch.Generator()) is chosen
+
+
+def test_zoomed_windows_are_as_large_and_flatter():
+    joints = torch.rand(64, 9, 17, 3, generator=torch.Generator().manual_seed(0)) * 0.8
+    joints[..., 2] += 0.5
+    seen = {}
+    for zoomed in (0.0, 1.0):
+        ranges = CameraRanges(zoomed=zoomed, zoom=20.0, truncated=0, distance=(3.0, 5.0))
+        views = view(joints, ranges, torch.Generator().manual_seed(1))
+        depth = views.joints[..., 2]
+        size = (views.joints[..., :2] / depth[..., None] / views.half[:, None, None]).std((1, 2))
+        relief = depth.amax((1, 2)) / depth.amin((1, 2)) - 1
+        seen[zoomed] = depth.mean(), size.mean(), relief.mean()
+        assert views.inside().float().mean() > 0.95
+    near, far = seen[0.0], seen[1.0]
+    assert far[0] > 4 * near[0]
+    assert far[1] == pytest.approx(float(near[1]), rel=0.2)
+    assert far[2] < 0.7 * near[2]

@@ -1,5 +1,5 @@
 # vid3d-base wider and deeper, for one GPU.
-_base_ = "base.py"
+_base_ = "wider.py"
 name = "vid3d-large"
 encoder = dict(joint_width=64, spatial_blocks=3, width=384, blocks=6, heads=8, ratio=4)
 diffusion = dict(width=128, blocks=3, heads=4, ratio=2)

@@ -22,6 +22,9 @@ class CameraRanges:
         fov: degrees across the longer side.
         height: metres above the lowest joint of the window.
         distance: metres from the window's middle, beyond the reach of its motion.
+        zoomed: share of windows filmed from farther away along the same line of sight, through a
+            lens as much longer: a person as large in the picture, seen with less perspective.
+        zoom: at most how many times farther.
         roll: degrees, standard deviation.
         truncated: share of windows whose person may leave the picture.
     """
@@ -29,6 +32,8 @@ class CameraRanges:
     fov: tuple[float, float] = (35.0, 90.0)
     height: tuple[float, float] = (0.2, 2.8)
     distance: tuple[float, float] = (1.6, 8.0)
+    zoomed: float = 0.0
+    zoom: float = 8.0
     roll: float = 4.0
     truncated: float = 0.15
 
@@ -96,7 +101,10 @@ def _draw_camera(
     def draw(low: float, high: float) -> Tensor:
         return uniform(low, high, (batch,), generator)
 
-    half = _picture(ranges, draw)
+    zoom = torch.ones(batch)
+    if ranges.zoomed:
+        zoom = torch.where(draw(0, 1) < ranges.zoomed, ranges.zoom ** draw(0, 1), zoom)
+    half = _picture(ranges, draw) / zoom[:, None]
     middle = (low + high) / 2
     reach = (high - low)[:, :2].norm(dim=-1) / 2
     near, far = ranges.distance
@@ -105,6 +113,7 @@ def _draw_camera(
     height = low[:, 2] + draw(*ranges.height)
     away = torch.stack([heading.cos(), heading.sin()], -1) * distance[:, None]
     position = torch.cat([middle[:, :2] + away, height[:, None]], -1)
+    position = middle + zoom[:, None] * (position - middle)
     # Aim beside the person, so that every place in the picture occurs.
     offset = (torch.rand(batch, 2, generator=generator) * 2 - 1) * half * 0.8
     forward = torch.nn.functional.normalize(middle - position, dim=-1)
