@@ -1,95 +1,154 @@
 """`--stride auto` beside fixed strides: looks and errors on pair files.
 
-python benchmarks/keyframes/run.py PAIRS... [--model vid3d-base]
+python benchmarks/keyframes/run.py PAIRS... [--model vid3d-base] [--gaps 0.2,0.45]
 
 Keypoints of a pair file are what a detector would see; the pictures that `AutoStride` compares are
-drawn: a figure of thick limbs in front of a textured wall, with sensor noise, at six times the size
-of the small copy. It sees keypoints only of frames that it looks at. A fixed stride is called equal
-when its MPJPE is: looks between measured strides are interpolated.
+drawn: a figure of thick limbs in front of a textured wall, at six times the size of the small copy,
+with what the averaging leaves of a sensor's noise. It sees keypoints only of frames that it looks
+at. Every clip is measured three times, begun at different frames, since errors depend on which
+frames happen to be seen. Differences are from the default stride, five looks a second, with the
+95 % interval of a bootstrap over sequences.
 """
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.data.pairs import PairSequence, read_pairs
-from vid3d.evaluation.scores import score
+from vid3d.evaluation.metrics import root_relative
 from vid3d.lifter import Lifter
 from vid3d.pose2d.people import People, boxes_around
 from vid3d.skeleton import H36M17
-from vid3d.video.change import shrunk, small_size
-from vid3d.video.keyframes import AutoStride
+from vid3d.video.change import small_size
+from vid3d.video.keyframes import AutoStride, default_stride
 
 FINE = 6  # pixels of the drawing for one of the small copy
-STRIDES = (4, 5, 6, 8, 10, 12, 15, 20)
+GRAIN = 4.0  # standard deviation of the noise in the drawing, of 255
+STRIDES = (5, 8, 9, 10, 11, 12, 13, 14, 15, 17, 20, 25, 30)
+BEGINNINGS = (0, 3, 7)  # frames
+AT_REST = 0.08  # metres a second, mean over joints
 Array = NDArray[np.floating]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A clip: what a detector would see of it and the small pictures of all its frames."""
+
+    sequence: PairSequence
+    pictures: Sequence[Picture]
+
+    def begun(self, first: int) -> "Watched":
+        """The clip from a frame on."""
+        sequence = replace(
+            self.sequence,
+            keypoints2d=self.sequence.keypoints2d[first:],
+            confidence=self.sequence.confidence[first:],
+            joints3d=np.asarray(self.sequence.joints3d)[first:],
+        )
+        return Watched(sequence, self.pictures[first:])
 
 
 @dataclass(frozen=True)
 class Result:
-    """Looks a second and mean errors (mm, mm/s) over sequences."""
+    """Of one way to look, by sequence: looks, frames, and sums of errors (mm, mm/s) over frames."""
 
-    name: str
-    looks: float
-    mpjpe: float
-    mrpe: float
-    velocity: float
+    looks: Array
+    frames: Array
+    resting: Array
+    error: Array
+    rest_error: Array
+    velocity: Array
+
+    def __add__(self, other: "Result") -> "Result":
+        sums = (getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
+        return Result(*sums)
+
+    def row(self, fps: float) -> str:
+        """Looks a second; MPJPE of all, of resting and of moving frames; error of velocity."""
+        frames, resting = self.frames.sum(), self.resting.sum()
+        moving = (self.error - self.rest_error).sum() / max(frames - resting, 1)
+        return (
+            f"{self.looks.sum() / frames * fps:7.2f}  {self.error.sum() / frames:6.2f}"
+            f"  {self.rest_error.sum() / max(resting, 1):6.2f}  {moving:6.2f}"
+            f"  {self.velocity.sum() / frames:6.1f}"
+        )
+
+    def beyond(self, other: "Result") -> tuple[float, float, float]:
+        """How much greater the error is than another's: the mean and its 95 % interval."""
+        generator = np.random.default_rng(0)
+        picks = generator.integers(0, len(self.frames), (4000, len(self.frames)))
+        means = (self.error - other.error)[picks].sum(1) / self.frames[picks].sum(1)
+        mean = (self.error - other.error).sum() / self.frames.sum()
+        low, high = np.quantile(means, (0.025, 0.975))
+        return float(mean), float(low), float(high)
 
 
-def draw(sequence: PairSequence, frame: int, wall: NDArray[np.uint8], seed: int) -> Array:
-    """A picture (H, W, 3) of the true person in a frame."""
-    joints = np.asarray(sequence.joints3d)[frame]
-    points = sequence.camera.project(joints)
-    width = wall.shape[1]
-    points = points * (width / sequence.camera.frame_size[0])
-    size = np.linalg.norm(np.ptp(points, axis=0)) / 1.9
-    image = wall.copy()
-    greys = np.random.default_rng(seed).integers(30, 220, 17)
+def pictures_of(sequence: PairSequence, seed: int) -> list[Picture]:
+    """Small grey pictures of the true person in every frame."""
+    size = small_size(*sequence.camera.frame_size)
+    scale = FINE * size[0] / sequence.camera.frame_size[0]
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(60, 200, (9, 16), np.uint8)
+    large = [FINE * side for side in size]
+    wall = np.asarray(cv2.resize(coarse, large, interpolation=cv2.INTER_CUBIC), np.uint8)
+    greys = generator.integers(30, 220, 17)
+    pictures = []
+    for joints in np.asarray(sequence.joints3d):
+        image = draw(sequence.camera.project(joints) * scale, wall, greys)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        noisy = small + generator.normal(0, GRAIN / FINE, small.shape)
+        pictures.append(noisy.clip(0, 255).astype(np.uint8))
+    return pictures
+
+
+def draw(points: Array, wall: Picture, greys: NDArray[np.int64]) -> Picture:
+    """A figure with joints at points (17, 2) before a wall (H, W)."""
+    size, image = np.linalg.norm(np.ptp(points, axis=0)) / 1.9, wall.copy()
     for joint, parent in enumerate(H36M17.parents):
         if parent >= 0:
             ends = [tuple(int(v) for v in np.rint(points[j] * 8)) for j in (parent, joint)]
             thick = max(2, round(size * (0.22 if joint in (7, 8) else 0.1)))
-            cv2.line(image, *ends, [int(greys[joint])] * 3, thick, cv2.LINE_AA, shift=3)
-    noise = np.random.default_rng((seed, frame)).normal(0, 4, image.shape[:2])
-    return (image + noise[..., None]).clip(0, 255).astype(np.uint8)
+            cv2.line(image, ends[0], ends[1], (int(greys[joint]),), thick, cv2.LINE_AA, shift=3)
+    return image
 
 
-def wall_of(sequence: PairSequence, seed: int) -> NDArray[np.uint8]:
-    """A textured background at the size of the drawing."""
-    width, height = (FINE * side for side in small_size(*sequence.camera.frame_size))
-    coarse = np.random.default_rng(seed).integers(60, 200, (9, 16, 1), np.uint8).repeat(3, -1)
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-
-
-def auto_looks(sequence: PairSequence, pictures: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """The frames that `AutoStride` looks at."""
+def auto_looks(clip: Watched, gaps: tuple[float, float] | None = None) -> NDArray[np.int64]:
+    """The frames that `AutoStride` looks at, with its own gaps or others."""
+    sequence = clip.sequence
     stride = AutoStride(sequence.camera.frame_size)
+    if gaps is not None:
+        stride.SHORTEST, stride.LONGEST = gaps
     chosen = []
     ahead = round(stride.AHEAD * sequence.fps)
     for newest in range(len(sequence) + ahead):
         if newest < len(sequence):
-            stride.see(newest / sequence.fps, pictures[newest])
+            stride.see(newest / sequence.fps, clip.pictures[newest])
         frame = newest - ahead
         if frame == len(sequence) - 1 or (frame >= 0 and stride.due(frame / sequence.fps)):
             keypoints = sequence.keypoints2d[frame : frame + 1]
             confidence = sequence.confidence[frame : frame + 1]
             boxes = boxes_around(keypoints, confidence)
-            stride.saw(frame / sequence.fps, People(boxes, np.ones(1), keypoints, confidence))
+            stride.saw(
+                frame / sequence.fps, People(boxes, np.ones(1, np.float32), keypoints, confidence)
+            )
             chosen.append(frame)
     return np.array(chosen)
 
 
-def fixed_looks(sequence: PairSequence, stride: int) -> NDArray[np.int64]:
+def fixed_looks(clip: Watched, stride: int) -> NDArray[np.int64]:
     """Every stride-th frame and the last."""
-    frames = np.arange(len(sequence))
+    frames = np.arange(len(clip.sequence))
     return np.unique(np.append(frames[::stride], frames[-1]))
 
 
-def lift(lifter: Lifter, sequence: PairSequence, looks: NDArray[np.int64]) -> tuple[float, ...]:
-    """MPJPE, MRPE and velocity error of the sequence lifted from some looks."""
+def lift(lifter: Lifter, sequence: PairSequence, looks: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Errors (F,) of the pose (mm) and of the velocity (mm/s) of a sequence lifted from looks."""
     looks = looks[(sequence.confidence[looks] > 0).sum(1) >= 2]
     times = np.arange(len(sequence)) / sequence.fps
     lifted = lifter(
@@ -100,61 +159,62 @@ def lift(lifter: Lifter, sequence: PairSequence, looks: NDArray[np.int64]) -> tu
         camera=sequence.camera,
         joint_set=sequence.joint_set,
         hypotheses=1,
-    )
+    ).joints3d.astype(np.float64)
     truth = np.asarray(sequence.joints3d, np.float64)
-    scores = score(lifted.joints3d.astype(np.float64), truth, sequence.fps, lifted.spread)
-    return scores.mpjpe, scores.mrpe, scores.velocity
+    pose = np.linalg.norm(root_relative(lifted) - root_relative(truth), axis=-1).mean(-1)
+    drift = np.linalg.norm(np.gradient(lifted - truth, axis=0), axis=-1).mean(-1)
+    return 1000 * pose, 1000 * sequence.fps * drift
+
+
+def at_rest(sequence: PairSequence) -> NDArray[np.bool_]:
+    """Frames (F,) in which the person rests."""
+    steps = np.linalg.norm(np.gradient(np.asarray(sequence.joints3d), axis=0), axis=-1).mean(-1)
+    smooth = np.convolve(np.pad(steps, 5, "edge"), np.full(11, 1 / 11), "valid")
+    return np.asarray(smooth * sequence.fps < AT_REST)
 
 
 def measure(
-    name: str, lifter: Lifter, sequences: list[PairSequence], looks: list[NDArray[np.int64]]
+    lifter: Lifter, clips: Sequence[Watched], look: Callable[[Watched], NDArray[np.int64]]
 ) -> Result:
-    """One line of the table."""
-    errors = [lift(lifter, *each) for each in zip(sequences, looks, strict=True)]
-    frames = np.array([len(sequence) for sequence in sequences])
-    mpjpe, mrpe, velocity = np.average(errors, axis=0, weights=frames)
-    seconds = sum(len(sequence) / sequence.fps for sequence in sequences)
-    return Result(name, sum(map(len, looks)) / seconds, mpjpe, mrpe, velocity)
-
-
-def saving(auto: Result, fixed: list[Result], error: str) -> float:
-    """Share of looks saved against the fixed stride of the same error; NaN beyond those tried."""
-    rates, errors = (np.array([getattr(f, field) for f in fixed]) for field in ("looks", error))
-    order = np.argsort(errors)
-    mine = getattr(auto, error)
-    if not errors.min() <= mine <= errors.max():
-        return float("nan")
-    return 1 - auto.looks / float(np.interp(mine, errors[order], rates[order]))
+    """One way to look at all clips, as they begin."""
+    rows = []
+    for clip in clips:
+        looks, rest = look(clip), at_rest(clip.sequence)
+        pose, velocity = lift(lifter, clip.sequence, looks)
+        rows.append(
+            (len(looks), len(pose), rest.sum(), pose.sum(), pose[rest].sum(), velocity.sum())
+        )
+    return Result(*np.array(rows, float).T)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+")
     parser.add_argument("--model", default="vid3d-base")
+    parser.add_argument("--gaps", action="append", default=[], help="Other gaps of auto: 0.2,0.45")
+    parser.add_argument("--strides", default=",".join(map(str, STRIDES)))
     options = parser.parse_args()
     lifter = Lifter.load(options.model)
-    for path in options.pairs:
-        sequences = read_pairs(path)
-        pictures = []
-        for seed, sequence in enumerate(sequences):
-            wall = wall_of(sequence, seed)
-            pictures.append(
-                [shrunk(draw(sequence, frame, wall, seed)) for frame in range(len(sequence))]
-            )
-        fixed = [
-            measure(f"{s}", lifter, sequences, [fixed_looks(q, s) for q in sequences])
-            for s in STRIDES
-        ]
-        chosen = [auto_looks(*each) for each in zip(sequences, pictures, strict=True)]
-        auto = measure("auto", lifter, sequences, chosen)
-        print(f"{path}\nstride  looks/s   MPJPE    MRPE  velocity")
-        for row in (*fixed, auto):
-            print(
-                f"{row.name:>6}  {row.looks:7.2f}  {row.mpjpe:6.1f}  {row.mrpe:6.1f}"
-                f"  {row.velocity:8.1f}"
-            )
-        for error in ("mpjpe", "mrpe", "velocity"):
-            print(f"looks saved at the same {error}: {100 * saving(auto, fixed, error):.0f} %")
+    sequences = [sequence for path in options.pairs for sequence in read_pairs(path)]
+    clips = [Watched(each, pictures_of(each, seed)) for seed, each in enumerate(sequences)]
+    fps = sequences[0].fps
+    usual = default_stride(fps)
+    strides = sorted({usual, *map(int, options.strides.split(","))})
+    ways: dict[str, Callable[[Watched], NDArray[np.int64]]] = {"auto": auto_looks}
+    for text in options.gaps:
+        shortest, longest = map(float, text.split(","))
+        ways[text] = partial(auto_looks, gaps=(shortest, longest))
+    for stride in strides:
+        ways[f"{stride}"] = partial(fixed_looks, stride=stride)
+    print(f"{sum(map(len, sequences)) / fps:.0f} s, {len(sequences)} sequences")
+    print("  stride  looks/s   MPJPE    rest  moving  velocity   beyond the default (95 %)")
+    base: Result | None = None
+    for name in (f"{usual}", *(name for name in ways if name != f"{usual}")):
+        parts = [measure(lifter, [c.begun(b) for c in clips], ways[name]) for b in BEGINNINGS]
+        result = sum(parts[1:], parts[0])
+        base = base or result
+        mean, low, high = result.beyond(base)
+        print(f"{name:>8}  {result.row(fps)}   {mean:+.2f} ({low:+.2f} to {high:+.2f})", flush=True)
 
 
 if __name__ == "__main__":
