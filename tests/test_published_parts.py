@@ -180,15 +180,37 @@ def test_noise_is_what_diffhpe_learns():
     assert float(loss) < 1e-6
 
 
+def test_velocity_is_what_takes_noise_to_the_pose():
+    """v = a e - s x of y = a x + s e; a network that knows it is without loss, and says x."""
+    config = GCNConfig(levels=50, predicts="velocity", bounded=False)
+    target = torch.full((4, 3, 48), 0.5)
+
+    def velocity(noisy, level):
+        signal, share = (w[:, None, None] for w in head.schedule(level))
+        return signal * (noisy - signal * 0.5) / share - share * 0.5
+
+    head = _Oracle(config, velocity)
+    valid = torch.ones(4, 3, dtype=torch.bool)
+    loss = diffusion_loss(head, target, target, valid.float(), valid, generator())
+    assert float(loss) < 1e-6
+    clean, noise = torch.randn(2, 7, generator=generator()).unbind()
+    signal, share = torch.tensor(0.6), torch.tensor(0.8)
+    told = config.clean(
+        signal * noise - share * clean, signal * clean + share * noise, signal, share
+    )
+    torch.testing.assert_close(told, clean)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"schedule": "sigmoid"}, "schedule is"),
-        ({"predicts": "velocity"}, "predicts is"),
+        ({"predicts": "score"}, "predicts is"),
         ({"schedule": "clipped cosine"}, "needs levels"),
         ({"levels": 10}, "needs levels"),
         ({"predicts": "noise"}, "predicts noise"),
-        ({"schedule": "linear", "eta": 1.0}, "eta needs"),
+        ({"schedule": "linear", "eta": 1.0}, "keeps the variance"),
+        ({"schedule": "linear", "predicts": "velocity"}, "keeps the variance"),
         ({"every": 0}, "every is"),
     ],
 )
@@ -464,6 +486,7 @@ def test_actions_by_name():
 
 def test_graph_convolution_against_a_loop():
     layer = randomise(GraphConvolution(3))
+    own, told = (matrices.view(17, 3, 3) for matrices in (layer.own, layer.told))
     x = torch.randn(2, 17, 3, generator=generator())
     neighbours = {joint: [joint] for joint in range(17)}
     for parent, child in H36M17.bones:
@@ -472,7 +495,7 @@ def test_graph_convolution_against_a_loop():
     expected = torch.zeros(2, 17, 3)
     for i, around in neighbours.items():
         for j in around:
-            weight = layer.own[i] if i == j else layer.told[j]
+            weight = own[i] if i == j else told[j]
             expected[:, i] += x[:, j] @ weight / len(around)
     torch.testing.assert_close(layer(x), expected + layer.bias)
     assert adjacency()[0].nonzero().flatten().tolist() == [0, 1, 4, 7]
@@ -517,24 +540,6 @@ def test_time_graph_reaches_all_moments_and_neighbours():
     assert not far[:, H36M17.index("right_ankle") - 1].any()
     with pytest.raises(Vid3dError, match="windows of 4 moments"):
         head(noisy[:, :4], level, condition[:, :4], times[:, :4], valid[:, :4])
-
-
-def test_what_is_passed_leaves_the_rest_to_the_network():
-    """v = a e - s x says the noise e of y = a x + s e, and a network that says 0 says s y."""
-    head = toy_gcn()
-    config = replace(head.config, passed=True)
-    passed = NoisePredictor(config, FeatureLayout(2, 3))
-    passed.load_state_dict(head.state_dict())
-    noisy = torch.randn(2, 5, 48, generator=generator())
-    condition = torch.randn(2, 5, 37, generator=generator(1))
-    level, times = torch.tensor([0.2, 0.8]), torch.zeros(2, 5)
-    signal, noise = (weight[:, None, None] for weight in head.schedule(level))
-    with torch.no_grad():
-        heads = [each.eval()(noisy, level, condition, times, times > -1) for each in (head, passed)]
-    torch.testing.assert_close(heads[1], noise * noisy + signal * heads[0])
-    clean, drawn = torch.randn(2, 2, 5, 48, generator=generator(2)).unbind()
-    mixed, said = signal * clean + noise * drawn, signal * drawn - noise * clean
-    torch.testing.assert_close(noise * mixed + signal * said, drawn)
 
 
 def test_features_of_a_frozen_encoder_are_standardised():

@@ -69,7 +69,9 @@ class HeadConfig:
         schedule: "cosine" or "linear", see `SCHEDULES`, or "clipped cosine", which needs `levels`.
         levels: noise levels that there are (T); 0 for any level in 0..1.
         largest_beta: of the clipped cosine.
-        predicts: what the network says: "clean" value or "noise".
+        predicts: what the network says: "clean" value, "noise", or the "velocity" from one to the
+            other, signal times noise less noise times clean value (Salimans & Ho 2022, section 4),
+            which teaches the clean value at all levels, where noise hardly does at the noisiest.
         residual: what is denoised is the encoder's error in the deviations that it expects, and
             hypotheses are centred on the encoder's answer; else the pose itself.
         unit: metres that a pose is counted in; not for residuals.
@@ -100,7 +102,7 @@ class HeadConfig:
         schedules = (*SCHEDULES, "clipped cosine")
         for name, value, known in (
             ("schedule", self.schedule, schedules),
-            ("predicts", self.predicts, ("clean", "noise")),
+            ("predicts", self.predicts, ("clean", "noise", "velocity")),
             ("loss", self.loss, ("square", "distance")),
         ):
             if value not in known:
@@ -111,8 +113,9 @@ class HeadConfig:
         if self.predicts == "noise" and not clipped:
             raise Vid3dError("a head that predicts noise needs a clipped cosine schedule: "
                              "the others end without any signal")  # fmt: skip
-        if self.eta and self.schedule == "linear":
-            raise Vid3dError("eta needs a schedule that keeps the variance, which linear does not")
+        if self.schedule == "linear" and (self.eta or self.predicts == "velocity"):
+            raise Vid3dError("eta and velocity need a schedule that keeps the variance, "
+                             "which linear does not")  # fmt: skip
         if self.every < 1:
             raise Vid3dError(f"every is {self.every}, expected 1 or more grid moments")
 
@@ -133,7 +136,11 @@ class HeadConfig:
 
     def clean(self, said: Tensor, noisy: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
         """The clean value, from what the network said about a noisy one."""
-        value = said if self.predicts == "clean" else (noisy - noise * said) / signal
+        value = said
+        if self.predicts == "noise":
+            value = (noisy - noise * said) / signal
+        elif self.predicts == "velocity":
+            value = signal * noisy - noise * said
         return value.clamp(-self.largest, self.largest) if self.bounded else value
 
 
@@ -169,8 +176,8 @@ def diffusion_loss(
     signal, share = (weight[:, None, None] for weight in head.schedule(level))
     noise = torch.randn(clean.shape, generator=generator)
     noisy = config.bound(signal * clean + share * noise)
-    aim = clean if config.predicts == "clean" else noise
-    error = head(noisy, level, condition, times, anything, action) - aim
+    aims = {"clean": clean, "noise": noise, "velocity": signal * noise - share * clean}
+    error = head(noisy, level, condition, times, anything, action) - aims[config.predicts]
     if config.loss == "distance":
         amount = error.unflatten(-1, (-1, 3)).norm(dim=-1).mean(-1)
     else:

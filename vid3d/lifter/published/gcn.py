@@ -37,8 +37,6 @@ class GCNConfig(HeadConfig):
         blocks: residual layers.
         frames: moments of a window, which the first graph convolution's weights depend on.
         dropout: after every graph convolution; 0.03 with looks, 0.27 with an encoder's features.
-        passed: the noisy pose goes past the network as well, which then says what is left of the
-            noise; without it, as in the paper, the layers carry all of it.
         standardised: features of the encoder are brought to mean 0 and deviation 1; those of a
             trained one hardly differ between poses, beside what is the same in all.
     """
@@ -48,7 +46,6 @@ class GCNConfig(HeadConfig):
     blocks: int = 16
     frames: int = 27
     dropout: float = 0.03
-    passed: bool = False
     standardised: bool = False
     schedule: str = "clipped cosine"
     levels: int = 50
@@ -87,13 +84,18 @@ class GraphConvolution(nn.Module):
         bound = 0.1 * math.sqrt(3 / features)
         own, told = torch.empty(2, 17, features, features).uniform_(-bound, bound).unbind()
         identity = torch.eye(features) / self.links.diagonal()[:, None, None]
-        self.own, self.told = nn.Parameter(identity + own), nn.Parameter(told.clone())
+        # Matrices of joints on top of each other, or Muon would make one of 17 rows of them.
+        self.own = nn.Parameter((identity + own).flatten(0, 1))
+        self.told = nn.Parameter(told.flatten(0, 1).clone())
         self.bias = nn.Parameter(torch.zeros(features))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x (N, 17, features)."""
-        own = torch.einsum("njf,jfg->njg", x, self.own) * self.links.diagonal()[:, None]
-        told = torch.einsum("njf,jfg->njg", x, self.told)
+        own, told = (
+            torch.einsum("njf,jfg->njg", x, matrices.unflatten(0, (17, -1)))
+            for matrices in (self.own, self.told)
+        )
+        own = own * self.links.diagonal()[:, None]
         others = self.links - torch.diag(self.links.diagonal())
         return own + torch.einsum("ij,njg->nig", others, told) + self.bias
 
@@ -193,11 +195,7 @@ class NoisePredictor(JointHead):
         valid: Tensor | None = None,
         action: Tensor | None = None,
     ) -> Tensor:
-        """See `Head`; the noise. Times, valid and action are not read.
-
-        Where the noisy pose y = a x + s e is `passed`, the noise e is s y + a v, and the network
-        says v (Salimans & Ho 2022, appendix D). What is wrong with v is then s times that in the
-        pose, not s / a times, which is thirty at the last level.
+        """See `Head`; what `predicts` names. Times, valid and action are not read.
 
         Raises:
             Vid3dError: a window of another length than the weights are for.
@@ -212,8 +210,4 @@ class NoisePredictor(JointHead):
         for layer in self.layers:
             x, skip = layer(x, embedded)
             skips = skips + skip
-        said = self.say(functional.relu(self.skip(skips / math.sqrt(len(self.layers)))))
-        if not self.config.passed:
-            return said
-        signal, noise = (weight[:, None, None] for weight in self.schedule(level))
-        return noise * noisy + signal * said
+        return self.say(functional.relu(self.skip(skips / math.sqrt(len(self.layers)))))
