@@ -28,12 +28,12 @@ def person(x, y):
     return People(box, np.array([0.9]), keypoints, np.full((1, 17), 0.9))
 
 
-def looked_at(places):
+def looked_at(places, drawn=lambda x: picture((x, 90))):
     """Frames that a body at these columns (of 320) is looked at, at 50 frames a second."""
     stride, ahead, chosen = AutoStride(SIZE), round(AutoStride.AHEAD * FPS), []
     for newest in range(len(places) + ahead):
         if newest < len(places):
-            stride.see(newest / FPS, shrunk(picture((places[newest], 90))))
+            stride.see(newest / FPS, shrunk(drawn(places[newest])))
         frame = newest - ahead
         if frame >= 0 and stride.due(frame / FPS):
             stride.saw(frame / FPS, person(4 * places[frame], 360))
@@ -53,6 +53,16 @@ def test_the_last_moments_of_rest_are_looked_at():
     frames = looked_at([60] * start + list(range(62, 182, 2)))
     last_of_rest = frames[frames <= start].max()
     assert start - last_of_rest <= AutoStride.AHEAD * FPS
+
+
+def test_a_drift_below_the_noise_of_single_steps_is_seen():
+    def blurred(x):
+        row = 80 + 140 * np.exp(-(((np.arange(320) - x) / 12) ** 2))
+        return np.broadcast_to(row[None, :, None], (180, 320, 3)).astype(np.uint8)
+
+    drift = 100 + 0.15 * np.arange(150)
+    assert change(shrunk(blurred(drift[0])), shrunk(blurred(drift[1]))).max() == 0
+    assert set(np.diff(looked_at(drift, blurred))[1:]) == {np.ceil(AutoStride.SHORTEST * FPS)}
 
 
 def test_change_by_hand():

@@ -64,11 +64,13 @@ def _wanted(frame: Frame, position: int, stride: "int | AutoStride") -> bool:
 class AutoStride:
     """Looks where people move, and seldom where they keep still, decided while frames come in.
 
-    What tells is how much small grey copies of successive frames change in each person's box, or
-    outside all of them. How much motion a change means depends on clothes, light and background,
-    so past looks calibrate it: they know how far the joints went while the picture changed so much.
-    A look is due when the joints are expected to have gone `STEP` between the last look and
-    `AHEAD` after the frame in question: so the last moment of rest before a motion is looked at.
+    What tells is how much small grey copies change in each person's box, or outside all of them:
+    from frame to frame, added up, or from the last look on, which also shows what is too slow to be
+    told from noise in a single step. How much motion a change means depends on clothes, light and
+    background, so past looks calibrate it: they know how far the joints went while the picture
+    changed so much. A look is due when the joints are expected to have gone `STEP` between the last
+    look and `AHEAD` after the frame in question: so the last moment of rest before a motion is
+    looked at.
 
     Args:
         frame_size: width and height of the video in pixels.
@@ -93,12 +95,13 @@ class AutoStride:
         self._picture: Image | None = None
         self._people = People.none()
         self._look_time = -np.inf
-        self._changes: deque[tuple[float, NDArray[np.float32]]] = deque()  # since the last look
+        self._looked_at: Image | None = None  # the last look's picture
+        self._since: deque[tuple[float, Image, NDArray[np.float32]]] = deque()  # with the changes
 
     def see(self, time: float, picture: Image) -> None:
         """Take in the small grey copy (`change.shrunk_frame`) of the next frame."""
-        if self._picture is not None:
-            self._changes.append((time, change(self._picture, picture)))
+        before = picture if self._picture is None else self._picture
+        self._since.append((time, picture, change(before, picture)))
         self._picture = picture
 
     def due(self, time: float) -> bool:
@@ -119,16 +122,17 @@ class AutoStride:
         self._evidence = self._MEMORY * self._evidence + (1 - self._MEMORY) * prior
         self._evidence += [motion @ changed, changed @ changed]  # least squares through nought
         self._people, self._look_time = people, time
-        while self._changes and self._changes[0][0] <= time:
-            self._changes.popleft()
+        while self._since and self._since[0][0] <= time:
+            self._looked_at = self._since.popleft()[1]
 
     def _measure(self, until: float) -> Array:
         """Change since the last look in each person's box, then elsewhere, in persons' areas."""
         boxes = self._people.boxes * self._scale
-        changes = [changed for time, changed in self._changes if time <= until]
-        if not changes:
+        since = [(picture, changed) for time, picture, changed in self._since if time <= until]
+        if not since or self._looked_at is None:
             return np.zeros(len(boxes) + 1)
-        total = np.sum(changes, axis=0)
+        total = np.sum([changed for _, changed in since], axis=0)
+        total = np.maximum(total, change(self._looked_at, since[-1][0]))
         areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(-1), 1.0)
         regions = inside(boxes, total.shape)
         sums = np.array([total[region].sum() for region in regions])
