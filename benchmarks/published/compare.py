@@ -33,6 +33,7 @@ from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.lifter import Lifter
 
 BATCHES = (4, 20)
+HYPOTHESES = (1, 5, 20)
 
 
 def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
@@ -51,13 +52,12 @@ def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
 def measured(
     folder: Path, name: str, lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None
 ) -> Figures:
-    """All figures of a lifter but its cost; hypotheses up to its default number."""
+    """All figures of a lifter but its cost."""
     how = drawing(lifter, steps)
     figures = {"errors": kept(folder / f"{name}-errors.json",
                               partial(errors, lifter, sequences, **how))}  # fmt: skip
     if lifter.networks.diffusion is not None:
-        counts = [n for n in (1, 5, 20) if n <= lifter.config.hypotheses]
-        drawn = partial(hypotheses, lifter, sequences, counts, steps)
+        drawn = partial(hypotheses, lifter, sequences, HYPOTHESES, steps)
         figures["hypotheses"] = kept(folder / f"{name}-hypotheses.json", drawn)
     print(f"{name}: measured", flush=True)
     return figures
