@@ -19,12 +19,16 @@ def occlusion_matrix(
     budget: Budget, runs: dict[str, list[Path]], samples: int, folder: Path,
     sequences: Sequence[PairSequence], steps: dict[str, int],
 ) -> dict[str, dict[str, Figures]]:  # fmt: skip
-    """Systems of `MATRIX` trained on with every pattern, at every pattern: system, training."""
+    """Systems of `MATRIX` trained on with every pattern, at every pattern: system, training.
+
+    At a fifth of their rates: they are trained already.
+    """
     results: dict[str, dict[str, Figures]] = {name: {} for name in MATRIX if name in runs}
     for pattern in ("none", *OCCLUSIONS):
         backbone: Path | None = None
         for name in results:
-            run = runs[name][0].name.split(f"{budget.samples}-")[1]
+            kind, rate = runs[name][0].name.split(f"{budget.samples}-")[1].split("@")
+            run = f"{kind}@{float(rate) / 5:g}"
             start = runs[name][0] / "model"
             changes = [f"batches.occlusions=[{pattern}]"]
             if SYSTEMS[name].wraps and backbone is not None:
@@ -34,7 +38,7 @@ def occlusion_matrix(
                 backbone = work_dir / "model"
             lifter = Lifter.load(work_dir / "model")
             results[name][pattern] = kept(
-                folder / f"{name}-{pattern}-occlusions.json",
+                folder / f"{name}-{pattern}-{samples}-occlusions.json",
                 partial(by_pattern, lifter, sequences, steps.get(name)),
             )
     return results
@@ -74,6 +78,6 @@ def prompt_ablation(
         work_dir = train(budget, "finepose", run, samples, changes=changes)
         lifter = Lifter.load(work_dir / "model")
         drawn = partial(hypotheses, lifter, sequences, (5,), steps.get("finepose"))
-        figures = kept(folder / f"finepose-{name}.json", drawn)
+        figures = kept(folder / f"finepose-{name}-{samples}.json", drawn)
         results[name] = {"dev": curve(work_dir)[-1][1], **figures["5"]}
     return results
