@@ -79,7 +79,7 @@ class AutoStride:
     STEP = 0.03
     """Expected motion that asks for a look: mean over joints, in sizes (root of the box area)."""
 
-    SHORTEST, LONGEST = 0.2, 0.45
+    SHORTEST, LONGEST = 0.22, 0.5
     """Seconds between looks."""
 
     AHEAD = 0.06
