@@ -15,7 +15,6 @@ from vid3d.training.recipes import load_recipe
 
 MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
 BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
-LARGE = (*MUON, "muon@1.2e-2")
 MIXED = ("muon@7e-4", "muon@1.5e-3", "muon@3e-3")
 DENOISED = ("muon@1.5e-3", "adamw@1e-3", "adamw@2e-3")
 ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
@@ -84,7 +83,7 @@ SYSTEMS = {
         f"{PUBLISHED}/diffhpe_wrapper_vid3d",
         (*OURS, *WRAPPED, "diffusion.every=2"), wraps="vid3d", like="diffhpe_wrapper",
     ),
-    "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160"), LARGE),
+    "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
     "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
     # Noise predicted, as in the paper.
     "diffhpe_2d_plain": System(
