@@ -260,3 +260,11 @@ def test_every_rendered_set_has_pictures(shared: Path, tmp_path: Path) -> None:
     render_sets(shared / "data/bodies", mocap, tmp_path, shards=3, pictures=1)
     for shard in ("000", "001", "002"):
         assert LabelledImages.open(tmp_path / shard).image(0).std() > 5
+
+
+def test_average_precision_by_hand() -> None:
+    ap = measure.average_precision
+    assert ap(np.ones(4), np.arange(4.0)) == 1
+    assert ap(np.array([0.72]), np.ones(1)) == 0.5  # five of ten limits
+    assert ap(np.array([1.0, 0.0]), np.array([2.0, 1.0])) == pytest.approx(51 / 101)
+    assert ap(np.array([0.0, 1.0]), np.array([2.0, 1.0])) == pytest.approx(0.5 * 51 / 101)

@@ -94,7 +94,7 @@ def torso_length(keypoints: np.ndarray, known: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class PoseAccuracy:
-    """People and joints counted; shares of joints within 0.1, 0.2, 0.5 torso; mean OKS."""
+    """People and joints counted; shares of joints within 0.1, 0.2, 0.5 torso; mean OKS, OKS-AP."""
 
     people: int
     joints: int
@@ -102,6 +102,23 @@ class PoseAccuracy:
     pck20: float
     pck50: float
     oks: float
+    oks_ap: float
+
+
+def average_precision(similarity: np.ndarray, scores: np.ndarray) -> float:
+    """COCO's AP of poses in given boxes, one for every person.
+
+    The mean over the limits 0.5, 0.55 ... 0.95 of OKS, (N,) ``similarity``, of the precision at 101
+    recalls, with poses in the order of ``scores`` (N,).
+    """
+    ranked = similarity[np.argsort(-scores, kind="stable")]
+    hits = np.cumsum(ranked >= np.linspace(0.5, 0.95, 10)[:, None], axis=1)
+    precision = hits / np.arange(1, len(ranked) + 1)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recalls = np.linspace(0, 1, 101)
+    places = [np.searchsorted(row / len(ranked), recalls - 1e-9) for row in hits]
+    padded = np.pad(best, ((0, 0), (0, 1)))
+    return float(np.mean([row[place] for row, place in zip(padded, places, strict=True)]))
 
 
 def pose_accuracy(network: PoseNetwork, people: Iterable[PosedPerson]) -> PoseAccuracy:
@@ -110,22 +127,24 @@ def pose_accuracy(network: PoseNetwork, people: Iterable[PosedPerson]) -> PoseAc
     People whose torso is unknown, or shorter than a tenth of the box, are left out. OKS is
     averaged over people, with 0.53 of the box as the area (COCO's segments cover that much).
     """
-    relative, similarity = [], []
+    relative, similarity, scores = [], [], []
     for person in people:
         if person.torso < 0.1 * float(person.box[3] - person.box[1]):
             continue
-        ((points, _),) = network([person.image], [person.box[None]])
+        ((points, confidence),) = network([person.image], [person.box[None]])
         error = np.linalg.norm(points[0] - person.keypoints, axis=-1)
         relative.append(error[person.known] / person.torso)
         area = 0.53 * float(np.prod(person.box[2:] - person.box[:2]))
         oks = np.exp(-(error**2) / (2 * area * OKS_FALLOFF**2))
         similarity.append(float(oks[person.known].mean()))
+        scores.append(float(confidence[0].mean()))
     if not relative:
         raise Vid3dError("nobody to measure the pose network on: no labelled person was given")
     every = np.concatenate(relative)
     pck10, pck20, pck50 = (round(float((every < limit).mean()), 4) for limit in (0.1, 0.2, 0.5))
     oks = round(float(np.mean(similarity)), 4)
-    return PoseAccuracy(len(relative), len(every), pck10, pck20, pck50, oks)
+    ap = round(average_precision(np.array(similarity), np.array(scores)), 4)
+    return PoseAccuracy(len(relative), len(every), pck10, pck20, pck50, oks, ap)
 
 
 @dataclass(frozen=True)
