@@ -1,5 +1,6 @@
-# The second half of vid3d-base's training: all of lifter/base, and wider still. Poses bent beyond what was recorded, looks
-# left out at rest as --stride auto does, long lenses from afar, wide ones from near, cameras on the ground.
+# The second half of vid3d-base's training: all of lifter/base, and wider still. Poses bent beyond
+# what was recorded, looks left out at rest as --stride auto does, long lenses from afar, wide ones
+# from near, cameras on the ground.
 _base_ = "base.py"
 batches = dict(
     bend=dict(share=0.12),
