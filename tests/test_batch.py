@@ -420,7 +420,7 @@ def group_is_gone(group):
 def test_an_interrupted_batch_goes_on_and_does_all_once(tmp_path, output, how):
     texts = {f"v{number}_mp4": "broken" if number == 3 else str(number) for number in range(8)}
     folder, journal = write(tmp_path / "in", **texts), tmp_path / "journal"
-    process = start(folder, output, journal, 0.3)
+    process = start(folder, output, journal, 0.6)
     wait_for(journal, 4, process)
     if how == signal.SIGKILL:
         process.kill()  # the parent alone: its workers must follow
