@@ -1,4 +1,4 @@
-# Everything a fresh machine needs: Python 3.10-3.12 with venv, and a package registry.
+# Everything a fresh machine needs: Python 3.11 or newer with venv, and a package registry.
 #   make demo    install into .venv, lift the sample clip, say where the results are
 #   make test    install into .venv, then lint, types and tests
 # A torch build of your choice: make demo TORCH="torch==2.13.0 --index-url URL" (README, Install).
