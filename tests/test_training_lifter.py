@@ -8,7 +8,7 @@ from lifter_toys import motion
 from mmengine.config import Config
 from safetensors.torch import load_file
 
-from vid3d.data import augment, batches, noise
+from vid3d.data import augment, looking, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges, view
@@ -249,7 +249,7 @@ def test_looks_are_spared_at_rest_only():
     joints[1] = 0.2 * torch.arange(13)[:, None, None]  # walks 20 cm from look to look
     joints[2, 7:] = joints[1, 7:]  # stands, then walks
     chosen = torch.ones(3, 13, dtype=torch.bool)
-    kept = batches._spare(joints, frames, chosen, 1.0, torch.Generator().manual_seed(3))
+    kept = looking.spare(joints, frames, chosen, 1.0, torch.Generator().manual_seed(3))
     assert kept[:, [0, -1]].all()
     assert kept[1].all()
     assert kept[2, 6:].all()  # with the last moment of rest
@@ -257,7 +257,7 @@ def test_looks_are_spared_at_rest_only():
     assert len(still) < 7
     assert still.diff().max() <= 60
     assert chosen.all()
-    assert batches._spare(joints, frames, chosen, 0.0, torch.Generator()) is chosen
+    assert looking.spare(joints, frames, chosen, 0.0, torch.Generator()) is chosen
 
 
 def test_zoomed_windows_are_as_large_and_flatter():

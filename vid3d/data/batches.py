@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vid3d.data import augment, cameras, coco
+from vid3d.data import augment, cameras, coco, looking
 from vid3d.data.augment import BodyRanges
 from vid3d.data.bending import BendRanges, bend
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
-from vid3d.data.noise import NoiseLevels, detect
-from vid3d.data.occlusion import occlusion_mask
+from vid3d.data.noise import NoiseLevels
 from vid3d.lifter.canonical import Looks
 from vid3d.skeleton import COCO17, H36M17, JointSet
 
@@ -190,15 +189,16 @@ def make_batch(
     clip, begin, valid = motions.draw(count, frames, speed, generator)
     valid = _shorten(valid, options.short, generator)
     grid = torch.arange(0, frames, round(options.grid * MOCAP_FPS))
-    look_frames, chosen = _look_frames(valid, options, generator)
-    needed = torch.cat([grid.expand(count, -1), look_frames], 1)
+    raster = round(options.grid * MOCAP_FPS) if options.aligned else 1
+    at, chosen = looking.look_frames(valid, options.strides, options.irregular, raster, generator)
+    needed = torch.cat([grid.expand(count, -1), at], 1)
     backwards = torch.rand(count, 1, generator=generator) < options.backwards
     last = valid.sum(1, keepdim=True) - 1
     played = torch.where(backwards, (last - needed).clamp_min(0), needed)
     joints, ankles = motions.read(clip, begin[:, None] + played * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
     joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
-    chosen = _spare(joints[:, len(grid) :], look_frames, chosen, options.spared, generator)
+    chosen = looking.spare(joints[:, len(grid) :], at, chosen, options.spared, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)
@@ -209,9 +209,9 @@ def make_batch(
     both = torch.cat([joints, random_coco(joints, needed / (frames - 1), generator)], 2)
     views = cameras.view(both, options.camera, generator)
     seen = cameras.Views(views.joints[:, len(grid) :], views.half)
-    looks = _look(seen, look_frames, chosen, options, generator)
+    looks = looking.look(seen, at, chosen, options.noise, generator)
     if options.occlusions:
-        looks = _occlude(looks, look_frames, frames, options.occlusions, generator)
+        looks = looking.occlude(looks, at, frames, options.occlusions, generator)
     focal = torch.exp(options.focal * torch.randn(count, generator=generator))
     focal = torch.where(torch.rand(count, generator=generator) < 1 / 3, focal, 1.0)
     if options.screen:
@@ -287,100 +287,3 @@ def _head_turn(yaw: Tensor, nod: Tensor) -> Tensor:
     zero = torch.zeros_like(cy)
     rows = [cy, zero, sy, sn * sy, cn, -sn * cy, -cn * sy, sn, cn * cy]
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
-
-
-def _look(
-    views: cameras.Views,
-    frames: Tensor,
-    chosen: Tensor,
-    options: BatchOptions,
-    generator: torch.Generator,
-) -> Looks:
-    """See the 34 joints of views at frames (B, K) with detector noise; sets alternate."""
-    rays = views.joints[..., :2] / views.joints[..., 2:].clamp_min(0.05)
-    inside = views.inside()
-    noisy, confidence = rays.new_zeros(rays[:, :, :17].shape), rays.new_zeros(*frames.shape, 17)
-    joint_set = torch.arange(len(rays)) % 2
-    for index, joints in enumerate((H36M17, COCO17)):
-        rows, part = slice(index, None, 2), slice(17 * index, 17 * index + 17)
-        noisy[rows], confidence[rows] = detect(
-            rays[rows, :, part], inside[rows, :, part], joints, options.noise, generator
-        )
-    chosen = chosen & (confidence > 0).any(-1)
-    return Looks(noisy, confidence * chosen[..., None], frames / MOCAP_FPS, chosen, joint_set)
-
-
-def _occlude(
-    looks: Looks,
-    look_frames: Tensor,
-    frames: int,
-    patterns: Sequence[str],
-    generator: torch.Generator,
-) -> Looks:
-    """Looks with a pattern of occlusion each; a look that shows nothing any more is none."""
-    hidden = torch.zeros_like(looks.confidence, dtype=torch.bool)
-    picks = torch.randint(len(patterns), (len(hidden),), generator=generator)
-    seeds = torch.randint(2**31, (len(hidden),), generator=generator)
-    for row, (pick, seed) in enumerate(zip(picks.tolist(), seeds.tolist(), strict=True)):
-        if patterns[pick] == "none":
-            continue
-        joints = (H36M17, COCO17)[int(looks.joint_set[row])]
-        mask = torch.from_numpy(occlusion_mask(patterns[pick], frames, joints, seed))
-        hidden[row] = mask.to(hidden.device)[look_frames[row]]
-    confidence = torch.where(hidden, 0.0, looks.confidence)
-    valid = looks.valid & (confidence > 0).any(-1)
-    kept = valid.any(1, keepdim=True)  # a window that would lose all its looks keeps them
-    return replace(
-        looks,
-        confidence=torch.where(kept[..., None], confidence, looks.confidence),
-        valid=torch.where(kept, valid, looks.valid),
-    )
-
-
-def _look_frames(
-    valid: Tensor, options: BatchOptions, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Frame numbers (B, K) of the looks, rising, and which of them count."""
-    count, frames = valid.shape
-    pick = torch.randint(len(options.strides), (1,), generator=generator)
-    stride = options.strides[int(pick)]
-    slots = -(-frames // stride) + 1
-    raster = round(options.grid * MOCAP_FPS) if options.aligned else 1
-    offset = raster * torch.randint(stride // raster, (count, 1), generator=generator)
-    index = offset + torch.arange(-1, slots - 1) * stride
-    length = valid.sum(1, keepdim=True)
-    ends = torch.rand(count, 1, generator=generator) < 0.4  # a clip's ends are always looked at
-    index = torch.where(ends, index.clamp(min=0), index)
-    index = torch.where(ends, torch.minimum(index, length - 1), index)
-    chosen = (index >= 0) & (index < length)
-    chosen[:, 1:] &= index[:, 1:] > index[:, :-1]
-    thinned = torch.rand(count, 1, generator=generator) < options.irregular
-    chosen &= ~(thinned & (torch.rand(count, slots, generator=generator) < 0.4))
-    nothing = ~chosen.any(1)
-    middle = length[:, 0] // 2
-    index[nothing, 0], chosen[nothing, 0] = middle[nothing], True
-    return index.clamp(0, frames - 1), chosen
-
-
-def _spare(
-    joints: Tensor, frames: Tensor, chosen: Tensor, share: float, generator: torch.Generator
-) -> Tensor:
-    """Leave looks out where the person rests, in a share of the windows: which (B, K) still count.
-
-    A look goes if the joints (B, K, J, 3) go less than a few centimetres from the last look kept to
-    the next one, so that the last moment of rest is looked at, and if these are not too far apart.
-    """
-    if not share:
-        return chosen
-    draw = torch.rand(3, len(chosen), generator=generator)
-    sparing, limit, longest = draw[0] < share, 0.02 + 0.06 * draw[1], 20 + 40 * draw[2]
-    steps = (joints[:, 1:] - joints[:, :-1]).norm(dim=-1).mean(-1)
-    kept, last = chosen.clone(), frames[:, 0]
-    gone = torch.where(chosen[:, 0], 0.0, torch.inf)
-    for slot in range(1, chosen.shape[1] - 1):
-        gone = gone + steps[:, slot - 1]
-        still = (gone + steps[:, slot] < limit) & (frames[:, slot + 1] - last <= longest)
-        kept[:, slot] &= ~(still & sparing & chosen[:, slot + 1])
-        gone = torch.where(kept[:, slot], 0.0, gone)
-        last = torch.where(kept[:, slot], frames[:, slot], last)
-    return kept

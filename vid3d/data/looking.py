@@ -1,0 +1,126 @@
+"""When windows of training are looked at, and what is seen then.
+
+Looks come regularly, thinned at random, or seldom where the person rests, as `--stride auto` takes
+them; what they show has a detector's noise (`noise`) and may be hidden by a pattern (`occlusion`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vid3d.data import cameras
+from vid3d.data.mocap import MOCAP_FPS
+from vid3d.data.noise import NoiseLevels, detect
+from vid3d.data.occlusion import occlusion_mask
+from vid3d.lifter.canonical import Looks
+from vid3d.skeleton import COCO17, H36M17
+
+
+def look_frames(
+    valid: Tensor,
+    strides: Sequence[int],
+    irregular: float,
+    raster: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Frame numbers (B, K) of the looks, rising, and which of them count.
+
+    Args:
+        valid: (B, F) frames that there are.
+        strides: frames between looks, one of which is drawn for all windows.
+        irregular: share of windows whose looks are thinned at random.
+        raster: looks are taken at multiples of so many frames.
+        generator: of all draws.
+    """
+    count, frames = valid.shape
+    pick = torch.randint(len(strides), (1,), generator=generator)
+    stride = strides[int(pick)]
+    slots = -(-frames // stride) + 1
+    offset = raster * torch.randint(stride // raster, (count, 1), generator=generator)
+    index = offset + torch.arange(-1, slots - 1) * stride
+    length = valid.sum(1, keepdim=True)
+    ends = torch.rand(count, 1, generator=generator) < 0.4  # a clip's ends are always looked at
+    index = torch.where(ends, index.clamp(min=0), index)
+    index = torch.where(ends, torch.minimum(index, length - 1), index)
+    chosen = (index >= 0) & (index < length)
+    chosen[:, 1:] &= index[:, 1:] > index[:, :-1]
+    thinned = torch.rand(count, 1, generator=generator) < irregular
+    chosen &= ~(thinned & (torch.rand(count, slots, generator=generator) < 0.4))
+    nothing = ~chosen.any(1)
+    middle = length[:, 0] // 2
+    index[nothing, 0], chosen[nothing, 0] = middle[nothing], True
+    return index.clamp(0, frames - 1), chosen
+
+
+def spare(
+    joints: Tensor, frames: Tensor, chosen: Tensor, share: float, generator: torch.Generator
+) -> Tensor:
+    """Leave looks out where the person rests, in a share of the windows: which (B, K) still count.
+
+    A look goes if the joints (B, K, J, 3) go less than a few centimetres from the last look kept to
+    the next one, so that the last moment of rest is looked at, and if these are not too far apart.
+    """
+    if not share:
+        return chosen
+    draw = torch.rand(3, len(chosen), generator=generator)
+    sparing, limit, longest = draw[0] < share, 0.02 + 0.06 * draw[1], 20 + 40 * draw[2]
+    steps = (joints[:, 1:] - joints[:, :-1]).norm(dim=-1).mean(-1)
+    kept, last = chosen.clone(), frames[:, 0]
+    gone = torch.where(chosen[:, 0], 0.0, torch.inf)
+    for slot in range(1, chosen.shape[1] - 1):
+        gone = gone + steps[:, slot - 1]
+        still = (gone + steps[:, slot] < limit) & (frames[:, slot + 1] - last <= longest)
+        kept[:, slot] &= ~(still & sparing & chosen[:, slot + 1])
+        gone = torch.where(kept[:, slot], 0.0, gone)
+        last = torch.where(kept[:, slot], frames[:, slot], last)
+    return kept
+
+
+def look(
+    views: cameras.Views,
+    frames: Tensor,
+    chosen: Tensor,
+    levels: NoiseLevels,
+    generator: torch.Generator,
+) -> Looks:
+    """See the 34 joints of views at frames (B, K) with detector noise; sets alternate."""
+    rays = views.joints[..., :2] / views.joints[..., 2:].clamp_min(0.05)
+    inside = views.inside()
+    noisy, confidence = rays.new_zeros(rays[:, :, :17].shape), rays.new_zeros(*frames.shape, 17)
+    joint_set = torch.arange(len(rays)) % 2
+    for index, joints in enumerate((H36M17, COCO17)):
+        rows, part = slice(index, None, 2), slice(17 * index, 17 * index + 17)
+        noisy[rows], confidence[rows] = detect(
+            rays[rows, :, part], inside[rows, :, part], joints, levels, generator
+        )
+    chosen = chosen & (confidence > 0).any(-1)
+    return Looks(noisy, confidence * chosen[..., None], frames / MOCAP_FPS, chosen, joint_set)
+
+
+def occlude(
+    looks: Looks,
+    look_frames: Tensor,
+    frames: int,
+    patterns: Sequence[str],
+    generator: torch.Generator,
+) -> Looks:
+    """Looks with a pattern of occlusion each; a look that shows nothing any more is none."""
+    hidden = torch.zeros_like(looks.confidence, dtype=torch.bool)
+    picks = torch.randint(len(patterns), (len(hidden),), generator=generator)
+    seeds = torch.randint(2**31, (len(hidden),), generator=generator)
+    for row, (pick, seed) in enumerate(zip(picks.tolist(), seeds.tolist(), strict=True)):
+        if patterns[pick] == "none":
+            continue
+        joints = (H36M17, COCO17)[int(looks.joint_set[row])]
+        mask = torch.from_numpy(occlusion_mask(patterns[pick], frames, joints, seed))
+        hidden[row] = mask.to(hidden.device)[look_frames[row]]
+    confidence = torch.where(hidden, 0.0, looks.confidence)
+    valid = looks.valid & (confidence > 0).any(-1)
+    kept = valid.any(1, keepdim=True)  # a window that would lose all its looks keeps them
+    return replace(
+        looks,
+        confidence=torch.where(kept[..., None], confidence, looks.confidence),
+        valid=torch.where(kept, valid, looks.valid),
+    )
