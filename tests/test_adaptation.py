@@ -1,6 +1,7 @@
 """Adaptation at toy size: the parts by hand, then the whole with kill and resume."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from vid3d.adaptation import AdaptOptions, adapt, inputs, proxy, pseudo, target
+from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, proxy, pseudo, scene, target
+from vid3d.adaptation.outcome import Round, at_strength
 from vid3d.adaptation.source import (
     NEAREST,
     Detector,
@@ -32,6 +34,7 @@ from vid3d.data.noise import NoiseLevels
 from vid3d.data.pairs import write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 from vid3d.errors import Vid3dError
+from vid3d.evaluation.metrics import SCORED, p_mpjpe
 from vid3d.info import describe
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
@@ -262,6 +265,66 @@ def test_ratios_are_geometric_means():
     assert proxy.Proxy(4.0, 2.0, 0.5).ratio(base) == pytest.approx(1)  # bones alone do not count
 
 
+def figures(trial, elsewhere, looks=1.0):
+    return judge.Figures(proxy.Proxy(looks, looks, looks), trial, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("own", "objection"),
+    [
+        (figures(30, 50, 0.9), ""),
+        (figures(39.5, 50, 0.9), r"lifted only 1\.2 % better"),
+        (figures(42, 50, 0.9), r"lifted 5\.0 % worse"),
+        (figures(30, 55, 0.9), r"otherwise is lifted 10\.0 % worse"),
+        (figures(30, 50, 1.1), "held-out looks are not met better"),
+    ],
+)
+def test_what_gains_little_or_forgets_is_objected_to(own, objection):
+    found = own.objection(figures(40, 50))
+    assert re.search(objection, found)
+    assert bool(found) == bool(objection)
+
+
+def test_rounds_without_objection_come_first():
+    base, state = figures(40, 50), {}
+    rounds = [
+        Round(number, 1.0, state, figures(trial, elsewhere, 0.9), base)
+        for number, (trial, elsewhere) in enumerate([(30, 60), (36, 50), (35, 50)])
+    ]
+    assert min(rounds, key=lambda one: one.rank).number == 2
+
+
+def test_half_the_strength_changes_weights_by_half():
+    state = {"a.down": torch.ones(2, 3), "a.up": torch.ones(3, 2), "head.joints": torch.ones(17, 3)}
+    half = at_strength(state, 0.5)
+    torch.testing.assert_close(half["a.up"] @ half["a.down"], torch.ones(3, 3))
+    torch.testing.assert_close(half["head.joints"], torch.full((17, 3), 0.5))
+
+
+def test_aligned_errors_by_hand():
+    student = Networks(toy().config)
+    windows = target.draw_windows([piece(8)], 4, 2.56, 0.08, generator())
+    detector = Detector(QUIET, torch.tensor([0.5, 0.6]))
+    ups = torch.tensor([[0.0, -1.0, 0.0]])
+    batch = Source([walker(400)], ups, detector, BodyRanges(0, 0, 0, 0)).draw(windows, generator())
+    encoded, targets = encode(student.encoder, batch)
+    expected = [
+        p_mpjpe(said[valid][:, SCORED].numpy(), true[valid][:, SCORED].numpy())
+        for said, true, valid in zip(
+            encoded.joints.detach(), targets.joints, targets.valid, strict=True
+        )
+    ]
+    mean = 1000 * np.concatenate(expected).mean()
+    assert judge.aligned_error(student, [batch]) == pytest.approx(mean, rel=1e-3)
+
+
+def test_a_fifth_of_the_source_is_for_judging():
+    learnt, held = scene.parted(list(range(11)))
+    assert held == [2, 7]
+    assert sorted(learnt + held) == list(range(11))
+    assert scene.parted([1]) == ([1], [1])
+
+
 # Inputs
 
 
@@ -339,7 +402,7 @@ def test_an_adapter_is_made_and_used(shelf, tmp_path):
     done = run(shelf, tmp_path / "walk.safetensors", report=lines.append)
     assert done.path.stat().st_size < 1e6
     assert len(lines) == done.rounds == 2
-    assert "hidden joints" in lines[0]
+    assert "filmed alike" in lines[0]
     base = load_networks(shelf / "toy.safetensors")
     adapted = load_networks(f"{shelf / 'toy.safetensors'}+{done.path}")
     assert adapted.config.name == "toy+walk"
@@ -399,7 +462,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_adapter(shelf, tmp_path, monk
 
 def test_without_gain_nothing_is_written(shelf, tmp_path):
     still = replace(OPTIONS, lr=1e-9, rounds=1)
-    with pytest.raises(Vid3dError, match="not better than toy") as caught:
+    with pytest.raises(Vid3dError, match="would not help") as caught:
         run(shelf, tmp_path / "no.safetensors", options=still, force=False)
     assert "--force" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -4,8 +4,8 @@ PoSynDA (Liu et al. 2023), done as its paper says: source motion moved into the 
 and scale (F), a teacher that is the average of the student and draws hypotheses without gradient,
 pseudo-labels chosen by reprojection, low-rank adaptation of the attention, an output bias. Our own:
 the teacher lifts whole pieces with the real sampler once a round, with roots that it solves itself;
-half of every batch is source and half target; the round that is best on held-out looks is kept, and
-none if the lifter as it was is better.
+half of every batch is source and half target; of all rounds, at full strength and at half, the one
+is kept that lifts motion best that is filmed as the target is, and none if that gains too little.
 """
 
 import hashlib
@@ -21,16 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vid3d.adaptation import proxy
 from vid3d.adaptation.inputs import digest_of, read_target
-from vid3d.adaptation.noise import match_detector
+from vid3d.adaptation.judge import Judge
 from vid3d.adaptation.options import AdaptOptions
-from vid3d.adaptation.outcome import Adaptation, Round, figures_text, refusal, write
-from vid3d.adaptation.pseudo import Label, draw_motion, label_piece, upward
-from vid3d.adaptation.source import Detector, Source, load_source
+from vid3d.adaptation.outcome import Adaptation, Round, at_strength, refusal, write
+from vid3d.adaptation.pseudo import Label, label_piece
+from vid3d.adaptation.scene import explore
+from vid3d.adaptation.source import load_source
 from vid3d.adaptation.student import target_losses
 from vid3d.adaptation.target import Piece, draw_windows, split
-from vid3d.data.augment import BodyRanges
 from vid3d.data.mocap import MotionClip
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
@@ -41,8 +40,8 @@ from vid3d.training.fitting import fast_precision, fit
 from vid3d.training.lifter import Networks
 from vid3d.weights import split_adapters
 
-_ENOUGH = 0.995
-"""An adapter must bring the proxy below this share of the base's."""
+_STRENGTHS = (1.0, 0.5)
+"""Of an adapter; halfway to the adapted lifter less is forgotten (Wortsman et al. 2022)."""
 
 
 def adapt(
@@ -68,14 +67,14 @@ def adapt(
         output: safetensors file of the adapter.
         source: folders of motion capture; without any, motion is drawn from the lifter itself.
         merge: write a whole lifter with the adapter merged in instead.
-        force: write it even if it is not better than the base on held-out looks.
+        force: write it even if nothing tells that it helps.
         options: how to adapt.
         looking: how videos are looked at, and their camera.
         monitor: told of progress.
         report: given a line after every round.
 
     Raises:
-        Vid3dError: unreadable input, no people or too little of them, or no improvement.
+        Vid3dError: unreadable input, no people or too little of them, or too little gain.
     """
     options, monitor = options or AdaptOptions(), monitor or Monitor()
     base = _load(model, output)
@@ -87,20 +86,22 @@ def adapt(
     place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
     run = _Run(base, learnt, held, clips, options, place, monitor, report)
     rounds, best = run.teach()
-    if best.ratio >= _ENOUGH and not force:
-        raise Vid3dError(refusal(base.config.name, run.base_figures, best))
+    if best.objection and not force:
+        raise Vid3dError(refusal(base.config.name, best))
     about = _about(inputs, learnt, "motion capture" if clips else "drawn from the lifter", options)
-    write(output, base, run.base_figures, best, about, merge)
+    write(output, base, best, about, merge)
     rmtree(place, ignore_errors=True)
     return Adaptation(
         path=output,
-        base=run.base_figures,
+        base=best.base,
         adapted=best.figures,
         ratio=best.ratio,
         rounds=rounds,
         kept=best.number + 1,
         pieces=(len(learnt), len(held)),
         parameters=sum(value.numel() for value in best.state.values()),
+        strength=best.strength,
+        objection=best.objection,
     )
 
 
@@ -146,12 +147,15 @@ class _Run:
         monitor: Monitor,
         report: Callable[[str], None],
     ) -> None:
-        self.base, self.learnt, self.clips = base, learnt, clips
+        self.base, self.learnt = base, learnt
         self.options, self.place, self.monitor, self.report = options, place, monitor, report
+        with monitor.stage("first look", len(learnt) + len(held), "pieces") as advance:
+            scene = explore(base, learnt, held, clips, options, advance)
+        self.source = scene.source(options.placed, options.rehearsed)
         self.student = Networks(base.config)
         self.student.start_from(base)
-        self.windows = proxy.proxy_windows(held, base.config)
-        self.base_figures = proxy.measure(self.student, self.windows)
+        self.judge = Judge(scene, held, self.student)
+        self.base_figures = self.judge(self.student)
         generator = torch.Generator().manual_seed(options.seed)
         state = lora.fresh(self.student, generator, options.rank, options.bias)
         lora.attach(self.student, state)
@@ -159,20 +163,18 @@ class _Run:
     def teach(self) -> tuple[int, Round]:
         """All rounds until they stop helping; how many, and the best."""
         options = self.options
-        source: Source | None = None
         best: Round | None = None
         began = time.monotonic()
         total = options.rounds * options.samples
         with self.monitor.stage("adapting", total, "windows") as advance:
             for number in range(options.rounds):
                 labels: list[Label] = []
-                if not (self.place / f"round{number}.pth").is_file():
+                if options.taught and not (self.place / f"round{number}.pth").is_file():
                     labels = self._labels(number)
-                    source = source or self._source()
-                self._fit(number, labels, source, advance)
+                self._fit(number, labels, advance)
                 found = self._finished(number)
                 self._tell(found, (time.monotonic() - began) / (number + 1))
-                if best is None or found.ratio < best.ratio:
+                if best is None or found.rank < best.rank:
                     best = found
                 elif number - best.number >= options.patience:
                     break
@@ -191,28 +193,10 @@ class _Run:
                 advance(1)
         return labels
 
-    def _source(self) -> Source:
-        """The source in the target's manner, as the lifter sees the target before it is taught."""
-        options, teacher = self.options, Lifter(self.base)
-        count = 3 if self.student.diffusion is not None else 1
-        labels = [label_piece(teacher, piece, count, None, "mean", 0) for piece in self.learnt]
-        ups = upward(self.learnt, labels, self.base.config.grid)
-        clips = self.clips or draw_motion(teacher, self.learnt, ups, options.seed)
-        body = BodyRanges() if self.clips else BodyRanges(child=0.0)
-        plain = Networks(self.base.config)
-        plain.start_from(self.base)
-
-        def made(detector: Detector, rehearsed: float) -> Source:
-            return Source(clips, ups, detector, body, options.placed, rehearsed)
-
-        detector = match_detector(plain, self.learnt, lambda found: made(found, 0.0))
-        return made(detector, options.rehearsed)
-
     def _fit(
         self,
         number: int,
         labels: list[Label],
-        source: Source | None,
         advance: Callable[[int], None],
     ) -> None:
         options, config, student = self.options, self.base.config, self.student
@@ -220,13 +204,12 @@ class _Run:
 
         def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
             nonlocal counted
-            assert source is not None
             seed = (options.seed * 1_009 + number) * 1_000_003 + step
             generator = torch.Generator().manual_seed(seed)
             windows = draw_windows(
                 self.learnt, options.batch // 2, config.seconds, config.grid, generator
             )
-            batch = source.draw(windows, generator)
+            batch = self.source.draw(windows, generator)
             with fast_precision("float32"):
                 parts = student.losses(batch, generator)
                 if options.taught:
@@ -240,17 +223,24 @@ class _Run:
         advance(max(0, options.samples - counted))
 
     def _finished(self, number: int) -> Round:
-        figures = proxy.measure(self.student, self.windows)
-        ratio = figures.ratio(self.base_figures)
-        return Round(number, lora.state_of(self.student), figures, ratio)
+        """What came of a round, at the strength that serves best."""
+        learnt, found = lora.state_of(self.student), []
+        for strength in _STRENGTHS:
+            state = at_strength(learnt, strength)
+            networks = Networks(self.base.config)
+            networks.start_from(self.base)
+            lora.attach(networks, state)
+            figures = self.judge(networks)
+            found.append(Round(number, strength, state, figures, self.base_figures))
+        return min(found, key=lambda one: one.rank)
 
     def _tell(self, found: Round, pace: float) -> None:
         """Report a round; `pace` is seconds a round so far."""
         done, rounds = found.number + 1, self.options.rounds
         left = math.ceil((rounds - done) * pace / 60)
         self.report(
-            f"round {done} of {rounds}: {figures_text(self.base_figures, found.figures)}; "
-            f"ratio {found.ratio:.3f}" + (f"; at most {left} min left" if left else "")
+            f"round {done} of {rounds}, strength {found.strength:g}: "
+            f"{found.figures.against(found.base)}" + (f"; at most {left} min left" if left else "")
         )
 
 

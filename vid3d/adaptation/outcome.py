@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vid3d.adaptation.proxy import Proxy
+from vid3d.adaptation.judge import Figures
 from vid3d.lifter import checkpoint, lora
 from vid3d.lifter.adapters import Adapter, write_adapter
 
@@ -18,56 +18,80 @@ class Adaptation:
 
     Attributes:
         path: of the adapter, or of the merged lifter.
-        base, adapted: figures on held-out looks.
-        ratio: of the two; below 1 is better than the base.
+        base, adapted: figures that they are judged by.
+        ratio: of their errors on motion filmed like the target; below 1 is better than the base.
         rounds: that were run.
         kept: number of the round that was kept, from 1.
         pieces: of tracks that were learnt from, and held out.
         parameters: that were learnt.
+        strength: share of what was learnt that was kept.
+        objection: why it would not have been written without `force`; empty if it was.
     """
 
     path: Path
-    base: Proxy
-    adapted: Proxy
+    base: Figures
+    adapted: Figures
     ratio: float
     rounds: int
     kept: int
     pieces: tuple[int, int]
     parameters: int
+    strength: float
+    objection: str
 
 
 @dataclass(frozen=True)
 class Round:
-    """A finished round: its adapter and how good it is."""
+    """A finished round: its adapter and how good it is.
+
+    Attributes:
+        number: from 0.
+        strength: share of what was learnt.
+        state: of the adapter.
+        figures: that it is judged by.
+        base: those of the lifter as it was.
+    """
 
     number: int
+    strength: float
     state: dict[str, Tensor]
-    figures: Proxy
-    ratio: float
+    figures: Figures
+    base: Figures
+
+    @property
+    def ratio(self) -> float:
+        """Of the trial's error over that of the lifter as it was."""
+        return self.figures.ratio(self.base)
+
+    @property
+    def objection(self) -> str:
+        """To writing it; empty if there is none."""
+        return self.figures.objection(self.base)
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Smaller is better."""
+        return bool(self.objection), self.ratio
 
 
-def figures_text(base: Proxy, adapted: Proxy) -> str:
-    """Both lifters' figures in words."""
-    return (
-        f"hidden joints {base.hidden_joints:.2f} -> {adapted.hidden_joints:.2f} %, "
-        f"hidden looks {base.hidden_looks:.2f} -> {adapted.hidden_looks:.2f} %, "
-        f"bones {base.bones:.2f} -> {adapted.bones:.2f} %"
-    )
+def at_strength(state: Mapping[str, Tensor], strength: float) -> dict[str, Tensor]:
+    """An adapter that does a share of what it would do: the changes of weights times a factor."""
+    return {
+        key: value if key.endswith(".down") else value * strength for key, value in state.items()
+    }
 
 
-def refusal(name: str, base: Proxy, best: Round) -> str:
+def refusal(name: str, best: Round) -> str:
     """Why nothing was written."""
     return (
-        f"no adapter written: on held-out looks it is not better than {name}, which suits these "
-        f"videos as it is ({figures_text(base, best.figures)}; ratio {best.ratio:.3f}): give more "
-        "videos, or --force"
+        f"no adapter written, since it would not help: {best.objection}. Lift with {name} as it "
+        "is, or give more videos of the kind; --force writes the adapter all the same"
     )
 
 
 def write(
     output: Path,
     base: checkpoint.Networks,
-    figures: Proxy,
     best: Round,
     about: Mapping[str, Any],
     merge: bool,
@@ -77,7 +101,6 @@ def write(
     Args:
         output: safetensors file; it appears whole or not at all.
         base: the lifter, which is changed in place by merging.
-        figures: of the lifter on held-out looks.
         best: what was kept.
         about: what it was made from.
         merge: write the whole lifter.
@@ -91,14 +114,17 @@ def write(
         config = replace(base.config, name=f"{base.config.name}+{name}")
         checkpoint.save_networks(output, replace(base, config=config))
         return
-    held_out = {
-        "base": _rounded(figures),
+    judged = {
+        "base": _rounded(best.base),
         "adapted": _rounded(best.figures),
         "ratio": round(best.ratio, 4),
+        "strength": best.strength,
+        "objection": best.objection,
     }
-    told = {**about, "held_out": held_out}
+    told = {**about, "judged": judged}
     write_adapter(output, Adapter(name, base.config.name, base.sha256, best.state, told))
 
 
-def _rounded(figures: Proxy) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in asdict(figures).items()}
+def _rounded(figures: Figures) -> dict[str, float]:
+    told = asdict(figures)
+    return {key: round(value, 4) for key, value in (told.pop("looks") | told).items()}

@@ -16,7 +16,7 @@ from vid3d.cli.options import FILE, Paths, console, network_options, span_option
               help="Motion capture; without it, motion is drawn from the lifter.")  # fmt: skip
 @click.option("-o", "--output", type=FILE, required=True, help="Adapter: NAME.safetensors.")
 @click.option("--merge", is_flag=True, help="Write a whole lifter with the adapter merged in.")
-@click.option("--force", is_flag=True, help="Write it even if held-out looks do not gain.")
+@click.option("--force", is_flag=True, help="Write it even if nothing tells that it helps.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
               help="Change an option, like rank=8 or samples=12800.")  # fmt: skip
 @span_options
@@ -38,9 +38,10 @@ def command(
 ) -> None:
     """Adapt the lifter to the people of INPUT: videos, folders of them, or keypoint files.
 
-    No 3D is needed. A fifth of what is seen is held out; if the adapter is no better there,
-    nothing is written. Use it with `vid3d lift --model MODEL+NAME.safetensors`. After an
-    interruption the same command goes on where it stopped.
+    No 3D is needed. The adapter is judged on motion that it did not learn from, filmed as INPUT
+    is; if it gains too little there, nothing is written. Use it with
+    `vid3d lift --model MODEL+NAME.safetensors`. After an interruption the same command goes on
+    where it stopped.
     """
     from vid3d.adaptation import AdaptOptions, adapt
     from vid3d.lift_options import LiftOptions
@@ -62,5 +63,10 @@ def command(
     talk.say(f"learnt from {learnt} stretches of people, judged on {held} others")
     talk.say(talk.summary())
     use = done.path if merge else f"{model}+{done.path}"
-    talk.say(f"{done.path}: round {done.kept}, {100 * (1 - done.ratio):.1f} % better on held-out "
-             f"looks\nuse it: vid3d lift VIDEO --model {use}")  # fmt: skip
+    talk.say(
+        f"{done.path}: round {done.kept} at strength {done.strength:g}; error on motion filmed "
+        f"alike {100 * (done.ratio - 1):+.1f} %"
+    )
+    if done.objection:
+        talk.say(f"written for --force alone: {done.objection}")
+    talk.say(f"use it: vid3d lift VIDEO --model {use}")

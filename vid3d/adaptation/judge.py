@@ -1,0 +1,113 @@
+"""Whether an adapter helps, told without labels of the target.
+
+What reprojects can be wrong in depth, so looks alone are no judge. A lifter is judged by
+
+- looks of held-out pieces, some of them hidden (`proxy`);
+- a trial: source motion that nobody learns from, filmed as the held-out pieces are (F, with their
+  detector's noise), of which the truth is known;
+- the same motion before any camera, lest what was known is forgotten.
+
+Errors are of poses aligned in size and heading (P-MPJPE): how large people are cannot be seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vid3d.adaptation import proxy
+from vid3d.adaptation.proxy import Proxy
+from vid3d.adaptation.scene import Scene
+from vid3d.adaptation.target import Piece
+from vid3d.data.batches import Batch
+from vid3d.evaluation.metrics import SCORED, p_mpjpe
+from vid3d.training.lifter import Networks, encode
+
+ENOUGH = 0.97
+"""The trial's error must fall below this share of the base's."""
+FORGOTTEN = 1.01
+"""Before other cameras the error must stay below this share of the base's."""
+_SEED = 78
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a lifter is judged by; smaller is better.
+
+    Attributes:
+        looks: on held-out looks.
+        trial: P-MPJPE of motion filmed as the target is, millimetres.
+        elsewhere: P-MPJPE of motion before any camera, millimetres.
+    """
+
+    looks: Proxy
+    trial: float
+    elsewhere: float
+
+    def ratio(self, base: "Figures") -> float:
+        """The trial's error over another's; below 1 is better than it."""
+        return self.trial / max(base.trial, 1e-9)
+
+    def objection(self, base: "Figures") -> str:
+        """Why a lifter with these figures should not take another's place; empty if it should."""
+        gain, forgotten = 100 * (1 - self.ratio(base)), self.elsewhere / max(base.elsewhere, 1e-9)
+        if self.ratio(base) > ENOUGH:
+            return (
+                f"motion filmed like these videos is lifted only {gain:.1f} % better "
+                f"({100 * (1 - ENOUGH):.0f} % are asked for)"
+                if gain >= 0
+                else f"motion filmed like these videos is lifted {-gain:.1f} % worse"
+            )
+        if forgotten > FORGOTTEN:
+            return f"motion filmed otherwise is lifted {100 * (forgotten - 1):.1f} % worse"
+        if self.looks.ratio(base.looks) >= 1:
+            return "held-out looks are not met better"
+        return ""
+
+    def against(self, base: "Figures") -> str:
+        """These and another's in words."""
+        return (
+            f"filmed alike {base.trial:.1f} -> {self.trial:.1f} mm, "
+            f"elsewhere {base.elsewhere:.1f} -> {self.elsewhere:.1f} mm, "
+            f"held-out looks {100 * (self.looks.ratio(base.looks) - 1):+.1f} %"
+        )
+
+
+class Judge:
+    """Judges lifters on windows that are always the same.
+
+    Args:
+        scene: how the target is filmed.
+        held: pieces that nobody learns from.
+        like: a lifter of the kind to judge.
+    """
+
+    def __init__(self, scene: Scene, held: Sequence[Piece], like: Networks) -> None:
+        self.windows = proxy.proxy_windows(held, like.config)
+        generator = torch.Generator().manual_seed(_SEED)
+        trial, elsewhere = scene.trial(placed=True), scene.trial(placed=False)
+        self.trial = [trial.draw(windows, generator) for windows in self.windows]
+        self.elsewhere = [elsewhere.draw(windows, generator) for windows in self.windows]
+
+    def __call__(self, networks: Networks) -> Figures:
+        """Figures of a lifter's encoder."""
+        return Figures(
+            proxy.measure(networks, self.windows),
+            aligned_error(networks, self.trial),
+            aligned_error(networks, self.elsewhere),
+        )
+
+
+@torch.no_grad()
+def aligned_error(networks: Networks, batches: Sequence[Batch]) -> float:
+    """P-MPJPE of an encoder on batches, millimetres."""
+    networks.eval()
+    total, count = 0.0, 0
+    for batch in batches:
+        encoded, targets = encode(networks.encoder, batch, networks.config.centred)
+        pairs = encoded.refined().joints, targets.joints
+        said, true = (joints[targets.valid][:, SCORED].double().numpy() for joints in pairs)
+        errors = p_mpjpe(said, true)
+        total, count = total + float(errors.sum()), count + len(errors)
+    networks.train()
+    return 1000 * total / max(count, 1)
