@@ -1,5 +1,7 @@
 """Looks that motion asks for, and boxes carried between detections."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,10 @@ from vid3d.pose2d.carrying import CarryingEstimator
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.people import People
 from vid3d.video.change import change, moved_outside, shrunk
-from vid3d.video.keyframes import AutoStride
+from vid3d.video.frame import Display, Frame
+from vid3d.video.keyframes import AutoStride, looks
 
-FPS, SIZE = 50, (1280, 720)
+FPS, SIZE, STRIDE = 50, (1280, 720), 10
 BODY = np.stack([np.linspace(-30, 30, 17), np.linspace(-90, 90, 17)], -1)
 
 
@@ -29,30 +32,42 @@ def person(x, y):
 
 
 def looked_at(places, drawn=lambda x: picture((x, 90))):
-    """Frames that a body at these columns (of 320) is looked at, at 50 frames a second."""
-    stride, ahead, chosen = AutoStride(SIZE), round(AutoStride.AHEAD * FPS), []
-    for newest in range(len(places) + ahead):
-        if newest < len(places):
-            stride.see(newest / FPS, shrunk(drawn(places[newest])))
-        frame = newest - ahead
-        if frame >= 0 and stride.due(frame / FPS):
-            stride.saw(frame / FPS, person(4 * places[frame], 360))
-            chosen.append(frame)
-    return np.array(chosen)
+    """Frames that a body at these columns (of 320) is looked at, and which ended a rest."""
+    stride, chosen, still = AutoStride(SIZE, STRIDE), [], []
+    frames = (
+        Frame(i, i / FPS, SimpleNamespace(picture=drawn(x)), Display(SIZE))
+        for i, x in enumerate(places)
+    )
+    for frame, is_look in looks(frames, stride):
+        if is_look:
+            still.append(stride.spared)
+            stride.saw(frame.time, person(4 * places[frame.index], 360))
+            chosen.append(frame.index)
+            assert frame.decoded is not None
+    return np.array(chosen), np.array(still)
+
+
+@pytest.fixture(autouse=True)
+def small_copies(monkeypatch):
+    small = lambda frame: shrunk(frame.decoded.picture)  # noqa: E731
+    monkeypatch.setattr("vid3d.video.keyframes.shrunk_frame", small)
 
 
 def test_rest_is_looked_at_seldom_and_motion_often():
-    rest = looked_at([160] * 150)
-    assert set(np.diff(rest)) == {np.ceil(AutoStride.LONGEST * FPS)}
-    moving = looked_at(list(range(40, 190)))
-    assert set(np.diff(moving)) == {np.ceil(AutoStride.SHORTEST * FPS)}
+    rest, still = looked_at([160] * 350)
+    np.testing.assert_array_equal(rest, [0, 100, 200, 300, 349])
+    np.testing.assert_array_equal(still, [False, True, True, True, True])
+    moving, still = looked_at(list(range(40, 190)))
+    np.testing.assert_array_equal(moving, [*range(0, 150, STRIDE), 149])
+    assert not still.any()
 
 
-def test_the_last_moments_of_rest_are_looked_at():
-    start = 90
-    frames = looked_at([60] * start + list(range(62, 182, 2)))
-    last_of_rest = frames[frames <= start].max()
-    assert start - last_of_rest <= AutoStride.AHEAD * FPS
+@pytest.mark.parametrize("start", [90, 93, 99, 100])
+def test_looks_around_a_motion_are_those_of_the_fixed_stride(start):
+    frames, still = looked_at([60] * start + list(range(62, 182, 2)))
+    last = (start - 1) // STRIDE * STRIDE  # of rest
+    np.testing.assert_array_equal(frames[:-1], [0, *range(last, start + 59, STRIDE)])
+    np.testing.assert_array_equal(still, frames == last)
 
 
 def test_a_drift_below_the_noise_of_single_steps_is_seen():
@@ -62,7 +77,8 @@ def test_a_drift_below_the_noise_of_single_steps_is_seen():
 
     drift = 100 + 0.15 * np.arange(150)
     assert change(shrunk(blurred(drift[0])), shrunk(blurred(drift[1]))).max() == 0
-    assert set(np.diff(looked_at(drift, blurred))[1:]) == {np.ceil(AutoStride.SHORTEST * FPS)}
+    frames, _ = looked_at(drift, blurred)
+    np.testing.assert_array_equal(frames[2:], [*range(2 * STRIDE, 150, STRIDE), 149])
 
 
 def test_change_by_hand():

@@ -27,6 +27,7 @@ from vid3d.streaming import (
 )
 from vid3d.tracking import select_people, tracker_of
 from vid3d.tracking.continuation import End, Tracklet, continued
+from vid3d.tracking.rest import with_rests
 from vid3d.world.settle import Settling
 
 if TYPE_CHECKING:
@@ -159,10 +160,13 @@ class Work:
 
     def _computed(self, stored: Stored, times: NDArray[np.float64]) -> list[NDArray[np.float32]]:
         options, piece = self.options, get_piece(self.place, stored)
+        keypoints, confidence, looked = with_rests(
+            piece.keypoints, piece.confidence, piece.times, piece.rested
+        )
         lifted = self.lifter(
-            piece.keypoints,
-            piece.confidence,
-            times=piece.times,
+            keypoints,
+            confidence,
+            times=looked,
             out_times=times,
             camera=self.camera,
             joint_set=self.clip.keypoint_set,

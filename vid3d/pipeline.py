@@ -183,7 +183,8 @@ class Pipeline:
         """Decode a video once, some frames ahead, looking for people on keyframes only."""
         wanted, info = self.options.stride, reader.info
         networks = self.estimator if journal is None else journal.recorded(self.estimator)
-        stride = AutoStride(info.size) if wanted == "auto" else wanted or default_stride(info.fps)
+        usual = default_stride(info.fps)
+        stride = AutoStride(info.size, usual) if wanted == "auto" else wanted or usual
         if isinstance(stride, int):  # two batches of looks ahead; other frames hold no picture
             decoded = prefetch(reader.frames(stride), 2 * LOOKS_A_BATCH * stride)
         else:

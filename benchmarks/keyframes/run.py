@@ -1,6 +1,6 @@
 """`--stride auto` beside fixed strides: looks and errors on pair files.
 
-python benchmarks/keyframes/run.py PAIRS... [--model vid3d-base] [--gaps 0.2,0.45]
+python benchmarks/keyframes/run.py PAIRS... [--model vid3d-base] [--step 0.03]
 
 Keypoints of a pair file are what a detector would see; the pictures that `AutoStride` compares are
 drawn: a figure of thick limbs in front of a textured wall, at six times the size of the small copy,
@@ -24,6 +24,7 @@ from vid3d.evaluation.metrics import root_relative
 from vid3d.lifter import Lifter
 from vid3d.pose2d.people import People, boxes_around
 from vid3d.skeleton import H36M17
+from vid3d.tracking.rest import with_rests
 from vid3d.video.change import small_size
 from vid3d.video.keyframes import AutoStride, default_stride
 
@@ -52,6 +53,14 @@ class Watched:
             joints3d=np.asarray(self.sequence.joints3d)[first:],
         )
         return Watched(sequence, self.pictures[first:])
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Frames (K,) that are looked at, and whether nothing moved (K,) since the look before."""
+
+    frames: NDArray[np.int64]
+    still: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -118,43 +127,53 @@ def draw(points: Array, wall: Picture, greys: NDArray[np.int64]) -> Picture:
     return image
 
 
-def auto_looks(clip: Watched, gaps: tuple[float, float] | None = None) -> NDArray[np.int64]:
-    """The frames that `AutoStride` looks at, with its own gaps or others."""
+def auto_looks(clip: Watched, step: float = AutoStride.STEP) -> Looks:
+    """What `AutoStride` looks at, with its own limit of motion or another."""
     sequence = clip.sequence
-    stride = AutoStride(sequence.camera.frame_size)
-    if gaps is not None:
-        stride.SHORTEST, stride.LONGEST = gaps
-    chosen = []
-    ahead = round(stride.AHEAD * sequence.fps)
-    for newest in range(len(sequence) + ahead):
-        if newest < len(sequence):
+    stride = AutoStride(sequence.camera.frame_size, default_stride(sequence.fps))
+    stride.STEP = step
+    chosen, still = [], []
+    last = len(sequence) - 1
+    for newest in range(len(sequence) + stride.stride):
+        if newest <= last:
             stride.see(newest / sequence.fps, clip.pictures[newest])
-        frame = newest - ahead
-        if frame == len(sequence) - 1 or (frame >= 0 and stride.due(frame / sequence.fps)):
+        frame = newest - stride.stride
+        if frame >= 0 and (
+            frame == last or (frame % stride.stride == 0 and stride.due(frame / sequence.fps))
+        ):
             keypoints = sequence.keypoints2d[frame : frame + 1]
             confidence = sequence.confidence[frame : frame + 1]
             boxes = boxes_around(keypoints, confidence)
+            still.append(stride.spared)
             stride.saw(
                 frame / sequence.fps, People(boxes, np.ones(1, np.float32), keypoints, confidence)
             )
             chosen.append(frame)
-    return np.array(chosen)
+    return Looks(np.array(chosen), np.array(still))
 
 
-def fixed_looks(clip: Watched, stride: int) -> NDArray[np.int64]:
+def fixed_looks(clip: Watched, stride: int) -> Looks:
     """Every stride-th frame and the last."""
     frames = np.arange(len(clip.sequence))
-    return np.unique(np.append(frames[::stride], frames[-1]))
+    frames = np.unique(np.append(frames[::stride], frames[-1]))
+    return Looks(frames, np.zeros(len(frames), bool))
 
 
-def lift(lifter: Lifter, sequence: PairSequence, looks: NDArray[np.int64]) -> tuple[Array, Array]:
+def lift(lifter: Lifter, sequence: PairSequence, looks: Looks) -> tuple[Array, Array]:
     """Errors (F,) of the pose (mm) and of the velocity (mm/s) of a sequence lifted from looks."""
-    looks = looks[(sequence.confidence[looks] > 0).sum(1) >= 2]
+    seen = np.flatnonzero((sequence.confidence[looks.frames] > 0).sum(1) >= 2)
+    frames, next_to = looks.frames[seen], np.diff(seen, prepend=-1) == 1
     times = np.arange(len(sequence)) / sequence.fps
+    keypoints, confidence, looked = with_rests(
+        sequence.keypoints2d[frames],
+        sequence.confidence[frames],
+        times[frames],
+        looks.still[seen] & next_to,
+    )
     lifted = lifter(
-        sequence.keypoints2d[looks],
-        sequence.confidence[looks],
-        times=times[looks],
+        keypoints,
+        confidence,
+        times=looked,
         out_times=times,
         camera=sequence.camera,
         joint_set=sequence.joint_set,
@@ -173,16 +192,14 @@ def at_rest(sequence: PairSequence) -> NDArray[np.bool_]:
     return np.asarray(smooth * sequence.fps < AT_REST)
 
 
-def measure(
-    lifter: Lifter, clips: Sequence[Watched], look: Callable[[Watched], NDArray[np.int64]]
-) -> Result:
+def measure(lifter: Lifter, clips: Sequence[Watched], look: Callable[[Watched], Looks]) -> Result:
     """One way to look at all clips, as they begin."""
     rows = []
     for clip in clips:
         looks, rest = look(clip), at_rest(clip.sequence)
         pose, velocity = lift(lifter, clip.sequence, looks)
         rows.append(
-            (len(looks), len(pose), rest.sum(), pose.sum(), pose[rest].sum(), velocity.sum())
+            (len(looks.frames), len(pose), rest.sum(), pose.sum(), pose[rest].sum(), velocity.sum())
         )
     return Result(*np.array(rows, float).T)
 
@@ -191,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+")
     parser.add_argument("--model", default="vid3d-base")
-    parser.add_argument("--gaps", action="append", default=[], help="Other gaps of auto: 0.2,0.45")
+    parser.add_argument("--step", action="append", default=[], type=float, help="another limit")
     parser.add_argument("--strides", default=",".join(map(str, STRIDES)))
     options = parser.parse_args()
     lifter = Lifter.load(options.model)
@@ -200,10 +217,9 @@ def main() -> None:
     fps = sequences[0].fps
     usual = default_stride(fps)
     strides = sorted({usual, *map(int, options.strides.split(","))})
-    ways: dict[str, Callable[[Watched], NDArray[np.int64]]] = {"auto": auto_looks}
-    for text in options.gaps:
-        shortest, longest = map(float, text.split(","))
-        ways[text] = partial(auto_looks, gaps=(shortest, longest))
+    ways: dict[str, Callable[[Watched], Looks]] = {"auto": auto_looks}
+    for step in options.step:
+        ways[f"{step}"] = partial(auto_looks, step=step)
     for stride in strides:
         ways[f"{stride}"] = partial(fixed_looks, stride=stride)
     print(f"{sum(map(len, sequences)) / fps:.0f} s, {len(sequences)} sequences")

@@ -22,8 +22,8 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     """The clip of a parsed COCO-style document.
 
     Understood beside COCO's own fields: `info.fps`, `info.frames`; of an image `frame` (or
-    `frame_id`), `time`, `width`, `height`; of an annotation `score`, `track_id` (or `idx`). The
-    third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1, 2.
+    `frame_id`), `time`, `still`, `width`, `height`; of an annotation `score`, `track_id` (or
+    `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1, 2.
 
     Raises:
         Vid3dError: a field is missing or has the wrong type or length.
@@ -45,7 +45,8 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     for image, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[1]):
         time = _optional_number(image.get("time"), "time of an image")
         people = _people(by_image[image["id"]], scale)
-        looks.append(Look(frame, frame / (rate or DEFAULT_RATE) if time is None else time, people))
+        time = frame / (rate or DEFAULT_RATE) if time is None else time
+        looks.append(Look(frame, time, people, image.get("still") is True))
     return KeypointClip(
         name=name,
         looks=looks,
@@ -61,7 +62,13 @@ def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
     joints = joint_set(clip.joint_set)
     size = {} if clip.size is None else {"width": clip.size[0], "height": clip.size[1]}
     images = [
-        {"id": i, "frame": look.frame, "time": round(look.time, 6), **size}
+        {
+            "id": i,
+            "frame": look.frame,
+            "time": round(look.time, 6),
+            **({"still": True} if look.still else {}),
+            **size,
+        }
         for i, look in enumerate(clip.looks)
     ]
     annotations: list[dict[str, Any]] = []

@@ -78,11 +78,13 @@ class Look:
         frame: index of the frame in its clip, from 0.
         time: seconds from the clip's first frame.
         people: who was found there.
+        still: whether nothing moved since the look before, which is why none was taken in between.
     """
 
     frame: int
     time: float
     people: People
+    still: bool = False
 
     def __post_init__(self) -> None:
         if self.frame < 0 or not np.isfinite(self.time):

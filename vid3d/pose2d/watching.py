@@ -37,9 +37,11 @@ def watch(
     carrying = CarryingEstimator(estimator, detect_every)
     for number, frame in kept:
         people = carrying.look(frame.image, frame.time)
+        still = False
         if isinstance(stride, AutoStride):
+            still = stride.spared
             stride.saw(frame.time, people)
-        yield Look(number, frame.time, people)
+        yield Look(number, frame.time, people, still)
 
 
 def _in_batches(kept: Iterator[tuple[int, Frame]], estimator: TopDown) -> Iterator[Look]:

@@ -175,6 +175,7 @@ class Follower:
                 them.boxes[row],
                 them.keypoints[row],
                 them.confidence[row],
+                look.still,
             )
         )
 
@@ -213,16 +214,18 @@ def joined_traces(
 
 def put_piece(place: Workplace, piece: Piece) -> None:
     """Put a piece into a workplace, if it is not there yet."""
-    place.kept(f"pieces/{piece.digest}", 6, lambda: _arrays(piece))
+    place.kept(f"pieces/{piece.digest}", 7, lambda: _arrays(piece))
 
 
 def get_piece(place: Workplace, stored: Stored) -> Piece:
     """A piece that was put into a workplace."""
-    arrays = place.get(f"pieces/{stored.name}", 6)
+    arrays = place.get(f"pieces/{stored.name}", 7)
     assert arrays is not None, stored
-    (number, first, stop), (looks, frames), times, boxes, keypoints, confidence = arrays
+    (number, first, stop), (looks, frames), times, boxes, keypoints, confidence, still = arrays
     own = int(first), int(stop)
-    return Piece(int(number), looks, frames, times, boxes, keypoints, confidence, own)
+    return Piece(
+        int(number), looks, frames, times, boxes, keypoints, confidence, still.astype(bool), own
+    )
 
 
 def _arrays(piece: Piece) -> list[np.ndarray]:
@@ -233,6 +236,7 @@ def _arrays(piece: Piece) -> list[np.ndarray]:
         piece.boxes,
         piece.keypoints,
         piece.confidence,
+        piece.still,
     ]
 
 

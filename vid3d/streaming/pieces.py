@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 @dataclass(frozen=True)
 class Sighting:
     """One person at one look: the look's number, frame and seconds; the box (4,), the keypoints
-    (17, 2) and their confidence (17,).
+    (17, 2) and their confidence (17,); whether nothing moved since the look before.
     """
 
     look: int
@@ -38,6 +38,7 @@ class Sighting:
     box: Array
     keypoints: Array
     confidence: Array
+    still: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Piece:
         boxes: (L, 4) pixels.
         keypoints: (L, 17, 2) pixels.
         confidence: (L, 17), 0 where missing.
+        still: (L,) whether nothing moved since the look before.
         own: (first, stop) of the frames that are this piece's and no neighbour's.
     """
 
@@ -61,6 +63,7 @@ class Piece:
     boxes: Array
     keypoints: Array
     confidence: Array
+    still: NDArray[np.bool_]
     own: tuple[int, int]
 
     @property
@@ -74,11 +77,17 @@ class Piece:
         first, stop = np.searchsorted(self.frames, self.own)
         return slice(int(first), int(stop))
 
+    @property
+    def rested(self) -> NDArray[np.bool_]:
+        """(L,) whether nothing moved since the sighting before, which the look before brought."""
+        return self.still & (np.diff(self.looks, prepend=-1) == 1)
+
     @cached_property
     def digest(self) -> str:
         """Names the piece by all that it holds."""
         digest = hashlib.blake2b(repr((self.number, self.own)).encode(), digest_size=16)
-        for array in (self.looks, self.frames, self.times, self.keypoints, self.confidence):
+        arrays = (self.looks, self.frames, self.times, self.keypoints, self.confidence, self.still)
+        for array in arrays:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -92,6 +101,7 @@ class Piece:
                 self.boxes[i],
                 self.keypoints[i],
                 self.confidence[i],
+                bool(self.still[i]),
             )
 
 
@@ -141,6 +151,7 @@ class Cutter:
             boxes=boxes,
             keypoints=keypoints,
             confidence=confidence,
+            still=np.array([one.still for one in held]),
             own=(max(self._begin, held[0].frame), stop),
         )
 

@@ -4,6 +4,7 @@ Every process draws its own batches and torch's DistributedDataParallel averages
 Process 0 keeps the clock, looks at the dev set and writes files.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,11 @@ def torchrun() -> Iterator[None]:
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield
+        distributed.barrier()  # nobody hangs up while another still reads what was sent
     finally:
+        # DistributedDataParallel is a reference cycle; left to the interpreter's end it would take
+        # the group's threads down after Python itself, which aborts the process now and then.
+        gc.collect()
         distributed.destroy_process_group()
 
 

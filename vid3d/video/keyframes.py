@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,73 +24,78 @@ def looks(frames: Iterable[Frame], stride: "int | AutoStride") -> Iterator[tuple
     """Every frame once, with whether it is looked at (a keyframe).
 
     Frames come a little behind the input, since only its end tells which frame is the last, and
-    `AutoStride` wants to know how a motion goes on. Few are held meanwhile.
+    `AutoStride` wants to know how a motion goes on. Meanwhile few keep their pictures.
 
     Args:
         frames: frames in order.
-        stride: look at every stride-th frame, the first and the last; or, with `AutoStride`, where
-            it says so. It must have been told of the people of one look before the next frame is
-            asked for.
+        stride: look at every stride-th frame, the first and the last; or, with `AutoStride`, at
+            those of them that it does not spare. It must have been told of the people of one look
+            before the next frame is asked for.
 
     Raises:
         Vid3dError: the stride is not positive.
     """
-    if isinstance(stride, int) and stride < 1:
-        raise Vid3dError(f"stride is {stride}; expected a whole number from 1 (or auto)")
+    auto = stride if isinstance(stride, AutoStride) else None
+    every = auto.stride if auto else stride
+    if not isinstance(every, int) or every < 1:
+        raise Vid3dError(f"stride is {every}; expected a whole number from 1 (or auto)")
     waiting: deque[Frame] = deque()
-    position = 0
-    for frame in frames:
-        if isinstance(stride, AutoStride):
-            stride.see(frame.time, shrunk_frame(frame))
+    position = 0  # of the first that waits
+
+    def wanted(last: bool) -> bool:
+        if position % every:
+            return last
+        return auto is None or auto.due(waiting[0].time) or last
+
+    for newest, frame in enumerate(frames):
+        if auto:
+            auto.see(frame.time, shrunk_frame(frame))
+            if waiting and (newest - 1) % every:
+                waiting[-1] = replace(waiting[-1], decoded=None)  # that was not the last one
         waiting.append(frame)
-        while len(waiting) > 1 and _known(waiting[0], frame, stride):
-            yield waiting[0], _wanted(waiting[0], position, stride)
+        while len(waiting) > (every if auto else 1):
+            yield waiting[0], wanted(last=False)
             waiting.popleft()
             position += 1
     while waiting:
-        yield waiting[0], len(waiting) == 1 or _wanted(waiting[0], position, stride)
+        yield waiting[0], wanted(last=len(waiting) == 1)
         waiting.popleft()
         position += 1
 
 
-def _known(frame: Frame, newest: Frame, stride: "int | AutoStride") -> bool:
-    """Whether enough of what follows a frame is known to decide about it."""
-    return isinstance(stride, int) or frame.time + AutoStride.AHEAD <= newest.time
-
-
-def _wanted(frame: Frame, position: int, stride: "int | AutoStride") -> bool:
-    return position % stride == 0 if isinstance(stride, int) else stride.due(frame.time)
-
-
 class AutoStride:
-    """Looks where people move, and seldom where they keep still, decided while frames come in.
+    """Every stride-th frame, but for those at which nobody moves, decided while frames come in.
 
     What tells is how much small grey copies change in each person's box, or outside all of them:
     from frame to frame, added up, or from the last look on, which also shows what is too slow to be
     told from noise in a single step. How much motion a change means depends on clothes, light and
     background, so past looks calibrate it: they know how far the joints went while the picture
-    changed so much. A look is due when the joints are expected to have gone `STEP` between the last
-    look and `AHEAD` after the frame in question: so the last moment of rest before a motion is
-    looked at.
+    changed so much. A frame is spared where the joints are expected to have gone less than `STEP`
+    between the last look and the frame that would be looked at after it: so whatever moves is seen
+    at every stride-th frame, the last moment of rest before a motion included, and what was spared
+    can be put back for the lifter (`tracking.rest`).
 
     Args:
         frame_size: width and height of the video in pixels.
+        stride: frames from one look to the next where people move.
+
+    Attributes:
+        spared: whether frames were spared since the last look.
     """
 
-    STEP = 0.03
+    STEP = 0.025
     """Expected motion that asks for a look: mean over joints, in sizes (root of the box area)."""
 
-    SHORTEST, LONGEST = 0.22, 0.5
-    """Seconds between looks."""
-
-    AHEAD = 0.06
-    """Seconds of the video that are known beyond the frame that is decided about."""
+    LONGEST = 2.0
+    """Seconds between looks, at most."""
 
     _GAIN, _TRUST = 3.0, 0.02  # sizes moved for a change of 1 before any look; its weight
     _MEMORY = 0.9  # of old evidence at each look
     _NOBODY = 0.05  # share of the picture that stands for a person nobody has seen yet
 
-    def __init__(self, frame_size: tuple[int, int]) -> None:
+    def __init__(self, frame_size: tuple[int, int], stride: int) -> None:
+        self.stride = stride
+        self.spared = False
         self._scale = small_size(*frame_size)[0] / frame_size[0]
         self._evidence = np.array([self._GAIN, 1.0]) * self._TRUST
         self._picture: Image | None = None
@@ -105,14 +111,12 @@ class AutoStride:
         self._picture = picture
 
     def due(self, time: float) -> bool:
-        """Whether the frame at `time` is to be looked at; frames up to `AHEAD` later were seen."""
-        elapsed = time - self._look_time + 1e-6
-        if elapsed < self.SHORTEST:
-            return False
-        if elapsed >= self.LONGEST:
-            return True
+        """Whether the frame at `time` is to be looked at; those up to the next one were seen."""
         expected = self._measure(np.inf).max() * self._evidence[0] / self._evidence[1]
-        return bool(expected >= self.STEP)
+        late = time - self._look_time > self.LONGEST - 1e-6
+        due = late or bool(expected >= self.STEP)
+        self.spared |= not due
+        return due
 
     def saw(self, time: float, people: People) -> None:
         """Take in the people of a frame that was looked at."""
@@ -121,7 +125,7 @@ class AutoStride:
         prior = np.array([self._GAIN, 1.0]) * self._TRUST
         self._evidence = self._MEMORY * self._evidence + (1 - self._MEMORY) * prior
         self._evidence += [motion @ changed, changed @ changed]  # least squares through nought
-        self._people, self._look_time = people, time
+        self._people, self._look_time, self.spared = people, time, False
         while self._since and self._since[0][0] <= time:
             self._looked_at = self._since.popleft()[1]
 

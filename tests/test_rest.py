@@ -1,0 +1,72 @@
+"""Looks left out at rest come back for the lifter, and only those."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
+from vid3d.pose2d.people import KeypointClip, Look, People
+from vid3d.streaming.pieces import Cutter, Sighting
+from vid3d.tracking.rest import with_rests
+
+
+def test_a_rest_is_filled_in_a_straight_line():
+    keypoints = np.zeros((3, 17, 2), np.float32)
+    keypoints[1] = 3.0
+    keypoints[2] = 9.0
+    confidence = np.full((3, 17), 0.9, np.float32)
+    confidence[1] = 0.6
+    filled = with_rests(keypoints, confidence, np.array([1.0, 1.6, 2.2]), np.array([0, 1, 0]) > 0)
+    points, sure, times = filled
+    np.testing.assert_allclose(times, [1.0, 1.2, 1.4, 1.6, 2.2])
+    np.testing.assert_allclose(points[:, 5, 0], [0, 1, 2, 3, 9], atol=1e-6)
+    np.testing.assert_allclose(sure[:, 5], [0.9, 0.8, 0.7, 0.6, 0.9], atol=1e-6)
+    assert points.dtype == sure.dtype == np.float32
+
+
+def test_a_joint_that_one_side_lacks_stays_where_the_other_has_it():
+    keypoints = np.zeros((2, 17, 2), np.float32)
+    keypoints[1] = np.nan
+    confidence = np.array([[0.9] * 17, [0.0] * 17], np.float32)
+    points, sure, times = with_rests(
+        keypoints, confidence, np.array([0.0, 0.8]), np.array([False, True])
+    )
+    np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8])
+    np.testing.assert_allclose(sure[:, 0], [0.9, 0.9, 0, 0, 0], rtol=1e-6)
+    assert np.isfinite(points[sure > 0]).all()
+
+
+@given(
+    arrays(np.float64, st.integers(1, 12), elements=st.floats(0.02, 3.0)).flatmap(
+        lambda gaps: st.tuples(st.just(gaps), arrays(np.bool_, len(gaps)))
+    )
+)
+def test_what_was_seen_stays_and_times_rise(drawn):
+    gaps, rested = drawn
+    times = np.cumsum(gaps)
+    keypoints = np.arange(len(times) * 34, dtype=np.float32).reshape(-1, 17, 2)
+    confidence = np.full((len(times), 17), 0.5, np.float32)
+    points, sure, filled = with_rests(keypoints, confidence, times, rested)
+    kept = np.searchsorted(filled, times - 1e-9)
+    np.testing.assert_allclose(filled[kept], times)
+    np.testing.assert_array_equal(points[kept], keypoints)
+    assert (np.diff(filled) > 0).all()
+    assert (sure == 0.5).all()
+    if not rested[1:].any():
+        assert len(filled) == len(times)
+
+
+def test_a_look_that_missed_the_person_ends_the_rest():
+    cutter = Cutter(1, "coco17")
+    for look, still in ((0, True), (1, True), (3, True), (4, False)):
+        box, keypoints = np.array([0, 0, 50, 100], np.float32), np.zeros((17, 2), np.float32)
+        sure = np.full(17, 0.9, np.float32)
+        cutter.add(Sighting(look, look * 10, 0.5 * look, box, keypoints, sure, still))
+    np.testing.assert_array_equal(cutter.end().rested, [True, True, False, False])
+
+
+def test_a_keypoint_file_keeps_what_was_still():
+    looks = [Look(0, 0.0, People.none()), Look(40, 0.8, People.none(), still=True)]
+    document = coco_from_clip(KeypointClip("a", looks, "coco17", 50, 50.0))
+    assert [look.still for look in clip_from_coco(document, "a").looks] == [False, True]
