@@ -151,7 +151,7 @@ class _Run:
         self.options, self.place, self.monitor, self.report = options, place, monitor, report
         with monitor.stage("first look", len(learnt) + len(held), "pieces") as advance:
             scene = explore(base, learnt, held, clips, options, advance)
-        self.source = scene.source(options.placed, options.rehearsed)
+        self.source = scene.source(options.rehearsed if options.placed else 1.0)
         self.student = Networks(base.config)
         self.student.start_from(base)
         self.judge = Judge(scene, held, self.student)

@@ -5,7 +5,7 @@ What reprojects can be wrong in depth, so looks alone are no judge. A lifter is 
 - looks of held-out pieces, some of them hidden (`proxy`);
 - a trial: source motion that nobody learns from, filmed as the held-out pieces are (F, with their
   detector's noise), of which the truth is known;
-- the same motion before any camera, lest what was known is forgotten.
+- the same motion as it was seen in training, lest what was known is forgotten.
 
 Errors are of poses aligned in size and heading (P-MPJPE): how large people are cannot be seen.
 """
@@ -25,8 +25,10 @@ from vid3d.training.lifter import Networks, encode
 
 ENOUGH = 0.97
 """The trial's error must fall below this share of the base's."""
-FORGOTTEN = 1.01
-"""Before other cameras the error must stay below this share of the base's."""
+FORGOTTEN = 1.03
+"""As in training the error must stay below this share of the base's."""
+MISSED = 1.05
+"""Held-out looks must be missed by less than this share of what the base misses them by."""
 _SEED = 78
 
 
@@ -37,7 +39,7 @@ class Figures:
     Attributes:
         looks: on held-out looks.
         trial: P-MPJPE of motion filmed as the target is, millimetres.
-        elsewhere: P-MPJPE of motion before any camera, millimetres.
+        elsewhere: P-MPJPE of motion seen as in training, millimetres.
     """
 
     looks: Proxy
@@ -60,8 +62,9 @@ class Figures:
             )
         if forgotten > FORGOTTEN:
             return f"motion filmed otherwise is lifted {100 * (forgotten - 1):.1f} % worse"
-        if self.looks.ratio(base.looks) >= 1:
-            return "held-out looks are not met better"
+        missed = self.looks.ratio(base.looks)
+        if missed > MISSED:
+            return f"held-out looks are missed by {100 * (missed - 1):.0f} % more"
         return ""
 
     def against(self, base: "Figures") -> str:
@@ -85,7 +88,7 @@ class Judge:
     def __init__(self, scene: Scene, held: Sequence[Piece], like: Networks) -> None:
         self.windows = proxy.proxy_windows(held, like.config)
         generator = torch.Generator().manual_seed(_SEED)
-        trial, elsewhere = scene.trial(placed=True), scene.trial(placed=False)
+        trial, elsewhere = scene.trial(rehearsed=0.0), scene.trial(rehearsed=1.0)
         self.trial = [trial.draw(windows, generator) for windows in self.windows]
         self.elsewhere = [elsewhere.draw(windows, generator) for windows in self.windows]
 

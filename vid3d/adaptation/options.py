@@ -26,7 +26,7 @@ class AdaptOptions:
         hypotheses: that the teacher draws.
         aggregate: how one becomes of them: `soft`, `jpma` (a joint's best), `best` (whole pose).
         placed: whether the source is moved into the target's position and scale (F).
-        rehearsed: share of the source that is seen in any manner, against forgetting.
+        rehearsed: share of the source that is seen as in training, against forgetting.
         taught: whether the target is learnt from; otherwise the source alone.
         ema: decay of the teacher's average.
         seed: of everything.

@@ -41,13 +41,13 @@ class Scene:
     held_clips: Sequence[MotionClip]
     body: BodyRanges
 
-    def source(self, placed: bool, rehearsed: float) -> Source:
+    def source(self, rehearsed: float) -> Source:
         """Motion to learn from; see `Source`."""
-        return Source(self.clips, self.ups, self.detector, self.body, placed, rehearsed)
+        return Source(self.clips, self.ups, self.detector, self.body, rehearsed)
 
-    def trial(self, placed: bool) -> Source:
-        """Motion that nobody learns from, filmed as the held-out pieces are, or otherwise."""
-        return Source(self.held_clips, self.held_ups, self.detector, self.body, placed)
+    def trial(self, rehearsed: float) -> Source:
+        """Motion that nobody learns from, filmed as the held-out pieces are, or as in training."""
+        return Source(self.held_clips, self.held_ups, self.detector, self.body, rehearsed)
 
 
 def explore(

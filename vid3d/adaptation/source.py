@@ -1,7 +1,8 @@
 """The source: known motion, moved into the target's position, scale, cameras, looks and noise (F).
 
 A source window takes over everything of a target window but the person: the moments of its looks,
-the camera's lens, picture and slope, where the person stands and how large they are.
+the camera's lens, picture and slope, where the person stands and how large they are. A share of the
+source is seen as in training instead: anything else would be learnt, and what was known forgotten.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,15 @@ from torch import Tensor
 from vid3d.adaptation.target import TargetWindows
 from vid3d.data import augment
 from vid3d.data.augment import BodyRanges
-from vid3d.data.batches import RESTING, Batch, Motions, random_coco
-from vid3d.data.cameras import Views, uniform
+from vid3d.data.batches import (
+    RESTING,
+    Batch,
+    BatchOptions,
+    Motions,
+    make_batch,
+    random_coco,
+)
+from vid3d.data.cameras import CameraRanges, Views, uniform
 from vid3d.data.mocap import MOCAP_FPS, MotionClip, read_mocap
 from vid3d.data.noise import NoiseLevels, detect
 from vid3d.errors import Vid3dError
@@ -28,10 +36,15 @@ _SMALLEST = 1e-3  # slopes; smaller people are no people
 _FARTHEST = 200.0  # metres
 _MOST_OUTSIDE = 0.3  # share of joints outside the picture beyond which a person stays on the spot
 _TILT = 0.06  # radians, deviation of the camera's slope about its estimate
-_PITCH = (-0.35, 0.7)  # radians down, of any camera
-_WIDE = 0.45  # half side of its picture at least, slopes
-_DISTANCE = (1.6, 10.0)  # metres from it
 _SPEED = (0.85, 1.2)
+_TRAINED = BatchOptions(
+    recombined=0.25,
+    blind=0.0,
+    camera=CameraRanges(height=(0.2, 4.5), distance=(1.6, 14.0)),
+    noise=NoiseLevels(limb=0.08, spread=0.65, outlier=0.02, swap=0.02),
+)
+"""As the lifter saw windows when it was trained (configs/lifter/base.py). How far people stand from
+cameras there is what it tells their size from: other distances made everybody smaller."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +130,6 @@ def world_to_camera(up: Tensor, heading: Tensor) -> Tensor:
     return axes @ turn
 
 
-def any_slope(count: int, generator: torch.Generator) -> Tensor:
-    """Which way (count, 3) is up in cameras that look down by up to 40 or up by 20 degrees."""
-    pitch = uniform(*_PITCH, (count,), generator)
-    return torch.stack(
-        [0.07 * torch.randn(count, generator=generator), -pitch.cos(), -pitch.sin()], -1
-    )
-
-
 class Source:
     """Draws source windows.
 
@@ -133,9 +138,7 @@ class Source:
         ups: (P, 3) which way is up in the camera of every piece of the target.
         detector: what the target's 2D is like.
         body: how bodies are changed.
-        placed: whether people are placed as in the target; otherwise anywhere, as in `rehearsed`.
-        rehearsed: share of windows with people anywhere before cameras of any slope, so that the
-            lifter does not forget what else there is.
+        rehearsed: share of windows that are seen as in training.
     """
 
     def __init__(
@@ -144,14 +147,31 @@ class Source:
         ups: Tensor,
         detector: Detector,
         body: BodyRanges,
-        placed: bool = True,
         rehearsed: float = 0.0,
     ) -> None:
         self.motions = Motions(clips)
-        self.ups, self.detector, self.body = ups, detector, body
-        self.anywhere = rehearsed if placed else 1.0
+        self.ups, self.detector, self.body, self.rehearsed = ups, detector, body, rehearsed
 
     def draw(self, like: TargetWindows, generator: torch.Generator) -> Batch:
+        """As many windows as `like`: some seen as those of the target are, then those rehearsed."""
+        count = len(like.times)
+        rehearsed = round(self.rehearsed * count)
+        parts = []
+        if rehearsed < count:
+            parts.append(self._filmed(like.first_of(count - rehearsed), generator))
+        if rehearsed:
+            steps = like.times[0]
+            trained = replace(
+                _TRAINED,
+                seconds=float(steps[-1]),
+                grid=float(steps[1]),
+                body=self.body,
+            )
+            batch = make_batch(self.motions, rehearsed, trained, generator)
+            parts.append(replace(batch, action=None))
+        return parts[0] if len(parts) == 1 else joined(*parts)
+
+    def _filmed(self, like: TargetWindows, generator: torch.Generator) -> Batch:
         """Windows of the source, seen as the target's windows `like` are."""
         count, moments = like.times.shape
         needed = torch.cat([like.times, like.shown.times], 1) * MOCAP_FPS  # frames at 50 Hz
@@ -165,10 +185,7 @@ class Source:
         factors = augment.bone_factors(count, self.body, generator)
         joints = augment.resize_bones(joints, factors)
         both = torch.cat([joints, random_coco(joints, at / max(frames - 1, 1), generator)], 2)
-        anywhere = torch.rand(count, generator=generator) < self.anywhere
-        wide = torch.where(anywhere[:, None], like.half.clamp_min(_WIDE), like.half)
-        like = replace(like, half=wide)
-        both = self._before_camera(both, like, anywhere, generator)
+        both = self._before_camera(both, like, generator)
         moving = ankles[:, :moments] * (speed * augment.leg_factor(factors))[:, None, None]
         valid = like.shown.valid & (needed[:, moments:] <= last + 0.5)
         valid[:, 0] |= ~valid.any(1)
@@ -183,19 +200,13 @@ class Source:
         )
 
     def _before_camera(
-        self, joints: Tensor, like: TargetWindows, anywhere: Tensor, generator: torch.Generator
+        self, joints: Tensor, like: TargetWindows, generator: torch.Generator
     ) -> Tensor:
-        """World joints (B, N, 34, 3) in the target's cameras, where the target's people stand.
-
-        Windows that are `anywhere` (B,) stand there before cameras of any slope.
-        """
+        """World joints (B, N, 34, 3) in the target's cameras, where the target's people stand."""
         count, moments = like.times.shape
         rows = torch.arange(count)
         tilt = _TILT * torch.randn(count, 3, generator=generator)
-        up = torch.where(
-            anywhere[:, None], any_slope(count, generator), self.ups[like.piece] + tilt
-        )
-        up = torch.nn.functional.normalize(up, dim=-1)
+        up = torch.nn.functional.normalize(self.ups[like.piece] + tilt, dim=-1)
         turn = world_to_camera(up, uniform(-torch.pi, torch.pi, (count,), generator))
         turned = joints @ turn.transpose(-1, -2)[:, None]
         look = torch.multinomial(like.looks.valid.float(), 1, generator=generator)[:, 0]
@@ -203,12 +214,7 @@ class Source:
         size = torch.where(like.looks.valid, like.size, torch.nan).nanmedian(1).values
         own = like.looks.joint_set.view(-1, 1, 1, 1) == 0
         depth = closed_form_depth(torch.where(own, turned[:, :, :17], turned[:, :, 17:]), size)
-        near, far = _DISTANCE
-        depth = torch.where(
-            anywhere, near * (far / near) ** torch.rand(count, generator=generator), depth
-        )
-        spot = (torch.rand(count, 2, generator=generator) - 0.5) * like.half
-        place = torch.where(anywhere[:, None], spot, like.root[rows, look])
+        place = like.root[rows, look]
         moved = place_like(turned, nearest, place, depth)
         outside = 1 - Views(moved[:, :moments], like.half).inside().float().mean((1, 2))
         held = turned - turned[:, :, :1] + turned[rows, nearest, 0][:, None, None]
@@ -237,6 +243,26 @@ class Source:
         confidence = as_confident(confidence, self.detector.confidence)
         valid = valid & (confidence > 0).any(-1)
         return Looks(noisy, confidence, like.shown.times, valid, like.looks.joint_set)
+
+
+def joined(first: Batch, second: Batch) -> Batch:
+    """Windows of both, those with fewer looks padded."""
+    slots = max(first.looks.valid.shape[1], second.looks.valid.shape[1])
+
+    def pair(name: str) -> Tensor:
+        return torch.cat([getattr(first, name), getattr(second, name)])
+
+    def padded_pair(name: str) -> Tensor:
+        values = [getattr(batch.looks, name) for batch in (first, second)]
+        sizes = [(len(value), slots - value.shape[1], *value.shape[2:]) for value in values]
+        return torch.cat(
+            [torch.cat([v, v.new_zeros(size)], 1) for v, size in zip(values, sizes, strict=True)]
+        )
+
+    names = ("times", "valid", "joints", "coco", "contacts", "blind")
+    looks = {name: padded_pair(name) for name in ("rays", "confidence", "times", "valid")}
+    sets = torch.cat([first.looks.joint_set, second.looks.joint_set])
+    return Batch(looks=Looks(**looks, joint_set=sets), **{name: pair(name) for name in names})
 
 
 def as_confident(confidence: Tensor, quantiles: Tensor) -> Tensor:

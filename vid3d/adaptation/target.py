@@ -1,8 +1,9 @@
 """The target: pieces of tracks of the user's own video, and random windows of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -169,6 +170,18 @@ class TargetWindows:
     root: Tensor
     size: Tensor
     half: Tensor
+
+    def first_of(self, count: int) -> "TargetWindows":
+        """The first so many windows."""
+
+        def cut(some: Any) -> Any:
+            parts = {item.name: getattr(some, item.name) for item in fields(some)}
+            return type(some)(
+                **{k: v[:count] if torch.is_tensor(v) else cut(v) for k, v in parts.items()}
+            )
+
+        found: TargetWindows = cut(self)
+        return found
 
 
 def draw_windows(
