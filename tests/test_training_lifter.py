@@ -8,7 +8,7 @@ from lifter_toys import motion
 from mmengine.config import Config
 from safetensors.torch import load_file
 
-from vid3d.data import augment, looking, noise
+from vid3d.data import augment, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges, view
@@ -241,23 +241,6 @@ def test_windows_played_backwards():
 
     torch.testing.assert_close(shape(back.joints)[whole], shape(forth.joints)[whole].flip(1),
                                atol=1e-4, rtol=1e-4)  # fmt: skip
-
-
-def test_looks_are_spared_at_rest_only():
-    frames = torch.arange(0, 130, 10).expand(3, -1)
-    joints = torch.zeros(3, 13, 17, 3)
-    joints[1] = 0.2 * torch.arange(13)[:, None, None]  # walks 20 cm from look to look
-    joints[2, 7:] = joints[1, 7:]  # stands, then walks
-    chosen = torch.ones(3, 13, dtype=torch.bool)
-    kept = looking.spare(joints, frames, chosen, 1.0, torch.Generator().manual_seed(3))
-    assert kept[:, [0, -1]].all()
-    assert kept[1].all()
-    assert kept[2, 6:].all()  # with the last moment of rest
-    still = frames[0][kept[0]]
-    assert len(still) < 7
-    assert still.diff().max() <= 60
-    assert chosen.all()
-    assert looking.spare(joints, frames, chosen, 0.0, torch.Generator()) is chosen
 
 
 def test_zoomed_windows_are_as_large_and_flatter():

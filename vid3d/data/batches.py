@@ -33,7 +33,6 @@ class BatchOptions:
         recombined: share of windows with limbs of another.
         bend: how joints are bent beyond what was recorded.
         short: share of windows cut to a random shorter length, down to one moment.
-        spared: share of windows without some looks where the person rests, as of `--stride auto`.
         irregular: share of windows whose looks are thinned at random.
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
             motion is like when nothing is seen.
@@ -55,7 +54,6 @@ class BatchOptions:
     recombined: float = 0.0
     short: float = 0.12
     irregular: float = 0.2
-    spared: float = 0.0
     blind: float = 0.04
     focal: float = 0.15
     screen: bool = False
@@ -198,7 +196,6 @@ def make_batch(
     joints, ankles = motions.read(clip, begin[:, None] + played * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
     joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
-    chosen = looking.spare(joints[:, len(grid) :], at, chosen, options.spared, generator)
     joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)

@@ -1,7 +1,7 @@
 """When windows of training are looked at, and what is seen then.
 
-Looks come regularly, thinned at random, or seldom where the person rests, as `--stride auto` takes
-them; what they show has a detector's noise (`noise`) and may be hidden by a pattern (`occlusion`).
+Looks come regularly or thinned at random; what they show has a detector's noise (`noise`) and may
+be hidden by a pattern (`occlusion`).
 """
 
 from collections.abc import Sequence
@@ -52,30 +52,6 @@ def look_frames(
     middle = length[:, 0] // 2
     index[nothing, 0], chosen[nothing, 0] = middle[nothing], True
     return index.clamp(0, frames - 1), chosen
-
-
-def spare(
-    joints: Tensor, frames: Tensor, chosen: Tensor, share: float, generator: torch.Generator
-) -> Tensor:
-    """Leave looks out where the person rests, in a share of the windows: which (B, K) still count.
-
-    A look goes if the joints (B, K, J, 3) go less than a few centimetres from the last look kept to
-    the next one, so that the last moment of rest is looked at, and if these are not too far apart.
-    """
-    if not share:
-        return chosen
-    draw = torch.rand(3, len(chosen), generator=generator)
-    sparing, limit, longest = draw[0] < share, 0.02 + 0.06 * draw[1], 20 + 40 * draw[2]
-    steps = (joints[:, 1:] - joints[:, :-1]).norm(dim=-1).mean(-1)
-    kept, last = chosen.clone(), frames[:, 0]
-    gone = torch.where(chosen[:, 0], 0.0, torch.inf)
-    for slot in range(1, chosen.shape[1] - 1):
-        gone = gone + steps[:, slot - 1]
-        still = (gone + steps[:, slot] < limit) & (frames[:, slot + 1] - last <= longest)
-        kept[:, slot] &= ~(still & sparing & chosen[:, slot + 1])
-        gone = torch.where(kept[:, slot], 0.0, gone)
-        last = torch.where(kept[:, slot], frames[:, slot], last)
-    return kept
 
 
 def look(
