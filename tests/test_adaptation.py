@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, proxy, pseudo, scene, target
-from vid3d.adaptation.outcome import Round, at_strength
+from vid3d.adaptation.outcome import Round
 from vid3d.adaptation.source import (
     NEAREST,
     Detector,
@@ -33,7 +33,7 @@ from vid3d.data.noise import NoiseLevels
 from vid3d.data.pairs import write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 from vid3d.errors import Vid3dError
-from vid3d.evaluation.metrics import SCORED, p_mpjpe
+from vid3d.evaluation.metrics import SCORED, n_mpjpe
 from vid3d.info import describe
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
@@ -298,20 +298,13 @@ def test_what_gains_little_or_forgets_is_objected_to(own, objection):
 def test_rounds_without_objection_come_first():
     base, state = figures(40, 50), {}
     rounds = [
-        Round(number, 1.0, state, figures(trial, elsewhere, 0.9), base)
+        Round(number, state, figures(trial, elsewhere, 0.9), base)
         for number, (trial, elsewhere) in enumerate([(30, 60), (36, 50), (35, 50)])
     ]
     assert min(rounds, key=lambda one: one.rank).number == 2
 
 
-def test_half_the_strength_changes_weights_by_half():
-    state = {"a.down": torch.ones(2, 3), "a.up": torch.ones(3, 2), "head.joints": torch.ones(17, 3)}
-    half = at_strength(state, 0.5)
-    torch.testing.assert_close(half["a.up"] @ half["a.down"], torch.ones(3, 3))
-    torch.testing.assert_close(half["head.joints"], torch.full((17, 3), 0.5))
-
-
-def test_aligned_errors_by_hand():
+def test_scaled_errors_by_hand():
     student = Networks(toy().config)
     windows = target.draw_windows([piece(8)], 4, 2.56, 0.08, generator())
     detector = Detector(QUIET, torch.tensor([0.5, 0.6]))
@@ -319,13 +312,13 @@ def test_aligned_errors_by_hand():
     batch = Source([walker(400)], ups, detector, BodyRanges(0, 0, 0, 0)).draw(windows, generator())
     encoded, targets = encode(student.encoder, batch)
     expected = [
-        p_mpjpe(said[valid][:, SCORED].numpy(), true[valid][:, SCORED].numpy())
+        n_mpjpe(said[valid][:, SCORED].numpy(), true[valid][:, SCORED].numpy())
         for said, true, valid in zip(
             encoded.joints.detach(), targets.joints, targets.valid, strict=True
         )
     ]
     mean = 1000 * np.concatenate(expected).mean()
-    assert judge.aligned_error(student, [batch]) == pytest.approx(mean, rel=1e-3)
+    assert judge.scaled_error(student, [batch]) == pytest.approx(mean, rel=1e-3)
 
 
 def test_a_fifth_of_the_source_is_for_judging():
@@ -393,7 +386,7 @@ def shelf(tmp_path_factory):
     return folder
 
 
-OPTIONS = AdaptOptions(rounds=2, samples=32, batch=8, lr=1e-2)
+OPTIONS = AdaptOptions(rounds=2, samples=32, batch=8, lr=1e-2, taught=True)
 
 
 @pytest.fixture(autouse=True)
@@ -490,7 +483,7 @@ def test_too_little_and_wrong_outputs(shelf, tmp_path):
 
 
 def test_merged_from_motion_that_the_lifter_drew(shelf, tmp_path):
-    options = replace(OPTIONS, rounds=1, samples=8)
+    options = replace(OPTIONS, rounds=1, samples=8, taught=False)
     done = run(shelf, tmp_path / "m.safetensors", merge=True, source=[], options=options)
     merged = load_networks(done.path)
     assert merged.config.name == "toy+m"
@@ -498,8 +491,8 @@ def test_merged_from_motion_that_the_lifter_drew(shelf, tmp_path):
 
 
 def test_options_are_changed_by_text():
-    changed = AdaptOptions.changed(["rank=2", "lr=1e-4", "taught=false", "aggregate=jpma"])
-    assert changed == AdaptOptions(rank=2, lr=1e-4, taught=False, aggregate="jpma")
+    changed = AdaptOptions.changed(["rank=2", "lr=1e-4", "taught=true", "aggregate=jpma"])
+    assert changed == AdaptOptions(rank=2, lr=1e-4, taught=True, aggregate="jpma")
     for wrong in ("rank", "rank=x", "speed=1", "rank=1.5", "batch=7", "aggregate=all"):
         with pytest.raises(Vid3dError):
             AdaptOptions.changed([wrong])

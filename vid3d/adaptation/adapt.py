@@ -3,9 +3,9 @@
 PoSynDA (Liu et al. 2023), done as its paper says: source motion moved into the target's position
 and scale (F), a teacher that is the average of the student and draws hypotheses without gradient,
 pseudo-labels chosen by reprojection, low-rank adaptation of the attention, an output bias. Our own:
-the teacher lifts whole pieces with the real sampler once a round, with roots that it solves itself;
-half of every batch is source and half target; of all rounds, at full strength and at half, the one
-is kept that lifts motion best that is filmed as the target is, and none if that gains too little.
+part of the source is seen as in training; the teacher, off by default since it was measured to
+harm, lifts whole pieces with the real sampler once a round, with roots that it solves itself; the
+round is kept that lifts motion best that is filmed as the target is, and none if that gains little.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from torch import Tensor
 from vid3d.adaptation.inputs import digest_of, read_target
 from vid3d.adaptation.judge import Judge
 from vid3d.adaptation.options import AdaptOptions
-from vid3d.adaptation.outcome import Adaptation, Round, at_strength, refusal, write
+from vid3d.adaptation.outcome import Adaptation, Round, refusal, write
 from vid3d.adaptation.pseudo import Label, label_piece
 from vid3d.adaptation.scene import explore
 from vid3d.adaptation.source import load_source
@@ -39,9 +39,6 @@ from vid3d.monitor import Monitor
 from vid3d.training.fitting import fast_precision, fit
 from vid3d.training.lifter import Networks
 from vid3d.weights import split_adapters
-
-_STRENGTHS = (1.0, 0.5)
-"""Of an adapter; halfway to the adapted lifter less is forgotten (Wortsman et al. 2022)."""
 
 
 def adapt(
@@ -100,7 +97,6 @@ def adapt(
         kept=best.number + 1,
         pieces=(len(learnt), len(held)),
         parameters=sum(value.numel() for value in best.state.values()),
-        strength=best.strength,
         objection=best.objection,
     )
 
@@ -207,7 +203,7 @@ class _Run:
             seed = (options.seed * 1_009 + number) * 1_000_003 + step
             generator = torch.Generator().manual_seed(seed)
             windows = draw_windows(
-                self.learnt, options.batch // 2, config.seconds, config.grid, generator
+                self.learnt, options.shown, config.seconds, config.grid, generator
             )
             batch = self.source.draw(windows, generator)
             with fast_precision("float32"):
@@ -223,24 +219,16 @@ class _Run:
         advance(max(0, options.samples - counted))
 
     def _finished(self, number: int) -> Round:
-        """What came of a round, at the strength that serves best."""
-        learnt, found = lora.state_of(self.student), []
-        for strength in _STRENGTHS:
-            state = at_strength(learnt, strength)
-            networks = Networks(self.base.config)
-            networks.start_from(self.base)
-            lora.attach(networks, state)
-            figures = self.judge(networks)
-            found.append(Round(number, strength, state, figures, self.base_figures))
-        return min(found, key=lambda one: one.rank)
+        figures = self.judge(self.student)
+        return Round(number, lora.state_of(self.student), figures, self.base_figures)
 
     def _tell(self, found: Round, pace: float) -> None:
         """Report a round; `pace` is seconds a round so far."""
         done, rounds = found.number + 1, self.options.rounds
         left = math.ceil((rounds - done) * pace / 60)
         self.report(
-            f"round {done} of {rounds}, strength {found.strength:g}: "
-            f"{found.figures.against(found.base)}" + (f"; at most {left} min left" if left else "")
+            f"round {done} of {rounds}: {found.figures.against(found.base)}"
+            + (f"; at most {left} min left" if left else "")
         )
 
 

@@ -24,7 +24,6 @@ class Adaptation:
         kept: number of the round that was kept, from 1.
         pieces: of tracks that were learnt from, and held out.
         parameters: that were learnt.
-        strength: share of what was learnt that was kept.
         objection: why it would not have been written without `force`; empty if it was.
     """
 
@@ -36,7 +35,6 @@ class Adaptation:
     kept: int
     pieces: tuple[int, int]
     parameters: int
-    strength: float
     objection: str
 
 
@@ -46,14 +44,12 @@ class Round:
 
     Attributes:
         number: from 0.
-        strength: share of what was learnt.
         state: of the adapter.
         figures: that it is judged by.
         base: those of the lifter as it was.
     """
 
     number: int
-    strength: float
     state: dict[str, Tensor]
     figures: Figures
     base: Figures
@@ -72,13 +68,6 @@ class Round:
     def rank(self) -> tuple[bool, float]:
         """Smaller is better."""
         return bool(self.objection), self.ratio
-
-
-def at_strength(state: Mapping[str, Tensor], strength: float) -> dict[str, Tensor]:
-    """An adapter that does a share of what it would do: the changes of weights times a factor."""
-    return {
-        key: value if key.endswith(".down") else value * strength for key, value in state.items()
-    }
 
 
 def refusal(name: str, best: Round) -> str:
@@ -118,7 +107,6 @@ def write(
         "base": _rounded(best.base),
         "adapted": _rounded(best.figures),
         "ratio": round(best.ratio, 4),
-        "strength": best.strength,
         "objection": best.objection,
     }
     told = {**about, "judged": judged}

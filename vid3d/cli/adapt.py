@@ -64,7 +64,7 @@ def command(
     talk.say(talk.summary())
     use = done.path if merge else f"{model}+{done.path}"
     talk.say(
-        f"{done.path}: round {done.kept} at strength {done.strength:g}; error on motion filmed "
+        f"{done.path}: round {done.kept}; error on motion filmed "
         f"alike {100 * (done.ratio - 1):+.1f} %"
     )
     if done.objection:
