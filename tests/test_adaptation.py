@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, proxy, pseudo, scene, target
+from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, noise, proxy, pseudo, scene, target
 from vid3d.adaptation.outcome import Round
 from vid3d.adaptation.source import (
     NEAREST,
@@ -393,6 +393,7 @@ OPTIONS = AdaptOptions(rounds=2, samples=32, batch=8, lr=1e-2, taught=True)
 def brief(monkeypatch):
     monkeypatch.setattr(proxy, "WINDOWS", 16)
     monkeypatch.setattr(proxy, "BATCH", 16)
+    monkeypatch.setattr(noise, "_WINDOWS", 16)
 
 
 def run(shelf, output, **options):

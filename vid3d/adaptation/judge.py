@@ -7,7 +7,7 @@ What reprojects can be wrong in depth, so looks alone are no judge. A lifter is 
   detector's noise), of which the truth is known;
 - the same motion as it was seen in training, lest what was known is forgotten.
 
-Errors are those at the best scale (N-MPJPE): how large people are cannot be seen, how they lean can.
+Errors are those at the best scale (N-MPJPE), since how large people are cannot be seen.
 """
 
 from collections.abc import Sequence

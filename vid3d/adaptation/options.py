@@ -34,9 +34,9 @@ class AdaptOptions:
         seed: of everything.
     """
 
-    rounds: int = 4
+    rounds: int = 3
     patience: int = 2
-    samples: int = 6400
+    samples: int = 2560
     batch: int = 32
     lr: float = 1e-3
     rank: int = lora.RANK
