@@ -84,6 +84,19 @@ def test_the_clearest_quarter_decides():
     assert not is_person([-np.inf] * 4)
 
 
+def test_who_comes_and_goes_must_be_clearer():
+    assert is_person([0.5] * 3, seconds=1.0)  # asked: -0.4 + 2.4 exp(-1) = 0.48
+    assert not is_person([0.5] * 3, seconds=0.4)  # 1.21
+    assert is_person([1.3] * 3, seconds=0.4)
+    clear, unclear = np.full((1, 17), 0.9), np.full((1, 17), 0.6)
+    walker = [people([standing(100 + 20 * i)], confidence=clear) for i in range(10)]
+    moment = people([standing(900)], scores=[0.5], confidence=unclear)
+    rows = [together(them, moment) if i in (4, 5) else them for i, them in enumerate(walker)]
+    assert len(track_people(looks_of(rows), FRAME_SIZE)) == 1
+    alone = [moment, moment]  # throughout the clip
+    assert len(track_people(looks_of(alone), FRAME_SIZE)) == 1
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_people_in_any_view_are_possible(seed):

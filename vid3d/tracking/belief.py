@@ -23,6 +23,13 @@ A confidence of 0.45 and a box score of 0.45, say. Of single sightings in photog
 false and one in five true ones lie below; the clearest of several lie higher for people only.
 """
 
+BRIEF, SOON = 2.4, 1.0
+"""More of it is asked of who is there for a moment only, and over how many seconds that fades.
+
+Boxes that are wrong for a look or two are common where the picture is busy, people who come and go
+within a second are rare, and less is lost with them than an invented person spoils.
+"""
+
 MOST_DISORDER = 1.5
 """Standard deviation of the logarithm of limb lengths beyond which no view of a body leads.
 
@@ -66,10 +73,16 @@ def evidence(
     return np.where(possible, _logit(scores) + _logit(confidence.mean(-1)), -np.inf)
 
 
-def is_person(evidences: Sequence[float]) -> bool:
-    """Whether a track with such evidence, one figure a sighting, is believed."""
+def is_person(evidences: Sequence[float], seconds: float = np.inf) -> bool:
+    """Whether a track is believed.
+
+    Args:
+        evidences: one figure a sighting.
+        seconds: from the first sighting to the last; infinite for who may well have been there
+            before and after, as those who are seen throughout a clip.
+    """
     best = sorted(evidences, reverse=True)[: max(1, round(len(evidences) / 4))]
-    return float(np.mean(best)) >= LEAST_EVIDENCE
+    return float(np.mean(best)) >= LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON)
 
 
 def limb_disorder(keypoints: Array, confidence: Array, size: Array, joints: str) -> Array:

@@ -24,9 +24,6 @@ from vid3d.tracking.tracks import Track
 STRONG, WEAK = 0.35, 0.1
 """Box scores: a strong sighting may begin a track, a weak one may only continue one."""
 
-SURE = 0.6
-"""A track seen only once needs this box score to be believed, unless the clip has only one look."""
-
 MIN_JOINTS = 4
 """A pose with fewer joints is no evidence of a person."""
 
@@ -61,25 +58,24 @@ class _Trail:
     Attributes:
         number: from 1, by first sighting, then from left to right.
         person: state of the motion model.
-        score: of the first sighting's box.
+        begun, seen: seconds of the first and the last sighting.
         evidence: log odds of every sighting.
     """
 
     number: int
     person: Person
-    score: float
+    begun: float
+    seen: float
     evidence: array = field(default_factory=lambda: array("d"))
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
         return 0.0 if self.person.missed_since is None else time - self.person.missed_since
 
-    @property
-    def believed(self) -> bool:
-        """Whether it is a person, as far as several looks tell."""
-        if len(self.evidence) == 1 and self.score < SURE:
-            return False
-        return is_person(self.evidence)
+    def believed(self, looks: int) -> bool:
+        """Whether it is a person, as far as so many looks tell."""
+        throughout = len(self.evidence) == looks
+        return is_person(self.evidence, np.inf if throughout else self.seen - self.begun)
 
 
 class Tracker:
@@ -114,11 +110,12 @@ class Tracker:
             seen.append((self._begin(strong, place, time), int(strong.rows[place])))
         for trail, row in seen:
             trail.evidence.append(float(odds[row]))
+            trail.seen = time
         gone = [trail for trail in self._active if trail.unseen(time) > GONE]
         self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
         return Step(
             [(trail.number, row) for trail, row in seen],
-            {trail.number: trail.believed for trail in gone},
+            {trail.number: trail.believed(self._looks) for trail in gone},
         )
 
     def believes(self) -> dict[int, bool]:
@@ -126,7 +123,8 @@ class Tracker:
 
         One look alone gives nothing to compare with, so it is believed.
         """
-        return {trail.number: self._looks == 1 or trail.believed for trail in self._active}
+        looks = self._looks
+        return {trail.number: looks == 1 or trail.believed(looks) for trail in self._active}
 
     @staticmethod
     def identities(numbers: Sequence[int]) -> list[int]:
@@ -136,7 +134,7 @@ class Tracker:
     def _begin(self, seen: Sightings, place: int, time: float) -> _Trail:
         self._begun += 1
         person = Person(seen, place, time, self._joint_set)
-        self._active.append(_Trail(self._begun, person, float(seen.scores[place])))
+        self._active.append(_Trail(self._begun, person, time, time))
         return self._active[-1]
 
     def _split(self, people: People) -> tuple[Sightings, Sightings]:
