@@ -23,7 +23,7 @@ from vid3d.world import (
     smoothed,
 )
 from vid3d.world.balance import MASS, centre_of_mass, uprightness
-from vid3d.world.fit import assumed_ground, fit_ground
+from vid3d.world.fit import Footing, assumed_ground, fit, fit_ground
 from vid3d.world.footlock import anchor_place, lock_feet, steps
 from vid3d.world.ground import ANKLE_HEIGHT, level_axes
 from vid3d.world.legs import move_ankle
@@ -172,6 +172,25 @@ def test_a_person_on_a_box_is_left_there():
     ground, _ = fit_ground(make_motion(joints))
     assert np.degrees(np.arccos(ground.normal @ true_up(10))) < 2
     assert ground.height == pytest.approx(2, abs=0.1)
+
+
+def footing(up, root, places):
+    """What somebody tells who stood at places (N, 3) and whose body points up so."""
+    told = Footing()
+    told.places = [np.array(place) for place in places]
+    told._moments = [np.tile([*up, *root, root[1] + 0.9], (20, 1)).astype(np.float32)]
+    return told
+
+
+def test_a_roof_and_the_lawn_before_it_are_no_slope():
+    people = [
+        footing((0.03, -1, -0.08), (-1.1, -1.1, 7.9), [(-1.1, -0.3, 8.3), (-1.3, -0.3, 8.4)]),
+        footing((0, -1, 0.06), (-0.6, 0.9, 7), [(x, 1.75, 6.9) for x in (1.9, -0.5, -1.2, -2)]),
+        footing((0.65, -0.76, 0), (1.3, 1.1, 8.1), []),  # crouches
+    ]
+    ground, _ = fit(people, np.ones(3, bool))
+    assert np.degrees(np.arccos(ground.normal @ true_up(0))) < 5
+    assert ground.height == pytest.approx(1.8, abs=0.2)
 
 
 def test_one_person_tells_up_by_balance():

@@ -59,6 +59,11 @@ ALIKE = np.radians(5.0)
 """Radians between first guesses that lead to the same fit."""
 FARTHEST = np.radians(70.0)
 """Radians that people may stand off the camera's upright and be believed at first."""
+LEANING = 0.4
+"""Slope by which up may differ from a first guess: nobody leans by more than 22 degrees for long.
+
+Without it a plane through the feet of one on a roof and of one before it would be the floor.
+"""
 
 
 def ground_of(motion: "Motion | Reel") -> Ground:
@@ -151,12 +156,8 @@ def fit(people: Sequence[Footing], free: NDArray[np.bool_]) -> tuple[Ground, NDA
         sorted(standing[start : start + MOST_PEOPLE])
         for start in range(0, len(standing), MOST_PEOPLE)
     ]
-    leaders = set(groups[0])
-    bodies = [
-        footing.leaning()
-        for person, footing in enumerate(people)
-        if (person in leaders or not footing.places) and len(footing.moments)
-    ]
+    # Who never stands, as somebody who crouches or runs through, need not be upright either.
+    bodies = [people[person].leaning() for person in groups[0] if len(people[person].moments)]
     ground: Ground | None = None
     for group in groups:
         feet = [np.reshape(people[person].feet(), (-1, 3)) for person in group]
@@ -180,9 +181,13 @@ def _solved(
     evidence = np.concatenate(feet), owners, scales, directions, rays
     guesses = _first_guesses(directions) if ground is None else [ground.normal]
     problems = [_Problem(up, *evidence) for up in guesses]
-    fits = [problem.solve(problem.start()) for problem in problems]
-    best = int(np.argmin([fit.cost for fit in fits]))
-    problem, rough = problems[best], fits[best]
+    fits = [
+        (fit.cost, number, fit)
+        for number, problem in enumerate(problems)
+        for fit in map(problem.solve, problem.starts())
+    ]
+    _, best, rough = min(fits, key=lambda fit: fit[:2])
+    problem = problems[best]
     problem.wander = WANDER * rough.x[2]  # wrong depths lift feet in proportion to the camera
     found = problem.solve(rough.x)
     flat = problem.ground(found.x)
@@ -237,15 +242,21 @@ class _Problem:
         self.axes = level_axes(self.up)
         self.wander = WANDER * abs(float(np.median(feet @ unit(bodies.mean(0)))))
 
-    def start(self) -> Array:
-        """Parameters to begin at."""
-        below = ANKLE_HEIGHT - np.median(self.feet @ self.up)
-        return np.concatenate([[0, 0, below], np.zeros_like(self.scales)])
+    def starts(self) -> list[Array]:
+        """Parameters to begin at: the floor under all, under the lowest or the highest person."""
+        heights = self.feet @ self.up
+        single = [np.median(heights[self.owners == owner]) for owner in np.unique(self.owners)]
+        levels: list[float] = []
+        for level in (np.median(heights), min(single), max(single)):
+            if all(abs(level - other) > FOOT for other in levels):
+                levels.append(float(level))
+        still = np.zeros_like(self.scales)
+        return [np.concatenate([[0, 0, ANKLE_HEIGHT - level], still]) for level in levels]
 
     def solve(self, start: Array) -> Any:
         """The best parameters near a start, as scipy gives them."""
-        high = np.concatenate([[1.5, 1.5, np.inf], 3 * self.scales])
-        low = np.concatenate([[-1.5, -1.5, LOWEST_CAMERA], -3 * self.scales])
+        high = np.concatenate([[LEANING, LEANING, np.inf], 3 * self.scales])
+        low = np.concatenate([[-LEANING, -LEANING, LOWEST_CAMERA], -3 * self.scales])
         start = np.clip(start, low + 1e-6, high - 1e-6)
         return least_squares(self.residuals, start, bounds=(low, high), loss=self.loss)
 
