@@ -23,7 +23,7 @@ from vid3d.data.batches import Batch
 from vid3d.evaluation.metrics import SCORED, n_mpjpe
 from vid3d.training.lifter import Networks, encode
 
-ENOUGH = 0.985
+ENOUGH = 0.98
 """The trial's error must fall below this share of the base's."""
 FORGOTTEN = 1.05
 """As in training the error must stay below this share of the base's."""
