@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,12 @@ from vid3d.cli import eval as command
 from vid3d.data.occlusion import OCCLUSIONS, STRETCH, occlude, occlusion_mask
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
-from vid3d.evaluation.calibration import fit_factor
+from vid3d.evaluation.calibration import calibrate, fit_factor
 from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames, screen_camera
 from vid3d.evaluation.protocols import PROTOCOLS, find_protocol
 from vid3d.evaluation.scores import FIGURES, score
 from vid3d.evaluation.tables import format_report
-from vid3d.lifter.lifter import Lifted, Lifter
+from vid3d.lifter.lifter import Lifted, Lifter, factor_at
 from vid3d.skeleton import COCO17, H36M17
 
 CAMERA = Camera.from_fov(60, (1280, 720))
@@ -212,3 +213,20 @@ def test_factor_holds_the_share():
     errors = np.random.default_rng(0).exponential(size=4000)
     factor = fit_factor(errors, np.full(4000, 0.5))
     assert (errors <= 0.5 * factor).mean() == pytest.approx(0.68, abs=0.01)
+
+
+def test_each_joint_set_has_factors_of_its_own():
+    factors = {"1": 1.0, "coco17:2": 3.0, "coco17:5": 2.0, "h36m17:5": 1.5}
+    assert factor_at(factors, "coco17", 1) == factor_at(factors, "coco17", 4) == 3.0
+    assert factor_at(factors, "coco17", 7) == 2.0
+    assert factor_at(factors, "h36m17", 3) == 1.5
+    assert factor_at({"2": 1.2, "4": 1.1}, "h36m17", 3) == 1.2
+
+
+def test_calibration_fits_joint_sets_apart():
+    lifter = Lifter.load("vid3d-base")
+    sequences = [replace(pair(), joint_set=name) for name in ("h36m17", "coco17")]
+    config = calibrate(lifter, sequences, strides=(5,), steps=(2,))
+    assert set(config.spread) == set(config.root_spread) == {"h36m17:2", "coco17:2"}
+    alone = calibrate(lifter, sequences[:1], strides=(5,), steps=(2,))
+    assert alone.spread["h36m17:2"] == config.spread["h36m17:2"]

@@ -30,18 +30,20 @@ def calibrate(
 
     Args:
         lifter: whose config draws more than one hypothesis.
-        sequences: of the dev actors, with 3D truth.
+        sequences: of the dev actors, with 3D truth; each joint set gets factors of its own.
         strides: frames from one look to the next, all together.
         steps: numbers of sampling steps, each with factors of its own.
     """
     plain = replace(lifter.config, spread={"1": 1.0}, root_spread={"1": 1.0})
     plain_lifter = Lifter(replace(lifter.networks, config=plain))
-    factors = {str(number): _factors(plain_lifter, sequences, strides, number) for number in steps}
-    return replace(
-        lifter.config,
-        spread={number: joints for number, (joints, _) in factors.items()},
-        root_spread={number: root for number, (_, root) in factors.items()},
-    )
+    spread: dict[str, float] = {}
+    root_spread: dict[str, float] = {}
+    for joints in sorted({sequence.joint_set for sequence in sequences}):
+        own = [sequence for sequence in sequences if sequence.joint_set == joints]
+        for number in steps:
+            found = _factors(plain_lifter, own, strides, number)
+            spread[f"{joints}:{number}"], root_spread[f"{joints}:{number}"] = found
+    return replace(lifter.config, spread=spread, root_spread=root_spread)
 
 
 def _factors(

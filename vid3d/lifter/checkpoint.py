@@ -36,8 +36,9 @@ class LifterConfig:
         diffusion: the head's kind, sizes and noise; None for an encoder alone.
         seconds: length of a window.
         grid: seconds between output moments.
-        spread: factor k of the spread by sampling steps ("2" and on), fitted on the dev actors: few
-            steps draw hypotheses that lie too close to each other.
+        spread: factor k of the spread by joint set of the looks and sampling steps ("coco17:3"), or
+            by steps for every set ("1"), fitted on the dev actors: few steps draw hypotheses that
+            lie too close to each other.
         root_spread: the same for the root's place.
         hypotheses: default number of hypotheses.
         steps: default number of sampling steps.

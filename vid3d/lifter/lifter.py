@@ -45,11 +45,20 @@ class Lifted:
     contacts: NDArray[np.float32]
 
 
-def factor_at(factors: Mapping[str, float], steps: int) -> float:
-    """The spread's factor at a number of steps: that of the nearest fitted number below, if any."""
-    fitted = sorted(map(int, factors))
-    below = [number for number in fitted if number <= steps]
-    return factors[str(below[-1] if below else fitted[0])]
+def factor_at(factors: Mapping[str, float], joints: str, steps: int) -> float:
+    """The spread's factor for looks of a joint set at a number of steps.
+
+    Args:
+        factors: see `LifterConfig.spread`; of the steps that were fitted, the nearest number below
+            counts, if there is one.
+        joints: name of the joint set.
+        steps: of sampling.
+    """
+    keys = [key.partition(":") for key in factors]
+    own = {int(number): factors[f"{name}:{number}"] for name, _, number in keys if name == joints}
+    own = own or {int(name): factors[name] for name, colon, _ in keys if not colon}
+    below = [number for number in own if number <= steps]
+    return own[max(below) if below else min(own)]
 
 
 class Lifter:
@@ -187,8 +196,9 @@ class Lifter:
         root_spread = np.full((len(grid), 1), np.nan)
         if len(offsets) > 1:
             deviation = np.sqrt(offsets.var(0, ddof=1).sum(-1))
-            spread = factor_at(self.config.spread, steps) * deviation
-            root_spread = factor_at(self.config.root_spread, steps) * drawn.root_deviation()
+            seen = drawn.seen.joints.name
+            spread = factor_at(self.config.spread, seen, steps) * deviation
+            root_spread = factor_at(self.config.root_spread, seen, steps) * drawn.root_deviation()
         return Lifted(
             joints3d=cubic(joints + roots[:, None], grid, wanted).astype(np.float32),
             spread=linear(spread, grid, wanted).astype(np.float32),
