@@ -75,7 +75,7 @@ def soft_weights(
     """
     count, looks = residuals.shape[:2]
     gap = float(np.median(np.diff(look_times))) if looks > 1 else 0.1
-    width = max(0.08, 0.4 * gap)
+    width = max(0.24, 1.2 * gap)  # narrower ones gain nothing and let the result shiver
     weights = np.full((count, len(times), 17), 1.0 / count)
     groups = zip(limb_groups(joints), limb_groups(H36M17), strict=True)
     outlying = np.linalg.norm(residuals.mean(0), axis=-1) / (_OUTLYING * noise)
