@@ -31,7 +31,7 @@ _MOST_NOISE = 10.0
 
 # Seconds for which a pose that was surely the person's own is kept: so old at the next look, if
 # that is as far away as the last one.
-_FRESH = 0.7
+_FRESH = 0.75
 
 # Standard deviations beyond which a sighting is believed ever less (Huber's rule).
 _HUBER = 1.5
