@@ -86,7 +86,7 @@ class AutoStride:
     STEP = 0.025
     """Expected motion that asks for a look: mean over joints, in sizes (root of the box area)."""
 
-    LONGEST = 2.0
+    LONGEST = 1.2
     """Seconds between looks, at most."""
 
     _GAIN, _TRUST = 3.0, 0.02  # sizes moved for a change of 1 before any look; its weight
