@@ -420,14 +420,14 @@ def group_is_gone(group):
 def test_an_interrupted_batch_goes_on_and_does_all_once(tmp_path, output, how):
     texts = {f"v{number}_mp4": "broken" if number == 3 else str(number) for number in range(8)}
     folder, journal = write(tmp_path / "in", **texts), tmp_path / "journal"
-    process = start(folder, output, journal, 0.6)
+    process = start(folder, output, journal, 2.0)  # six seconds are left when the signal comes
     wait_for(journal, 4, process)
     if how == signal.SIGKILL:
         process.kill()  # the parent alone: its workers must follow
     else:
         os.killpg(process.pid, how)  # all of them, as Ctrl-C does
-    process.communicate(timeout=30)
-    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if how == signal.SIGINT else -how), errors
     assert group_is_gone(process.pid)
     statuses = Counter(status for _, status, _ in rows(output))
     assert statuses["interrupted" if how == signal.SIGINT else "running"] in (1, 2)
