@@ -24,7 +24,7 @@ from vid3d.evaluation.metrics import SCORED, n_mpjpe
 from vid3d.training.lifter import Networks, encode
 
 ENOUGH = 0.98
-"""The trial's error must fall below this share of the base's."""
+"""The trial's error must fall below this share of the base's (`Figures.ratio`)."""
 FORGOTTEN = 1.05
 """As in training the error must stay below this share of the base's."""
 MISSED = 1.05
@@ -47,8 +47,13 @@ class Figures:
     elsewhere: float
 
     def ratio(self, base: "Figures") -> float:
-        """The trial's error over another's; below 1 is better than it."""
-        return self.trial / max(base.trial, 1e-9)
+        """The trial's error over another's; below 1 is better than it.
+
+        What is gained elsewhere too does not count: motion drawn from the base suits whatever
+        resembles the base more, however it is filmed.
+        """
+        alike = self.trial / max(base.trial, 1e-9)
+        return alike / min(1.0, max(self.elsewhere / max(base.elsewhere, 1e-9), 1e-9))
 
     def objection(self, base: "Figures") -> str:
         """Why a lifter with these figures should not take another's place; empty if it should."""
