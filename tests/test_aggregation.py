@@ -37,8 +37,13 @@ def test_soft_weights_follow_the_look_that_is_near():
     residuals[0, 0, knee] = 0.04  # at the first look the second hypothesis is right
     residuals[1, 1, knee] = 0.04  # at the second one the first
     weights = aggregation.soft_weights(residuals, np.ones((2, 17)), H36M17, LOOKS, TIMES)
-    assert weights[1, 0, knee] > 0.55
-    assert weights[0, -1, knee] > 0.55
+    # Both looks say the same with opposite signs, and the far one's kernel is exp(-0.5 / 1.2^2).
+    near = 1 / (1 + np.exp(-0.5 / 1.2**2))
+    alone = aggregation.soft_weights(residuals[:, :1], np.ones((1, 17)), H36M17, LOOKS[:1], TIMES)
+    expected = 0.5 + (2 * near - 1) * (alone[1, 0, knee] - 0.5)
+    assert alone[1, 0, knee] > 0.6
+    np.testing.assert_allclose(weights[1, 0, knee], expected, rtol=1e-6)
+    np.testing.assert_allclose(weights[0, -1, knee], expected, rtol=1e-6)
     np.testing.assert_allclose(weights[:, 2, knee], 0.5, atol=0.01)
     assert np.isfinite(weights).all()
 

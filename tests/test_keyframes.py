@@ -57,6 +57,8 @@ def test_rest_is_looked_at_seldom_and_motion_often():
     rest, still = looked_at([160] * 350)
     np.testing.assert_array_equal(rest, [*range(0, 349, 60), 349])
     np.testing.assert_array_equal(still, rest > 0)
+    _, still = looked_at([160] * (STRIDE + 1))
+    assert not still.any()  # the last frame is the next look: nothing was spared before it
     moving, still = looked_at(list(range(40, 190)))
     np.testing.assert_array_equal(moving, [*range(0, 150, STRIDE), 149])
     assert not still.any()

@@ -43,9 +43,9 @@ def looks(frames: Iterable[Frame], stride: "int | AutoStride") -> Iterator[tuple
     position = 0  # of the first that waits
 
     def wanted(last: bool) -> bool:
-        if position % every:
+        if last or position % every:
             return last
-        return auto is None or auto.due(waiting[0].time) or last
+        return auto is None or auto.due(waiting[0].time)
 
     for newest, frame in enumerate(frames):
         if auto:
