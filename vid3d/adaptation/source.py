@@ -15,15 +15,20 @@ from torch import Tensor
 from vid3d.adaptation.target import TargetWindows
 from vid3d.data import augment
 from vid3d.data.augment import BodyRanges
-from vid3d.data.batches import RESTING, Batch, Motions, make_batch, random_coco
-from vid3d.data.cameras import Views, uniform
+from vid3d.data.batches import (
+    RESTING,
+    Batch,
+    BatchOptions,
+    Motions,
+    make_batch,
+    random_coco,
+)
+from vid3d.data.cameras import CameraRanges, Views, uniform
 from vid3d.data.mocap import MOCAP_FPS, MotionClip, read_mocap
 from vid3d.data.noise import NoiseLevels, detect
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import JOINT_SETS, Looks
 from vid3d.skeleton import joint_set
-from vid3d.training.lifter import batch_options
-from vid3d.training.recipes import load_recipe
 
 NEAREST = 0.4
 """Metres before the camera that every joint keeps."""
@@ -32,9 +37,14 @@ _FARTHEST = 200.0  # metres
 _MOST_OUTSIDE = 0.3  # share of joints outside the picture beyond which a person stays on the spot
 _TILT = 0.06  # radians, deviation of the camera's slope about its estimate
 _SPEED = (0.85, 1.2)
-_TRAINED = "lifter/base"
-"""Recipe of how the lifter saw windows when it was trained. How far people stand from cameras there
-is what it tells their size from: other distances made everybody smaller."""
+_TRAINED = BatchOptions(
+    recombined=0.25,
+    blind=0.0,
+    camera=CameraRanges(height=(0.2, 4.5), distance=(1.6, 14.0)),
+    noise=NoiseLevels(limb=0.08, spread=0.65, outlier=0.02, swap=0.02),
+)
+"""As the lifter saw windows when it was trained (configs/lifter/base.py). How far people stand from
+cameras there is what it tells their size from: other distances made everybody smaller."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +151,6 @@ class Source:
     ) -> None:
         self.motions = Motions(clips)
         self.ups, self.detector, self.body, self.rehearsed = ups, detector, body, rehearsed
-        trained = batch_options(load_recipe(_TRAINED).batches)
-        self._trained = replace(trained, blind=0.0, body=body)
 
     def draw(self, like: TargetWindows, generator: torch.Generator) -> Batch:
         """As many windows as `like`: some seen as those of the target are, then those rehearsed."""
@@ -153,7 +161,12 @@ class Source:
             parts.append(self._filmed(like.first_of(count - rehearsed), generator))
         if rehearsed:
             steps = like.times[0]
-            trained = replace(self._trained, seconds=float(steps[-1]), grid=float(steps[1]))
+            trained = replace(
+                _TRAINED,
+                seconds=float(steps[-1]),
+                grid=float(steps[1]),
+                body=self.body,
+            )
             batch = make_batch(self.motions, rehearsed, trained, generator)
             parts.append(replace(batch, action=None))
         return parts[0] if len(parts) == 1 else joined(*parts)
