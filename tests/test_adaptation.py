@@ -15,6 +15,7 @@ from safetensors import safe_open
 from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, noise, proxy, pseudo, scene, target
 from vid3d.adaptation.outcome import Round
 from vid3d.adaptation.source import (
+    _TRAINED,
     NEAREST,
     Detector,
     Source,
@@ -43,7 +44,8 @@ from vid3d.monitor import Monitor
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
 from vid3d.training import fitting
-from vid3d.training.lifter import Networks, encode
+from vid3d.training.lifter import Networks, batch_options, encode
+from vid3d.training.recipes import load_recipe
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
 CAMERA = Camera.from_fov(60, (1280, 720))
@@ -508,3 +510,9 @@ def test_command(shelf, tmp_path):
     result = CliRunner().invoke(cli, [*arguments, "--force", *changes])
     assert output.is_file(), result.output
     assert "vid3d lift VIDEO --model" in result.output
+
+
+def test_rehearsal_is_the_training_of_the_lifter():
+    pytest.importorskip("mmengine")
+    trained = batch_options(load_recipe("lifter/base").batches)
+    assert replace(trained, blind=0.0, body=_TRAINED.body) == _TRAINED

@@ -43,8 +43,9 @@ _TRAINED = BatchOptions(
     camera=CameraRanges(height=(0.2, 4.5), distance=(1.6, 14.0)),
     noise=NoiseLevels(limb=0.08, spread=0.65, outlier=0.02, swap=0.02),
 )
-"""As the lifter saw windows when it was trained (configs/lifter/base.py). How far people stand from
-cameras there is what it tells their size from: other distances made everybody smaller."""
+"""As the lifter saw windows when it was trained: configs/lifter/base.py, which needs mmengine to be
+read. How far people stand from cameras there is what the lifter tells their size from: other
+distances made everybody smaller."""
 
 
 @dataclass(frozen=True)
