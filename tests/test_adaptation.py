@@ -285,9 +285,9 @@ def figures(trial, elsewhere, looks=1.0):
     ("own", "objection"),
     [
         (figures(30, 50, 0.9), ""),
-        (figures(39.5, 50, 0.9), r"lifted only 1\.2 % better"),
+        (figures(39.5, 50, 0.9), r"lifted only 1\.25 % better"),
         (figures(42, 50, 0.9), r"lifted 5\.0 % worse"),
-        (figures(36, 45, 0.9), r"only 0\.0 % better"),  # as much is gained elsewhere
+        (figures(36, 45, 0.9), r"only 0\.00 % better"),  # as much is gained elsewhere
         (figures(30, 55, 0.9), r"otherwise is lifted 10\.0 % worse"),
         (figures(30, 50, 1.1), "missed by 10 % more"),
     ],

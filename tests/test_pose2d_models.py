@@ -210,6 +210,16 @@ def test_networks_that_do_not_fit_their_manifest(tmp_path):
         Network(parse_manifest({**POSE, "outputs": ["heat"]}, path), "cpu")
 
 
+def test_providers_of_devices():
+    from vid3d.pose2d.onnx import _providers
+
+    cpu, gpu = "CPUExecutionProvider", "CUDAExecutionProvider"
+    assert _providers("cpu", [gpu, cpu]) == [cpu]
+    assert _providers("cuda", [cpu]) == [cpu]
+    assert _providers("cuda", [gpu, cpu]) == [(gpu, {"device_id": 0}), cpu]
+    assert _providers("cuda:2", [gpu, cpu]) == [(gpu, {"device_id": 2}), cpu]
+
+
 def test_unknown_backends_and_devices():
     with pytest.raises(Vid3dError, match="unknown backend 'tflite'"):
         load_estimator("tflite")

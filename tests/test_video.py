@@ -13,8 +13,8 @@ from video_toys import RED, TURNS, make, picture, turn
 from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
 from vid3d.video.clock import Clock
+from vid3d.video.container import FOCAL_TAG
 from vid3d.video.frame import Display
-from vid3d.video.reader import FOCAL_TAG
 
 
 def read(path, *interval):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from video_toys import TURNS, make, turn, wandering
 
 from vid3d.errors import Vid3dError
-from vid3d.video import VideoReader, reader
+from vid3d.video import VideoReader, container, reader
 from vid3d.video.packets import DamagedError, Part, part_reader
 from vid3d.video.sparse import SparseDecoder
 
@@ -20,14 +20,14 @@ SIZE = (96, 64)
 @pytest.fixture(autouse=True)
 def threads(monkeypatch):
     """Several decoder threads wherever the tests run: frames come late and in bunches."""
-    opened = reader._open
+    opened = reader.open_video
 
     def threaded(*given):
         container, stream = opened(*given)
         stream.codec_context.thread_count = 3
         return container, stream
 
-    monkeypatch.setattr(reader, "_open", threaded)
+    monkeypatch.setattr(reader, "open_video", threaded)
 
 
 @pytest.fixture
@@ -147,15 +147,15 @@ def test_edit_list_leaves_frames_out(tmp_path):
 @pytest.fixture
 def one_thread(monkeypatch):
     """Decode in one thread: what several make of damage differs from run to run."""
-    whole = reader._video_stream
+    whole = container._video_stream
 
-    def alone(container, path):
-        stream = whole(container, path)
+    def alone(file, path):
+        stream = whole(file, path)
         stream.codec_context.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         return stream
 
-    monkeypatch.setattr(reader, "_video_stream", alone)
+    monkeypatch.setattr(container, "_video_stream", alone)
 
 
 @pytest.mark.parametrize("tenth", range(1, 10))

@@ -60,7 +60,7 @@ class Figures:
         gain, forgotten = 100 * (1 - self.ratio(base)), self.elsewhere / max(base.elsewhere, 1e-9)
         if self.ratio(base) > ENOUGH:
             return (
-                f"motion filmed like these videos is lifted only {gain:.1f} % better "
+                f"motion filmed like these videos is lifted only {gain:.2f} % better "
                 f"({100 * (1 - ENOUGH):g} % are asked for)"
                 if gain >= 0
                 else f"motion filmed like these videos is lifted {-gain:.1f} % worse"

@@ -178,14 +178,17 @@ def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     # threads that spin while they wait steal time from decoding and drawing
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    if (
-        device.startswith("cuda")
-        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    ):
-        providers.insert(0, "CUDAExecutionProvider")
+    providers = _providers(device, onnxruntime.get_available_providers())
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no base class
         reason = str(error).strip().splitlines()[0][:200]
         raise Vid3dError(f"{path} is not an ONNX model that can be run ({reason})") from error
+
+
+def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, int]]]:
+    """What runs a session on a device, best first: the GPU where onnxruntime knows it, the CPU."""
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or "CUDAExecutionProvider" not in available:
+        return ["CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]

@@ -6,10 +6,9 @@ image is asked for.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -17,55 +16,19 @@ from types import TracebackType
 from typing import Any
 
 import av
-from av.codec.hwaccel import HWAccel
-from av.stream import Disposition
 
 from vid3d.errors import Vid3dError
 from vid3d.video.clock import Clock
-from vid3d.video.frame import Display, Frame, Size
+from vid3d.video.container import VideoInfo, check_size, describe, open_video
+from vid3d.video.frame import Display, Frame
 from vid3d.video.packets import Part, part_reader
 from vid3d.video.planes import Coding
 from vid3d.video.sparse import IrregularError, SparseDecoder
 
-FALLBACK_FPS = 25.0
 SAME_TIME = 5e-4
 """Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
-MOST_PIXELS = 1 << 27
-"""Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
-FOCAL_TAG = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 SEEK_MARGINS = (0.5, 5.0, 30.0)
 """Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file says of itself.
-
-    Attributes:
-        path: the file.
-        width, height: pixels as displayed: turned upright, pixels made square.
-        fps: average frames per second; single frames may be farther apart.
-        frames: number of frames by the container's count or duration: an estimate, or None.
-        duration: seconds, or None where the container does not say.
-        codec: ffmpeg's name of the codec.
-        rotation: degrees clockwise by which stored frames are turned: 0, 90, 180 or 270.
-        focal_35mm: the lens's focal length on 35 mm film, millimetres, where the file says it.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fps: float
-    frames: int | None
-    duration: float | None
-    codec: str
-    rotation: int
-    focal_35mm: float | None = None
-
-    @property
-    def size(self) -> Size:
-        """Width and height as displayed."""
-        return self.width, self.height
 
 
 class VideoReader:
@@ -101,7 +64,7 @@ class VideoReader:
         self._break: str | None = None
         self._damaged = self._patched = 0
         self._last_end = 0.0
-        self._container, self._stream = _open(self._path, self._device)
+        self._container, self._stream = open_video(self._path, self._device)
         self._frames = self._decode()
         first = next(self._frames, None)
         if first is None:
@@ -109,8 +72,9 @@ class VideoReader:
             raise Vid3dError(f"{path} has no frame that can be decoded: the file is damaged")
         self._frames = chain([first], self._frames)
         self._display = Display.of(first, self._stream.sample_aspect_ratio)
-        _check_size(self._path, *self._display.size)  # pixels made square can be many more
-        self.info, self.coding = self._describe(), Coding.of(first)
+        check_size(self._path, *self._display.size)  # pixels made square can be many more
+        self.info = describe(self._path, self._container, self._stream, self._display)
+        self.coding = Coding.of(first)
         self._origin = Clock(1 / self.info.fps)
         self._origin.read(_stamp(first))  # time zero is the first frame, wherever reading starts
         self._origin.last = None
@@ -238,7 +202,7 @@ class VideoReader:
     def _reopen(self) -> None:
         """Go back to the beginning of the file."""
         self.close()
-        self._container, self._stream = _open(self._path, self._device)
+        self._container, self._stream = open_video(self._path, self._device)
         self._frames = self._decode()
         self._clock, self._last_end = copy(self._origin), 0.0
         self._damaged = self._patched = 0
@@ -296,25 +260,6 @@ class VideoReader:
             return f"{self._path.name}: parts of some pictures are damaged ({self._patched})"
         return None
 
-    def _describe(self) -> VideoInfo:
-        stream = self._stream
-        rates = (stream.average_rate, stream.guessed_rate)
-        fps = next((float(rate) for rate in rates if rate and 0 < rate <= 1000), FALLBACK_FPS)
-        duration = _duration(self._container, stream)
-        frames = stream.frames or (None if duration is None else max(1, round(duration * fps)))
-        width, height = self._display.displayed_size
-        return VideoInfo(
-            path=self._path,
-            width=width,
-            height=height,
-            fps=fps,
-            frames=frames,
-            duration=duration,
-            codec=stream.codec_context.name,
-            rotation=self._display.rotation,
-            focal_35mm=_focal_35mm(stream.metadata | self._container.metadata),
-        )
-
 
 def _thinned(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
     """The frames, without pictures where nobody looks."""
@@ -341,78 +286,3 @@ def _stamp(frame: av.VideoFrame) -> Fraction | None:
     if frame.pts is None or frame.time_base is None:
         return None
     return frame.pts * frame.time_base
-
-
-def _focal_35mm(tags: Mapping[str, str]) -> float | None:
-    """The lens that a phone notes in its QuickTime file, if it is one that can be."""
-    try:
-        focal = float(tags[FOCAL_TAG])
-    except (KeyError, ValueError):
-        return None
-    return focal if 5 <= focal <= 2000 else None
-
-
-def _duration(container: Any, stream: Any) -> float | None:
-    """Seconds of the video stream; Matroska states them in a tag 'HH:MM:SS.fraction'."""
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    try:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except (KeyError, ValueError):
-        alone = len(container.streams) == 1
-        return container.duration / av.time_base if container.duration and alone else None
-
-
-def _open(path: Path, device: str) -> tuple[Any, Any]:
-    """Container and video stream of a file, checked in the order in which users err."""
-    if not path.exists():
-        raise Vid3dError(f"no such file: {path}; check the spelling")
-    if path.is_dir():
-        raise Vid3dError(f"{path} is a folder; give a video file")
-    if path.stat().st_size == 0:
-        raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
-    try:
-        container = _container(f"file:{path}", device)  # names with a colon are names
-    except (av.FFmpegError, OSError) as error:
-        raise Vid3dError(
-            f"cannot read {path} as a video ({error.strerror}): it is of another kind, "
-            "or was cut off before its index was written; give a video that plays"
-        ) from error
-    try:
-        return container, _video_stream(container, path)
-    except Vid3dError:
-        container.close()
-        raise
-
-
-def _container(url: str, device: str) -> Any:
-    """A file opened for a device's decoder, or the CPU's where that cannot be had."""
-    kind, _, number = device.partition(":")
-    if kind != "cpu":
-        with suppress(av.FFmpegError):  # no such device, or no decoder: the CPU's
-            return av.open(url, hwaccel=HWAccel(kind, number or None))
-    return av.open(url)
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
-        raise Vid3dError(f"{path} has no video, only {kinds or 'pictures'}; give a video file")
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
-    if stream.codec_context is None:
-        raise Vid3dError(f"{path} uses a codec that cannot be decoded; convert it to H.264 first")
-    if stream.codec_context.name == "ansi":  # ffmpeg draws any text file as a terminal
-        raise Vid3dError(f"{path} is a text file; give a video file")
-    _check_size(path, stream.codec_context.width, stream.codec_context.height)
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise Vid3dError(
-            f"{path} has pictures of {width} x {height} pixels: too large; make a smaller copy"
-        )

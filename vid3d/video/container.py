@@ -1,0 +1,149 @@
+"""Video files, opened and checked, and what they say of themselves."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.stream import Disposition
+
+from vid3d.errors import Vid3dError
+from vid3d.video.frame import Display, Size
+
+FALLBACK_FPS = 25.0
+MOST_PIXELS = 1 << 27
+"""Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
+FOCAL_TAG = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        path: the file.
+        width, height: pixels as displayed: turned upright, pixels made square.
+        fps: average frames per second; single frames may be farther apart.
+        frames: number of frames by the container's count or duration: an estimate, or None.
+        duration: seconds, or None where the container does not say.
+        codec: ffmpeg's name of the codec.
+        rotation: degrees clockwise by which stored frames are turned: 0, 90, 180 or 270.
+        focal_35mm: the lens's focal length on 35 mm film, millimetres, where the file says it.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frames: int | None
+    duration: float | None
+    codec: str
+    rotation: int
+    focal_35mm: float | None = None
+
+    @property
+    def size(self) -> Size:
+        """Width and height as displayed."""
+        return self.width, self.height
+
+
+def open_video(path: Path, device: str) -> tuple[Any, Any]:
+    """Container and video stream of a file, checked in the order in which users err.
+
+    Raises:
+        Vid3dError: no such file, a folder, empty, not a video, or pictures too large.
+    """
+    if not path.exists():
+        raise Vid3dError(f"no such file: {path}; check the spelling")
+    if path.is_dir():
+        raise Vid3dError(f"{path} is a folder; give a video file")
+    if path.stat().st_size == 0:
+        raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
+    try:
+        container = _container(f"file:{path}", device)  # names with a colon are names
+    except (av.FFmpegError, OSError) as error:
+        raise Vid3dError(
+            f"cannot read {path} as a video ({error.strerror}): it is of another kind, "
+            "or was cut off before its index was written; give a video that plays"
+        ) from error
+    try:
+        return container, _video_stream(container, path)
+    except Vid3dError:
+        container.close()
+        raise
+
+
+def _container(url: str, device: str) -> Any:
+    """A file opened for a device's decoder, or the CPU's where that cannot be had."""
+    kind, _, number = device.partition(":")
+    if kind != "cpu":
+        with suppress(av.FFmpegError):  # no such device, or no decoder: the CPU's
+            return av.open(url, hwaccel=HWAccel(kind, number or None))
+    return av.open(url)
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
+        raise Vid3dError(f"{path} has no video, only {kinds or 'pictures'}; give a video file")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if stream.codec_context is None:
+        raise Vid3dError(f"{path} uses a codec that cannot be decoded; convert it to H.264 first")
+    if stream.codec_context.name == "ansi":  # ffmpeg draws any text file as a terminal
+        raise Vid3dError(f"{path} is a text file; give a video file")
+    check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Raise Vid3dError if pictures of this size would bring a machine down."""
+    if width * height > MOST_PIXELS:
+        raise Vid3dError(
+            f"{path} has pictures of {width} x {height} pixels: too large; make a smaller copy"
+        )
+
+
+def describe(path: Path, container: Any, stream: Any, display: Display) -> VideoInfo:
+    """What an open file says of itself, its pictures being displayed like this."""
+    rates = (stream.average_rate, stream.guessed_rate)
+    fps = next((float(rate) for rate in rates if rate and 0 < rate <= 1000), FALLBACK_FPS)
+    duration = _duration(container, stream)
+    width, height = display.displayed_size
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        fps=fps,
+        frames=stream.frames or (None if duration is None else max(1, round(duration * fps))),
+        duration=duration,
+        codec=stream.codec_context.name,
+        rotation=display.rotation,
+        focal_35mm=_focal_35mm(stream.metadata | container.metadata),
+    )
+
+
+def _focal_35mm(tags: Mapping[str, str]) -> float | None:
+    """The lens that a phone notes in its QuickTime file, if it is one that can be."""
+    try:
+        focal = float(tags[FOCAL_TAG])
+    except (KeyError, ValueError):
+        return None
+    return focal if 5 <= focal <= 2000 else None
+
+
+def _duration(container: Any, stream: Any) -> float | None:
+    """Seconds of the video stream; Matroska states them in a tag 'HH:MM:SS.fraction'."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        alone = len(container.streams) == 1
+        return container.duration / av.time_base if container.duration and alone else None
