@@ -55,8 +55,11 @@ def one_thread():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not is_installed(), reason="OpenMMLab is not installed")
-def test_both_backends_agree(by_onnx, frames):
+@pytest.mark.parametrize(("half", "looks"), [(False, 4), (True, 1)], ids=["float32", "half"])
+def test_both_backends_agree(by_onnx, frames, half, looks):
+    by_onnx, frames = by_onnx[:looks], frames[:looks]
     mmpose = load_estimator("mmpose", device="cpu")
+    mmpose.detect.half = mmpose.pose.network.half = half  # as on a GPU
     for a, (boxes, scores) in zip(by_onnx, mmpose.detect(frames), strict=True):
         assert len(a) == len(boxes)
         # suppression may keep either of two candidates that score alike

@@ -48,12 +48,16 @@ class Calibration:
 
 
 class CalibratedPose:
-    """A pose network whose confidences are probabilities."""
+    """A pose network whose confidences are probabilities.
+
+    Attributes:
+        network: the pose network.
+    """
 
     def __init__(self, network: PoseNetwork, calibration: Calibration) -> None:
         self.name = network.name
         self.joint_set = network.joint_set
-        self._network = network
+        self.network = network
         self._calibration = calibration
 
     def __call__(
@@ -62,5 +66,5 @@ class CalibratedPose:
         """Keypoints (N, 17, 2) and confidence (N, 17) of each image's boxes (N, 4)."""
         return [
             (keypoints, self._calibration(scores))
-            for keypoints, scores in self._network(images, boxes)
+            for keypoints, scores in self.network(images, boxes)
         ]

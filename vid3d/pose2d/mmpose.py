@@ -22,7 +22,11 @@ _JOINT_SETS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}
 
 
 class _Model:
-    """A network built from its config, with its checkpoint and its test pipeline."""
+    """A network built from its config, with its checkpoint and its test pipeline.
+
+    Attributes:
+        half: whether it computes in float16, as it does on a GPU.
+    """
 
     def __init__(self, manifest: Manifest, device: str, scope: str) -> None:
         prepare()
@@ -33,6 +37,7 @@ class _Model:
         self.name = manifest.name
         self._scope = scope
         self._device = torch.device(device)
+        self.half = self._device.type == "cuda"
         config_path, checkpoint = manifest.file("config"), manifest.file("pth")
         with quiet():
             try:
@@ -80,7 +85,7 @@ class _Model:
         from mmengine.dataset import pseudo_collate
 
         results: list[Any] = []
-        half = torch.autocast(self._device.type, torch.float16, enabled=self._device.type == "cuda")
+        half = torch.autocast(self._device.type, torch.float16, enabled=self.half)
         with self._in_scope(), torch.inference_mode(), half, quiet():
             for start in range(0, len(items), BATCH):
                 batch = [self._pipeline(dict(item)) for item in items[start : start + BATCH]]
