@@ -8,33 +8,59 @@ from hypothesis.extra.numpy import arrays
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.streaming.pieces import Cutter, Sighting
-from vid3d.tracking.rest import with_rests
+from vid3d.tracking.rest import settled, with_rests
+
+
+def standing(looks):
+    """A figure of joints in a slanted line, (looks, 17, 2)."""
+    joint = np.arange(17, dtype=np.float32)
+    return np.tile(np.stack([joint, 10 * joint], -1), (looks, 1, 1))
 
 
 def test_a_rest_is_filled_in_a_straight_line():
-    keypoints = np.zeros((3, 17, 2), np.float32)
-    keypoints[1] = 3.0
-    keypoints[2] = 9.0
+    keypoints = standing(3)
+    keypoints += np.array([0, 3, 9], np.float32)[:, None, None]
     confidence = np.full((3, 17), 0.9, np.float32)
     confidence[1] = 0.6
     filled = with_rests(keypoints, confidence, np.array([1.0, 1.6, 2.2]), np.array([0, 1, 0]) > 0)
     points, sure, times = filled
     np.testing.assert_allclose(times, [1.0, 1.2, 1.4, 1.6, 2.2])
-    np.testing.assert_allclose(points[:, 5, 0], [0, 1, 2, 3, 9], atol=1e-6)
+    np.testing.assert_allclose(points[:, 0, 0], [0, 1, 2, 3, 9], atol=1e-6)
     np.testing.assert_allclose(sure[:, 5], [0.9, 0.8, 0.7, 0.6, 0.9], atol=1e-6)
     assert points.dtype == sure.dtype == np.float32
 
 
 def test_a_joint_that_one_side_lacks_stays_where_the_other_has_it():
-    keypoints = np.zeros((2, 17, 2), np.float32)
-    keypoints[1] = np.nan
-    confidence = np.array([[0.9] * 17, [0.0] * 17], np.float32)
-    points, sure, times = with_rests(
-        keypoints, confidence, np.array([0.0, 0.8]), np.array([False, True])
-    )
-    np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8])
-    np.testing.assert_allclose(sure[:, 0], [0.9, 0.9, 0, 0, 0], rtol=1e-6)
-    assert np.isfinite(points[sure > 0]).all()
+    keypoints = standing(3)
+    keypoints[1, 4] = keypoints[2, 6] = np.nan
+    confidence = np.full((3, 17), 0.9, np.float32)
+    confidence[1, 4] = confidence[2, 6] = 0
+    rested = np.array([False, True, False])
+    points, sure, times = with_rests(keypoints, confidence, np.array([0.0, 0.8, 1.0]), rested)
+    np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    np.testing.assert_allclose(sure[:, 4], 0.9, rtol=1e-6)
+    np.testing.assert_allclose(points[:5, 4, 1], 40)
+    assert sure[5, 6] == 0  # somebody moved before this one
+
+
+def test_of_two_places_of_a_resting_joint_the_surer_stays():
+    keypoints = standing(3)  # 16 pixels wide and 160 high, so sizes of 61 with the margins
+    keypoints[1, 4] += [0, 7]  # more than a tenth of that
+    keypoints[1, 7] += [5, 0]  # less
+    keypoints[2, 9] += [70, 0]
+    confidence = np.full((3, 17), 0.9, np.float32)
+    confidence[1] = 0.8
+    points, sure = settled(keypoints, confidence, np.array([True, True, False]))
+    expected = standing(3)
+    expected[1, 7] += [5, 0]
+    expected[2, 9] += [70, 0]
+    np.testing.assert_allclose(points, expected)
+    assert sure[1, 4] == confidence[0, 4]
+    assert sure[1, 7] == confidence[1, 7]
+    confidence[1] = 1.0
+    points, sure = settled(keypoints, confidence, np.array([True, True, False]))
+    np.testing.assert_allclose(points[:2, 4, 1], 47)
+    np.testing.assert_allclose(sure[0], np.where(np.arange(17) == 4, 1.0, 0.9), rtol=1e-6)
 
 
 @given(
@@ -45,7 +71,8 @@ def test_a_joint_that_one_side_lacks_stays_where_the_other_has_it():
 def test_what_was_seen_stays_and_times_rise(drawn):
     gaps, rested = drawn
     times = np.cumsum(gaps)
-    keypoints = np.arange(len(times) * 34, dtype=np.float32).reshape(-1, 17, 2)
+    keypoints = standing(len(times))
+    keypoints += np.linspace(0, 4, len(times), dtype=np.float32)[:, None, None]
     confidence = np.full((len(times), 17), 0.5, np.float32)
     points, sure, filled = with_rests(keypoints, confidence, times, rested)
     kept = np.searchsorted(filled, times - 1e-9)

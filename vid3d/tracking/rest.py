@@ -1,14 +1,20 @@
 """Looks that `--stride auto` left out while nothing moved, put back for the lifter.
 
 The lifter cannot know that a long gap between looks is rest: it would take it for motion that
-nobody saw. What looks would have found there is known, since nothing moved.
+nobody saw. What looks would have found there is known, since nothing moved. And where two looks
+at the same pose disagree, one of them is wrong, which would last as long as the rest.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.pose2d.people import boxes_around
+
 USUAL = 0.2
 """Seconds between looks that the lifter is given at rest: those of the default stride."""
+
+APART = 0.1
+"""Distance of a joint at rest from itself, in sizes (root of the box area), that is an error."""
 
 Array = NDArray[np.floating]
 
@@ -18,8 +24,8 @@ def with_rests(
 ) -> tuple[Array, Array, Array]:
     """One person's sightings with those between that were left out at rest.
 
-    Between two sightings everything goes in a straight line; a joint that only one of them has
-    stays where that one saw it, in its half of the time.
+    Sightings that nothing moved between are made to agree (`settled`); from one to the next
+    everything goes in a straight line, and a joint that neither of the two has stays missing.
 
     Args:
         keypoints: (L, 17, 2) pixels.
@@ -30,6 +36,7 @@ def with_rests(
     Returns:
         keypoints (M, 17, 2), confidence (M, 17) and times (M,), the given ones among them.
     """
+    keypoints, confidence = settled(keypoints, confidence, rested)
     gaps = np.diff(times)
     counts = np.where(rested[1:], np.maximum(np.rint(gaps / USUAL), 1), 1).astype(int)
     steps = [before + np.arange(count) / count for before, count in enumerate(counts)]
@@ -37,15 +44,38 @@ def with_rests(
     low = place.astype(int)
     high = np.minimum(low + 1, len(times) - 1)
     share = (place - low)[:, None]
-    nearest = np.where(share[:, 0] < 0.5, low, high)
     both = (confidence[low] > 0) & (confidence[high] > 0)
 
     def between(values: Array, known: NDArray[np.bool_], weight: Array) -> Array:
         line = (1 - weight) * values[low] + weight * values[high]
-        return np.where(known, line, values[nearest]).astype(values.dtype)
+        return np.where(known, line, values[low]).astype(values.dtype)
 
     return (
         between(keypoints, both[..., None], share[..., None]),
         between(confidence, both, share),
         (1 - share[:, 0]) * times[low] + share[:, 0] * times[high],
     )
+
+
+def settled(keypoints: Array, confidence: Array, rested: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Keypoints and confidence of sightings, arguments as above, that agree where nothing moved.
+
+    Of two places of a resting joint that are too far `APART` the less sure one goes; who misses a
+    joint that the sighting on the other side of a rest has takes it from there.
+    """
+    after = np.flatnonzero(rested[1:]) + 1
+    before = after - 1
+    boxes = boxes_around(keypoints[before], confidence[before])
+    sizes = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 1).prod(-1))
+    steps = np.linalg.norm(keypoints[after] - keypoints[before], axis=-1)
+    wrong = (steps > APART * sizes[:, None]) & (confidence[before] > 0) & (confidence[after] > 0)
+    surer = confidence[before] >= confidence[after]
+    kept = confidence.copy()
+    kept[before] = np.where(wrong & ~surer, 0, kept[before])
+    kept[after] = np.where(wrong & surer, 0, kept[after])
+    points, weights = keypoints.copy(), kept.copy()
+    for here, there in ((before, after), (after, before)):
+        missed = (weights[here] <= 0) & (kept[there] > 0)
+        points[here] = np.where(missed[..., None], keypoints[there], points[here])
+        weights[here] = np.where(missed, kept[there], weights[here])
+    return points, weights

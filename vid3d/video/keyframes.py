@@ -83,7 +83,7 @@ class AutoStride:
         spared: whether frames were spared since the last look.
     """
 
-    STEP = 0.025
+    STEP = 0.03
     """Expected motion that asks for a look: mean over joints, in sizes (root of the box area)."""
 
     LONGEST = 1.2
