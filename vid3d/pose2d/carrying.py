@@ -80,13 +80,13 @@ class CarryingEstimator:
 
     def _begin(self, people: People, time: float) -> _Carried:
         """The state after a detection; who was known before keeps a velocity."""
-        sizes = _sizes(people.boxes)[:, None]
-        margins = (people.boxes - _extent(people)) * [-1, -1, 1, 1] / sizes
+        size = sizes(people.boxes)[:, None]
+        margins = (people.boxes - extents(people)) * [-1, -1, 1, 1] / size
         velocity = np.zeros((len(people), 2))
         last = self._last
         if last is not None and len(last.people) and len(people):
-            moves = _centres(people.boxes)[:, None] - _centres(last.people.boxes)[None]
-            distance = np.linalg.norm(moves, axis=-1) / sizes
+            moves = centres(people.boxes)[:, None] - centres(last.people.boxes)[None]
+            distance = np.linalg.norm(moves, axis=-1) / size
             nearest = distance.argmin(1)
             known = distance.min(1) < MOST_STEP * (time - last.time)
             step = moves[np.arange(len(people)), nearest] / max(time - last.time, 1e-3)
@@ -101,13 +101,13 @@ class CarryingEstimator:
         posed = People(boxes, people.scores, keypoints, confidence)
         if (confidence.mean(-1) < LOST * last.clarity).any() or _collide(posed):
             return None
-        sizes = _sizes(people.boxes)[:, None]
-        followed = _extent(posed) + last.margins * sizes * [-1, -1, 1, 1]
+        size = sizes(people.boxes)[:, None]
+        followed = extents(posed) + last.margins * size * [-1, -1, 1, 1]
         height, width = image.shape[:2]
         followed = followed.clip(0, [width, height, width, height])
-        if not (followed[:, 2:] - followed[:, :2] > 0.2 * sizes).all():
+        if not (followed[:, 2:] - followed[:, :2] > 0.2 * size).all():
             return None
-        step = (_centres(followed) - _centres(people.boxes)) / max(elapsed, 1e-3)
+        step = (centres(followed) - centres(people.boxes)) / max(elapsed, 1e-3)
         posed = replace(posed, boxes=np.asarray(followed, np.float32))
         return _Carried(time, posed, last.margins, last.clarity, step)
 
@@ -117,7 +117,7 @@ class CarryingEstimator:
         return moved_outside(before, now, boxes * (now.shape[1] / image.shape[1]))
 
 
-def _extent(people: People) -> Array:
+def extents(people: People) -> Array:
     """Boxes (N, 4) around the sure joints; the person's own box where fewer than four are sure."""
     sure = people.confidence >= MIN_CONFIDENCE
     low = np.where(sure[..., None], people.keypoints, np.inf).min(1)
@@ -131,15 +131,17 @@ def _collide(people: People) -> bool:
     if len(people) < 2:
         return False
     apart = np.linalg.norm(people.keypoints[:, None] - people.keypoints[None], axis=-1).mean(-1)
-    apart = apart / np.minimum.outer(_sizes(people.boxes), _sizes(people.boxes))
+    apart = apart / np.minimum.outer(sizes(people.boxes), sizes(people.boxes))
     first, second = np.triu_indices(len(people), 1)
     return bool((apart[first, second] < SAME_BODY).any())
 
 
-def _sizes(boxes: Array) -> Array:
+def sizes(boxes: Array) -> Array:
+    """(N,) root of the area of boxes (N, 4), in pixels."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     return np.sqrt(sides.prod(-1))
 
 
-def _centres(boxes: Array) -> Array:
+def centres(boxes: Array) -> Array:
+    """(N, 2) middle of boxes (N, 4)."""
     return (boxes[:, :2] + boxes[:, 2:]) / 2

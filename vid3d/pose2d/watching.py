@@ -6,6 +6,7 @@ from itertools import islice
 from vid3d.pose2d.carrying import CarryingEstimator
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.people import Look
+from vid3d.pose2d.recovery import Recovery
 from vid3d.video.frame import Frame
 from vid3d.video.keyframes import AutoStride, looks
 
@@ -34,9 +35,9 @@ def watch(
     if isinstance(stride, int) and detect_every == 1:
         yield from _in_batches(kept, estimator)
         return
-    carrying = CarryingEstimator(estimator, detect_every)
+    carrying, recovery = CarryingEstimator(estimator, detect_every), Recovery(estimator.pose)
     for number, frame in kept:
-        people = carrying.look(frame.image, frame.time)
+        people = recovery.complete(frame.image, frame.time, carrying.look(frame.image, frame.time))
         still = False
         if isinstance(stride, AutoStride):
             still = stride.spared
@@ -45,7 +46,8 @@ def watch(
 
 
 def _in_batches(kept: Iterator[tuple[int, Frame]], estimator: TopDown) -> Iterator[Look]:
+    recovery = Recovery(estimator.pose)
     while batch := list(islice(kept, LOOKS_A_BATCH)):
         people = estimator([frame.image for _, frame in batch])
         for (number, frame), found in zip(batch, people, strict=True):
-            yield Look(number, frame.time, found)
+            yield Look(number, frame.time, recovery.complete(frame.image, frame.time, found))
