@@ -68,6 +68,8 @@ def die_load():
 
 
 if __name__ == "__main__":
+    # where the tests run in the background of a shell, Ctrl-C is ignored by all that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     source, output, journal, seconds, workers = sys.argv[1:6]
     load = partial(toy_load, journal, float(seconds))
     with connected(sys.argv[6]) if sys.argv[6:] else nullcontext() as cluster:
