@@ -66,8 +66,10 @@ def test_both_backends_agree(by_onnx, frames, half, looks):
         assert np.diag(iou(a.boxes, boxes)).min() > 0.9
         np.testing.assert_allclose(a.scores, scores, atol=0.02)
     posed = mmpose.pose(frames, [people.boxes for people in by_onnx])
+    apart = []
     for a, (keypoints, confidence) in zip(by_onnx, posed, strict=True):
         pixel = 1.25 * (a.boxes[:, 3] - a.boxes[:, 1]) / 192  # of the crop
-        apart = np.linalg.norm(a.keypoints - keypoints, axis=-1) / pixel[:, None]
-        assert apart.max() < 1
+        apart.append(np.linalg.norm(a.keypoints - keypoints, axis=-1) / pixel[:, None])
         np.testing.assert_allclose(a.confidence, confidence, atol=0.05)
+    far = np.concatenate(apart) >= 0.2
+    assert far.sum() <= 1, apart  # a joint with two peaks as high as each other may be at either
