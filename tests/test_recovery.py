@@ -130,6 +130,13 @@ def test_looking_ends_after_a_while():
     assert len(gone.asked) == 3  # up to 0.7 s
 
 
+def test_the_next_look_asks_however_far_away_it_is():
+    network = Network((121, 240))
+    recovery = after_walking(network)
+    assert len(recovery.complete(IMAGE, 1.6, People.none())) == 1  # 1.2 s after the last look
+    assert len(recovery.complete(IMAGE, 2.5, People.none())) == 0  # 2.1 s after the last box
+
+
 @pytest.mark.parametrize("detect_every", [1, 2])
 def test_every_look_is_completed(detect_every):
     class Frame:

@@ -23,7 +23,10 @@ SCORE = 0.3
 """Box score of who was recovered: too weak to begin a track."""
 
 LONGEST, UNSEEN = 2.0, 0.7
-"""Seconds after the last box of the detector, and without any pose, up to which to look on."""
+"""Seconds after the last box of the detector, and without any pose, up to which to look on.
+
+The first look after a pose asks in any case, however far away `--stride auto` put it.
+"""
 
 DETECTIONS, CLEAR = 2, 0.5
 """Boxes of the detector, and mean confidence in the last one, that make a person worth it."""
@@ -75,13 +78,17 @@ class _Known:
         """How far joints may be from where they are expected, in sizes."""
         return REACH + SPEED * (time - self.time)
 
-    def is_wanted(self, time: float, image: Image) -> bool:
-        """Whether to look for the person: clear before, not long ago, not out of the picture."""
+    def is_wanted(self, time: float, before: float, image: Image) -> bool:
+        """Whether to look for the person: clear before, not long ago, not out of the picture.
+
+        `before` is the time of the last look.
+        """
         box = self.expected(time).boxes
         inside = box.clip(0, [*image.shape[1::-1], *image.shape[1::-1]])
         here = (inside[0, 2:] - inside[0, :2]).prod() > 0.5 * sizes(box)[0] ** 2
         clear = self.detections >= DETECTIONS and self.clarity >= CLEAR
-        return bool(here) and clear and time - self.boxed <= LONGEST and time - self.time <= UNSEEN
+        recent = self.time >= before or time - self.time <= UNSEEN
+        return bool(here) and clear and recent and time - self.boxed <= LONGEST
 
     def is_shown(self, person: People, time: float) -> bool:
         """Whether a pose in the expected box is the person's."""
@@ -112,6 +119,7 @@ class Recovery:
     def __init__(self, pose: PoseNetwork) -> None:
         self._pose = pose
         self._known: list[_Known] = []
+        self._before = -np.inf  # time of the last look
 
     def complete(self, image: Image, time: float, people: People) -> People:
         """The people whom a detector found in a BGR image (H, W, 3), then whom it missed."""
@@ -120,7 +128,7 @@ class Recovery:
         missed = [
             place
             for place, known in enumerate(self._known)
-            if rows[place] is None and known.is_wanted(time, image)
+            if rows[place] is None and known.is_wanted(time, self._before, image)
         ]
         asked = dict(zip(missed, self._asked(image, [expected[i] for i in missed]), strict=True))
         now, them = [], [people]
@@ -136,6 +144,7 @@ class Recovery:
         new = set(range(len(people))) - set(rows)
         now += [_known(_only(people, row), time) for row in sorted(new)]
         self._known = [known for known in now if time - known.boxed <= LONGEST]
+        self._before = time
         return _joined(them)
 
     def _asked(self, image: Image, expected: Sequence[People]) -> list[People]:
