@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.estimator import TopDown
-from vid3d.pose2d.people import People
+from vid3d.pose2d.people import People, centres, sizes
 from vid3d.pose2d.preprocess import Image
 from vid3d.video.change import moved_outside, shrunk
 
@@ -134,14 +134,3 @@ def _collide(people: People) -> bool:
     apart = apart / np.minimum.outer(sizes(people.boxes), sizes(people.boxes))
     first, second = np.triu_indices(len(people), 1)
     return bool((apart[first, second] < SAME_BODY).any())
-
-
-def sizes(boxes: Array) -> Array:
-    """(N,) root of the area of boxes (N, 4), in pixels."""
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    return np.sqrt(sides.prod(-1))
-
-
-def centres(boxes: Array) -> Array:
-    """(N, 2) middle of boxes (N, 4)."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -169,6 +169,17 @@ class KeypointClip:
         return np.interp(frames, at, times) + beyond / self.fps
 
 
+def sizes(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(...,) root of the box area in pixels, at least 1."""
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 1.0)
+    return np.sqrt(sides[..., 0] * sides[..., 1])
+
+
+def centres(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(..., 2) middle of boxes (..., 4)."""
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
 def boxes_around(
     keypoints: NDArray[np.floating], confidence: NDArray[np.floating]
 ) -> NDArray[np.float32]:

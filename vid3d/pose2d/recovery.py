@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vid3d.pose2d.carrying import centres, extents, sizes
+from vid3d.pose2d.carrying import extents
 from vid3d.pose2d.estimator import PoseNetwork
-from vid3d.pose2d.people import People
+from vid3d.pose2d.people import People, centres, sizes
 from vid3d.pose2d.preprocess import Image
 
 SCORE = 0.3
@@ -78,22 +78,22 @@ class _Known:
         """How far joints may be from where they are expected, in sizes."""
         return REACH + SPEED * (time - self.time)
 
-    def is_wanted(self, time: float, before: float, image: Image) -> bool:
+    def is_wanted(self, time: float, before: float, expected: People, image: Image) -> bool:
         """Whether to look for the person: clear before, not long ago, not out of the picture.
 
         `before` is the time of the last look.
         """
-        box = self.expected(time).boxes
+        box = expected.boxes
         inside = box.clip(0, [*image.shape[1::-1], *image.shape[1::-1]])
         here = (inside[0, 2:] - inside[0, :2]).prod() > 0.5 * sizes(box)[0] ** 2
         clear = self.detections >= DETECTIONS and self.clarity >= CLEAR
         recent = self.time >= before or time - self.time <= UNSEEN
         return bool(here) and clear and recent and time - self.boxed <= LONGEST
 
-    def is_shown(self, person: People, time: float) -> bool:
+    def is_shown(self, person: People, time: float, expected: People) -> bool:
         """Whether a pose in the expected box is the person's."""
         sure = person.confidence.mean() >= max(LEAST, SHARE * self.clarity)
-        return bool(sure and _apart(self.expected(time), person)[0, 0] <= self.reach(time))
+        return bool(sure and _apart(expected, person)[0, 0] <= self.reach(time))
 
     def boxed_like(self, person: People) -> People:
         """A sighting whose box reaches beyond its joints as the detector's last one did."""
@@ -128,15 +128,15 @@ class Recovery:
         missed = [
             place
             for place, known in enumerate(self._known)
-            if rows[place] is None and known.is_wanted(time, self._before, image)
+            if rows[place] is None and known.is_wanted(time, self._before, expected[place], image)
         ]
         asked = dict(zip(missed, self._asked(image, [expected[i] for i in missed]), strict=True))
         now, them = [], [people]
         for place, known in enumerate(self._known):
-            row, person = rows[place], asked.get(place)
+            row, person, hope = rows[place], asked.get(place), expected[place]
             if row is not None:
                 known = known.seen(_only(people, row), time, boxed=True)
-            elif person is not None and known.is_shown(person, time) and _is_new(person, them):
+            elif person and known.is_shown(person, time, hope) and _is_new(person, them):
                 person = known.boxed_like(person)
                 known = known.seen(person, time, boxed=False)
                 them.append(person)

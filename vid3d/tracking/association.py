@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from vid3d.pose2d.people import centres
 from vid3d.tracking.person import Prediction, Sightings
-from vid3d.tracking.similarity import MIN_SHARED, centres, generalised_iou, oks
+from vid3d.tracking.similarity import MIN_SHARED, generalised_iou, oks
 
 Array = NDArray[np.floating]
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.pose2d.people import sizes
 from vid3d.skeleton import joint_set
-from vid3d.tracking.similarity import MIN_CONFIDENCE, sizes
+from vid3d.tracking.similarity import MIN_CONFIDENCE
 
 Array = NDArray[np.floating]
 

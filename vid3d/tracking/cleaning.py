@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.pose2d.people import Look
+from vid3d.pose2d.people import Look, sizes
 from vid3d.skeleton import joint_set
-from vid3d.tracking.similarity import sizes
 from vid3d.tracking.tracks import Track
 
 Array = NDArray[np.floating]

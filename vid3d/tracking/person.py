@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.pose2d.people import centres, sizes
 from vid3d.skeleton import joint_set
-from vid3d.tracking.similarity import centres, pose_weights, sigmas, sizes
+from vid3d.tracking.similarity import pose_weights, sigmas
 
 Array = NDArray[np.floating]
 

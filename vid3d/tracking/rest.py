@@ -8,7 +8,7 @@ at the same pose disagree, one of them is wrong, which would last as long as the
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.pose2d.people import boxes_around
+from vid3d.pose2d.people import boxes_around, sizes
 
 USUAL = 0.2
 """Seconds between looks that the lifter is given at rest: those of the default stride."""
@@ -65,10 +65,9 @@ def settled(keypoints: Array, confidence: Array, rested: NDArray[np.bool_]) -> t
     """
     after = np.flatnonzero(rested[1:]) + 1
     before = after - 1
-    boxes = boxes_around(keypoints[before], confidence[before])
-    sizes = np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 1).prod(-1))
+    size = sizes(boxes_around(keypoints[before], confidence[before]))[:, None]
     steps = np.linalg.norm(keypoints[after] - keypoints[before], axis=-1)
-    wrong = (steps > APART * sizes[:, None]) & (confidence[before] > 0) & (confidence[after] > 0)
+    wrong = (steps > APART * size) & (confidence[before] > 0) & (confidence[after] > 0)
     surer = confidence[before] >= confidence[after]
     kept = confidence.copy()
     kept[before] = np.where(wrong & ~surer, 0, kept[before])

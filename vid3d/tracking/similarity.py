@@ -7,6 +7,7 @@ the distance d, the person's size s (root of the box area) and a constant k = 2 
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.pose2d.people import sizes
 from vid3d.skeleton import joint_set
 
 Array = NDArray[np.floating]
@@ -35,17 +36,6 @@ _SIGMAS = {
 def sigmas(name: str) -> Array:
     """(17,) COCO sigmas of a joint set, as shares of the person's size."""
     return np.array([_SIGMAS.get(j.split("_")[-1], _SIGMAS["hip"]) for j in joint_set(name).joints])
-
-
-def sizes(boxes: Array) -> Array:
-    """(...,) root of the box area in pixels, at least 1."""
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 1.0)
-    return np.sqrt(sides[..., 0] * sides[..., 1])
-
-
-def centres(boxes: Array) -> Array:
-    """(..., 2) middle of boxes (..., 4)."""
-    return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def generalised_iou(first: Array, second: Array) -> Array:

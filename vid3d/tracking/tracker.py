@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vid3d.pose2d.people import Look, People
+from vid3d.pose2d.people import Look, People, centres
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
-from vid3d.tracking.similarity import centres, duplicates, pose_weights
+from vid3d.tracking.similarity import duplicates, pose_weights
 from vid3d.tracking.tracks import Track
 
 STRONG, WEAK = 0.35, 0.1

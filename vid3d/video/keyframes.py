@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.pose2d.people import People
+from vid3d.pose2d.people import People, sizes
 from vid3d.video.change import change, inside, shrunk_frame, small_size
 from vid3d.video.frame import Frame, Image
 
@@ -157,8 +157,7 @@ def _motion(before: People, now: People) -> tuple[Array, NDArray[np.intp]]:
     weights = np.minimum(before.confidence[:, None], now.confidence[None])
     steps = np.where(weights[..., None] > 0, before.keypoints[:, None] - now.keypoints[None], 0)
     distance = (weights * np.linalg.norm(steps, axis=-1)).sum(-1)
-    sides = np.maximum(before.boxes[:, 2:] - before.boxes[:, :2], 1.0)
-    distance = distance / np.maximum(weights.sum(-1), 1e-6) / np.sqrt(sides.prod(-1))[:, None]
+    distance = distance / np.maximum(weights.sum(-1), 1e-6) / sizes(before.boxes)[:, None]
     nearest = distance.min(1)
     known = np.flatnonzero(nearest < 1)
     return nearest[known], known
