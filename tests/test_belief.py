@@ -97,6 +97,26 @@ def test_who_comes_and_goes_must_be_clearer():
     assert len(track_people(looks_of(alone), FRAME_SIZE)) == 1
 
 
+def test_more_is_asked_of_who_stands_still():
+    assert is_person([0.7] * 9, seconds=9.0, speed=0.2)  # asked: -0.4 + 1.0
+    assert not is_person([0.5] * 9, seconds=9.0, speed=0.2)
+    assert is_person([0.5] * 9, seconds=9.0, speed=0.3)
+    assert is_person([0.5] * 9, seconds=9.0)
+
+
+def test_a_thing_that_stays_is_nobody_and_a_walker_as_unclear_is_somebody():
+    rng = np.random.default_rng(3)
+    rows = []
+    for i in range(30):
+        unclear = np.full((1, 17), 0.58)  # with a score of 0.5, log odds of 0.32
+        thing = people([standing(900) + rng.normal(0, 2, (17, 2))], [0.5], unclear)
+        walker = people([standing(100 + 20 * i)], [0.5], unclear)
+        rows.append(together(walker, thing) if i % 10 else walker)
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    assert len(track) == 30
+    assert np.ptp(track.keypoints[:, 0, 0]) > 500
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_people_in_any_view_are_possible(seed):

@@ -229,6 +229,23 @@ def test_weak_sighting_continues_a_track_but_begins_none():
     assert track_people(looks_of(weak), FRAME_SIZE) == []
 
 
+def test_a_doubtful_box_on_a_person_is_better_than_a_sure_one_round_two():
+    """One stands above the other in the picture; a sure box round both shows a stretched pose."""
+    rows = []
+    for i in range(8):
+        upper, lower = standing(300 + 25 * i, 100, 200), standing(300 + 25 * i, 260, 220)
+        if i not in (4, 5):
+            rows.append([upper, lower])
+            continue
+        both = standing(300 + 25 * i, 100, 380)
+        rows.append(people([both, upper, lower], scores=[0.7, 0.3, 0.3]))
+    looks = looks_of(rows)
+    tracks = track_people(looks, FRAME_SIZE)
+    for track, (y, height) in zip(tracks[:2], ((100, 200), (260, 220)), strict=True):
+        expected = [standing(300 + 25 * i, y, height) for i in range(8)]
+        np.testing.assert_allclose(track.keypoints, expected, atol=1e-3)
+
+
 def test_ghosts_are_dropped():
     ghost = people([standing(300), standing(900)], scores=[0.9, 0.4])
     few = np.zeros((2, 17))

@@ -31,6 +31,12 @@ Boxes that are wrong for a look or two are common where the picture is busy, peo
 within a second are rare, and less is lost with them than an invented person spoils.
 """
 
+STILL, SPEED = 1.0, 0.25
+"""More of it is asked of who stays where they are: who mostly is slower than so many sizes a second.
+
+Signs and papers stay; people do too, but as near as a box shakes they are few, and clear.
+"""
+
 MOST_DISORDER = 1.5
 """Standard deviation of the logarithm of limb lengths beyond which no view of a body leads.
 
@@ -74,16 +80,20 @@ def evidence(
     return np.where(possible, _logit(scores) + _logit(confidence.mean(-1)), -np.inf)
 
 
-def is_person(evidences: Sequence[float], seconds: float = np.inf) -> bool:
+def is_person(
+    evidences: Sequence[float], seconds: float = np.inf, speed: float = np.inf
+) -> bool:
     """Whether a track is believed.
 
     Args:
         evidences: one figure a sighting.
         seconds: from the first sighting to the last; infinite for who may well have been there
             before and after, as those who are seen throughout a clip.
+        speed: median of the box's, in sizes a second; infinite where nothing shall follow from it.
     """
     best = sorted(evidences, reverse=True)[: max(1, round(len(evidences) / 4))]
-    return float(np.mean(best)) >= LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON)
+    asked = LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON) + STILL * (speed < SPEED)
+    return float(np.mean(best)) >= asked
 
 
 def limb_disorder(keypoints: Array, confidence: Array, size: Array, joints: str) -> Array:

@@ -4,8 +4,10 @@ The libraries of trackers were weighed first: ByteTrack, OC-SORT and their kin (
 trackers, boxmot) pair boxes by overlap at full frame rate, which fails at sparse looks; norfair
 takes a pose distance but pairs greedily and counts frames instead of seconds. What is left for us
 is small: a motion model in seconds (`person`), a cost that knows poses (`association`) and the
-rules of birth and death here. The second pass for weak detections is ByteTrack's idea (Zhang et
-al. 2022, section 3); the rule that time unseen counts, not frames, is ours.
+rules of birth and death here. That weak detections may continue a track is ByteTrack's idea (Zhang
+et al. 2022, section 3), but they compete with the strong ones in one assignment instead of coming
+after them: where people cross, one sure box around two is a worse match than a doubtful one around
+each. The rule that time unseen counts, not frames, is ours.
 """
 
 from array import array
@@ -13,13 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vid3d.pose2d.people import Look, People, centres
+from vid3d.pose2d.people import Look, People, centres, sizes
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
 from vid3d.tracking.similarity import duplicates, pose_weights
 from vid3d.tracking.tracks import Track
+
+Array = NDArray[np.floating]
 
 STRONG, WEAK = 0.35, 0.1
 """Box scores: a strong sighting may begin a track, a weak one may only continue one."""
@@ -34,8 +39,11 @@ FORGET, GONE = 1.0, 2.0
 # a duplicate. Weak ones are often a part of somebody who has a box already.
 _DUPLICATE = (0.75, 0.45)
 
-# Highest costs at which a pair is made: strong sightings, weak ones, returns.
-_LIMITS = (12.0, 8.0, 6.0)
+# Highest costs at which a pair is made: of those seen lately, and of returns.
+_LASTING, _RETURN = 12.0, 6.0
+
+# By how much a weak sighting must fit better than a strong one, to be preferred to it.
+_DOUBT = 4.0
 
 
 @dataclass(frozen=True)
@@ -60,13 +68,25 @@ class _Trail:
         person: state of the motion model.
         begun, seen: seconds of the first and the last sighting.
         evidence: log odds of every sighting.
+        speeds: of the box from each sighting to the next, sizes a second.
+        box: (4,) at the last sighting.
     """
 
     number: int
     person: Person
     begun: float
     seen: float
+    box: Array
     evidence: array = field(default_factory=lambda: array("d"))
+    speeds: array = field(default_factory=lambda: array("d"))
+
+    def saw(self, box: Array, odds: float, time: float) -> None:
+        """Take in a sighting."""
+        self.evidence.append(odds)
+        if time > self.seen:
+            step = np.linalg.norm(centres(box[None]) - centres(self.box[None]))
+            self.speeds.append(float(step / sizes(box[None])[0] / (time - self.seen)))
+        self.seen, self.box = time, box
 
     def unseen(self, time: float) -> float:
         """Seconds since the first look that missed the person."""
@@ -75,7 +95,9 @@ class _Trail:
     def believed(self, looks: int) -> bool:
         """Whether it is a person, as far as so many looks tell."""
         throughout = len(self.evidence) == looks
-        return is_person(self.evidence, np.inf if throughout else self.seen - self.begun)
+        if throughout:
+            return is_person(self.evidence)
+        return is_person(self.evidence, self.seen - self.begun, float(np.median(self.speeds or 0)))
 
 
 class Tracker:
@@ -96,21 +118,20 @@ class Tracker:
         time, them = look.time, look.people
         self._looks += 1
         odds = evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
-        strong, weak = self._split(them)
+        sightings = self._usable(them)
         lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
         faded = [trail for trail in self._active if trail.unseen(time) >= FORGET]
         seen: list[tuple[_Trail, int]] = []
-        lasting, strong = _match(lasting, strong, _LIMITS[0], time, seen)
-        lasting, _ = _match(lasting, weak, _LIMITS[1], time, seen)
-        faded, strong = _match(faded, strong, _LIMITS[2], time, seen)
+        lasting, rest = _match(lasting, sightings, _LASTING, time, seen)
+        strong = rest.only(np.flatnonzero(rest.scores >= STRONG))
+        faded, strong = _match(faded, strong, _RETURN, time, seen)
         for trail in lasting + faded:
             if trail.person.missed_since is None:
                 trail.person.missed_since = time
         for place in np.lexsort(centres(strong.boxes).T[::-1]).tolist():
             seen.append((self._begin(strong, place, time), int(strong.rows[place])))
         for trail, row in seen:
-            trail.evidence.append(float(odds[row]))
-            trail.seen = time
+            trail.saw(them.boxes[row], float(odds[row]), time)
         gone = [trail for trail in self._active if trail.unseen(time) > GONE]
         self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
         return Step(
@@ -134,11 +155,11 @@ class Tracker:
     def _begin(self, seen: Sightings, place: int, time: float) -> _Trail:
         self._begun += 1
         person = Person(seen, place, time, self._joint_set)
-        self._active.append(_Trail(self._begun, person, time, time))
+        self._active.append(_Trail(self._begun, person, time, time, seen.boxes[place]))
         return self._active[-1]
 
-    def _split(self, people: People) -> tuple[Sightings, Sightings]:
-        """Strong and weak sightings, without duplicates and poses that say nothing."""
+    def _usable(self, people: People) -> Sightings:
+        """Sightings that are strong or weak, without duplicates and poses that say nothing."""
         posed = (pose_weights(people.confidence) > 0).sum(-1) >= MIN_JOINTS
         usable = posed & (people.scores >= WEAK)
         rows = np.flatnonzero(usable)
@@ -151,8 +172,7 @@ class Tracker:
             self._joint_set,
         )
         arrays = (people.boxes, people.keypoints, people.confidence, people.scores)
-        strong = people.scores >= STRONG
-        return Sightings.of(*arrays, usable & strong), Sightings.of(*arrays, usable & ~strong)
+        return Sightings.of(*arrays, usable)
 
 
 def _match(
@@ -166,11 +186,12 @@ def _match(
     if not trails or not len(sightings.rows):
         return trails, sightings
     costs = pairing_costs([trail.person.predict(time) for trail in trails], sightings)
-    pairs = assign(costs.total, limit)
+    total = costs.total + _DOUBT * (sightings.scores < STRONG)
+    pairs = assign(total, limit)
     taken = {i for i, _ in pairs}
     left = [i for i in range(len(trails)) if i not in taken]
     for i, row in pairs:
-        shared = bool((costs.total[left, row] <= limit).any())
+        shared = bool((total[left, row] <= limit).any())
         trails[i].person.update(sightings, row, costs.shift[i, row], time, shared)
         seen.append((trails[i], int(sightings.rows[row])))
     rest = np.setdiff1d(np.arange(len(sightings.rows)), [row for _, row in pairs])
