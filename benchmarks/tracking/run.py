@@ -40,17 +40,18 @@ NameEverybody = Callable[[Crowd, Sequence[Sighting], int], Names]
 
 def vid3d_names(crowd: Crowd, seen: Sequence[Sighting], stride: int) -> Names:
     """Track id of every detection by vid3d's tracker, -1 where it has none."""
-    return _names(seen, track_people([sighting.look for sighting in seen], FRAME_SIZE, "h36m17"))
+    return named(seen, track_people([sighting.look for sighting in seen], FRAME_SIZE, "h36m17"))
 
 
 def vid3d_names_in_space(crowd: Crowd, seen: Sequence[Sighting], stride: int) -> Names:
     """The same, with broken tracks put together after lifting."""
     tracks = track_people([sighting.look for sighting in seen], FRAME_SIZE, "h36m17")
     motion = lifted(crowd, seen, tracks, np.random.default_rng(len(tracks)))
-    return _names(seen, joined(tracks, continuations(motion)))
+    return named(seen, joined(tracks, continuations(motion)))
 
 
-def _names(seen: Sequence[Sighting], tracks: Sequence[Track]) -> Names:
+def named(seen: Sequence[Sighting], tracks: Sequence[Track]) -> Names:
+    """Track id of every detection, -1 where it has none."""
     names = [np.full(len(sighting.owners), -1) for sighting in seen]
     for track in tracks:
         for look, keypoints in zip(track.looks, track.keypoints, strict=True):

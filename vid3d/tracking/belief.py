@@ -32,7 +32,7 @@ within a second are rare, and less is lost with them than an invented person spo
 """
 
 STILL, SPEED = 1.0, 0.25
-"""More of it is asked of who stays where they are: who mostly is slower than so many sizes a second.
+"""More of it is asked of who stays in one place: mostly slower than so many sizes a second.
 
 Signs and papers stay; people do too, but as near as a box shakes they are few, and clear.
 """
