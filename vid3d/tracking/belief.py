@@ -80,9 +80,7 @@ def evidence(
     return np.where(possible, _logit(scores) + _logit(confidence.mean(-1)), -np.inf)
 
 
-def is_person(
-    evidences: Sequence[float], seconds: float = np.inf, speed: float = np.inf
-) -> bool:
+def is_person(evidences: Sequence[float], seconds: float = np.inf, speed: float = np.inf) -> bool:
     """Whether a track is believed.
 
     Args:
