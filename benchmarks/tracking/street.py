@@ -1,12 +1,12 @@
 """Identity on a real street: OpenCV's `vtest.avi`, against names that were checked by eye.
 
     pip install --no-deps trackeval tabulate trackers supervision pydeprecate defusedxml
-    python benchmarks/tracking/street.py vtest.avi [--stride 2] [--detector NAME --pose NAME]
+    python benchmarks/tracking/street.py vtest.avi [--stride 2 --first 0] [--detector D --pose P]
 
-`street.csv` has the boxes of everybody in sight at every second frame. Boxes are PicoDet-S's, run
-at every frame; who is who was looked at in the pictures and put right by hand; the few looks at
-which nobody could tell are left out. Whoever leaves the picture and comes back is somebody new.
-The same looks are given to vid3d's tracker and to trackers of boxes from the package `trackers`.
+`street.csv` has the boxes of everybody in sight at every frame. Boxes are PicoDet-S's; who is who
+was looked at in the pictures and put right by hand; the few looks at which nobody could tell are
+left out. Whoever leaves the picture and comes back is somebody new. The same looks are given to
+vid3d's tracker and to trackers of boxes from the package `trackers`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from vid3d.pose2d.people import Look
 from vid3d.tracking import track_people
 
 TRUTH = Path(__file__).with_name("street.csv")
+FPS = 10
+"""Of the video."""
+
 TUNED_FOR = 10
 """Stride of the simulated crowds whose 5 looks a second are the default here."""
 
@@ -89,12 +93,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
     parser.add_argument("--stride", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="Frame to begin at.")
     parser.add_argument("--detector", default="vid3d-person")
     parser.add_argument("--pose", default="vid3d-pose")
     options = parser.parse_args()
     networks = {"detector": options.detector, "pose": options.pose}
-    (clip,) = Pipeline(LiftOptions(stride=options.stride, **networks)).observe(options.video)
-    looks = list(clip.looks(None))
+    start = max(options.first - 0.5, 0) / FPS
+    chosen = LiftOptions(stride=options.stride, start=start, **networks)
+    (clip,) = Pipeline(chosen).observe(options.video)
+    looks = [replace(look, frame=look.frame + options.first) for look in clip.looks(None)]
     seen = [Sighting(look, np.zeros(len(look.people), int)) for look in looks]
     true = true_boxes()
     people = len(np.unique(np.concatenate([names for names, _ in true.values()])))

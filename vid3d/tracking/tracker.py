@@ -84,8 +84,8 @@ class _Trail:
         """Take in a sighting."""
         self.evidence.append(odds)
         if time > self.seen:
-            step = np.linalg.norm(centres(box[None]) - centres(self.box[None]))
-            self.speeds.append(float(step / sizes(box[None])[0] / (time - self.seen)))
+            step = np.linalg.norm(centres(box) - centres(self.box))
+            self.speeds.append(float(step / sizes(box) / (time - self.seen)))
         self.seen, self.box = time, box
 
     def unseen(self, time: float) -> float:
