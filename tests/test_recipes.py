@@ -22,11 +22,12 @@ def test_every_task_has_a_train_function(task):
 
 
 def test_changes_are_read_as_yaml():
-    changes = ["stage.samples=7", "data.skipped=[train_hdm05]", "stage.lr=2.0e-3"]
+    changes = ["stage.samples=7", "data.skipped=[train_hdm05]", "stage.lr=2e-3", "seed=-1"]
     recipe = load_recipe("lifter/base", changes)
     assert recipe.stage.samples == 7
     assert recipe.data.skipped == ["train_hdm05"]
     assert recipe.stage.lr == 0.002
+    assert recipe.seed == -1
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,8 @@ def test_changes_are_read_as_yaml():
         ("lifter/none", [], "no recipe lifter/none; give a path or one of lifter/base"),
         ("lifter/base", ["steps"], "not key=value"),
         ("lifter/base", ["task=fly"], "task is 'fly'"),
+        ("lifter/base", ["stage.lr=fast"], "stage.lr is 0.002, so 'fast' must be a number"),
+        ("lifter/base", ["data.skipped=["], "is no YAML behind the ="),
     ],
 )
 def test_mistakes(name, changes, message):

@@ -265,10 +265,15 @@ def random_coco(joints: Tensor, time: Tensor, generator: torch.Generator) -> Ten
     pair = torch.randint(len(table), (2, batch), generator=generator)
     mix = torch.rand(batch, 1, 1, generator=generator)
     offsets = torch.lerp(table[pair[0]], table[pair[1]], mix)
-    # Annotators and detectors differ as well: every keypoint's definition is a little uncertain.
-    loose = deviation + torch.tensor([0.015] * 5 + [0.025] * 2 + [0.012] * 4 + [0.035] * 2
+    # Annotators and detectors differ as well: every keypoint's definition is a little uncertain,
+    # half of it the same way on both sides.
+    loose = deviation + torch.tensor([0.015] * 5 + [0.025] * 2 + [0.012] * 4 + [0.045] * 2
                                      + [0.015] * 4)[:, None]  # fmt: skip
-    offsets = offsets + loose * torch.randn(batch, 17, 3, generator=generator)
+    own, shared = torch.randn(2, batch, 17, 3, generator=generator)
+    other_side = shared[:, COCO17.flip] * torch.tensor([-1.0, 1.0, 1.0])
+    right = torch.tensor([name.startswith("right") for name in COCO17.joints])
+    shared = torch.where(right[:, None], other_side, shared)
+    offsets = offsets + loose * (own + shared) / 2**0.5
     waves = [0.5 * torch.randn(batch, 2, 1, generator=generator)]
     for speed in (1.5, 4.0):
         phase = torch.rand(batch, 2, 1, generator=generator) * 2 * torch.pi

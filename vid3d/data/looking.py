@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vid3d.data import cameras
+from vid3d.data.detector import load_detector
 from vid3d.data.mocap import MOCAP_FPS
 from vid3d.data.noise import NoiseLevels, detect
 from vid3d.data.occlusion import occlusion_mask
@@ -71,8 +72,37 @@ def look(
         noisy[rows], confidence[rows] = detect(
             rays[rows, :, part], inside[rows, :, part], joints, levels, generator
         )
+    if levels.learned:
+        rows = slice(1, None, 2)
+        learned = _as_networks(views.joints[rows, :, 17:], frames[rows], levels, generator)
+        noisy[rows], confidence[rows] = _exchange(
+            noisy[rows], confidence[rows], *learned, levels.learned, generator
+        )
     chosen = chosen & (confidence > 0).any(-1)
     return Looks(noisy, confidence * chosen[..., None], frames / MOCAP_FPS, chosen, joint_set)
+
+
+def _as_networks(
+    keypoints: Tensor, frames: Tensor, levels: NoiseLevels, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Coco17 keypoints (B, K, 17, 3) at frames (B, K) as pose networks see them."""
+    level = torch.exp(levels.spread * torch.randn(len(keypoints), generator=generator))
+    detector = load_detector().to(keypoints.device)
+    return detector.see(keypoints, frames / MOCAP_FPS, level, generator)
+
+
+def _exchange(
+    noisy: Tensor,
+    confidence: Tensor,
+    seen: Tensor,
+    sure: Tensor,
+    share: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A share of the windows with other keypoints and confidences; what is missing stays so."""
+    chosen = torch.rand(len(noisy), 1, 1, generator=generator) < share
+    chosen = chosen & (confidence > 0)
+    return torch.where(chosen[..., None], seen, noisy), torch.where(chosen, sure, confidence)
 
 
 def occlude(

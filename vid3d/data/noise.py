@@ -25,6 +25,8 @@ class NoiseLevels:
         missing: chance of a joint of a look to be missing.
         limb: chance of a limb to be missing for a stretch of a window.
         look: chance of a look without this person.
+        learned: share of windows in which coco17 keypoints err as pose networks do
+            (`vid3d.data.detector`) in place of drift, jitter, outliers and swaps.
     """
 
     drift: float = 0.010
@@ -35,6 +37,7 @@ class NoiseLevels:
     missing: float = 0.02
     limb: float = 0.04
     look: float = 0.02
+    learned: float = 0.0
 
 
 def person_size(keypoints: Tensor) -> Tensor:

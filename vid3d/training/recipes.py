@@ -1,5 +1,6 @@
 """Recipes: the config files of `configs/`, found by name, changed by `key=value`, and run."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
 
     Args:
         name: of a shipped recipe, or a path.
-        changes: `key=value` with dots in the key; values are read as YAML.
+        changes: `key=value` with dots in the key; values are read as YAML, in which 6e-4 is a
+            number too.
 
     Raises:
         Vid3dError: no such recipe, one that cannot be read, or a change that is no `key=value`.
     """
     try:
-        import yaml
         from mmengine import Config
     except ImportError as error:
         raise Vid3dError(
@@ -46,15 +47,41 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
         key, equals, value = change.partition("=")
         if not (key and equals):
             raise Vid3dError(f"{change!r} is not key=value, like stage.lr=1.0e-3")
-        options[key] = yaml.safe_load(value)
+        options[key] = _value(change, value)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a recipe is Python: anything can be wrong with it
         raise Vid3dError(f"recipe {path} cannot be read: {error}") from error
+    for key, value in options.items():
+        _check_number(config, key, value)
     config.merge_from_dict(options)
     if config.get("task") not in TASKS:
         raise Vid3dError(f"recipe {path}: task is {config.get('task')!r}, expected one of {TASKS}")
     return config
+
+
+def _value(change: str, text: str) -> Any:
+    """What stands behind the `=` of a change."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 takes 6e-4 for words."""
+
+    exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise Vid3dError(f"{change!r} is no YAML behind the =, like data.skipped=[a, b]") from error
+
+
+def _check_number(config: Any, key: str, value: Any) -> None:
+    """A number may only give way to a number."""
+    for part in key.split("."):
+        config = config.get(part) if hasattr(config, "get") else None
+    numbers = (int, float)
+    if isinstance(config, numbers) and not isinstance(value, numbers):
+        raise Vid3dError(f"{key} is {config}, so {value!r} must be a number")
 
 
 def train(
