@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from vid3d.data import crops
 from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
+from vid3d.data.mocap import read_mocap
 from vid3d.data.people2d import People2d, prepare_people2d
 from vid3d.data.scenes import Scenes, Tiling
-from vid3d.data.synthetic import render_sets
+from vid3d.data.synthetic import Studio, render_sets, training_names
 from vid3d.errors import Vid3dError
 from vid3d.evaluation import people2d as measure
 from vid3d.skeleton import COCO17
@@ -250,12 +251,44 @@ def test_boxes_are_matched_by_hand() -> None:
     assert figures.recall_at_75 == 0.5
 
 
-def test_every_rendered_set_has_pictures(shared: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def opengl() -> None:
     moderngl = pytest.importorskip("moderngl")
     try:
         moderngl.create_context(standalone=True, backend="egl").release()
     except Exception as error:  # whatever the driver says
         pytest.skip(f"no OpenGL: {error}")
+
+
+@pytest.mark.usefixtures("opengl")
+def test_rendered_people_fill_their_boxes(shared: Path) -> None:
+    """Labels have their 0 at the centre of the first pixel, as cv2 and the crops have it."""
+    bodies, rng = shared / "data/bodies", np.random.default_rng(0)
+    clips = read_mocap(shared / "data/mocap/heldout_hdm05.npz")[:4]
+    studio = Studio(bodies, clips, training_names(bodies)[:3], Backdrops(), rng)
+    black, white = (np.full((320, 448, 3), shade, np.uint8) for shade in (0, 255))
+    off = []
+    while len(off) < 12:
+        actor = studio.actors[len(off) % 5]
+        actor.place(np.zeros(2), rng)
+        camera, pictures = studio._camera([actor]), []
+        for backdrop in (black, white):
+            studio.scene.set_background(backdrop)
+            pictures.append(studio.scene.render([actor.person], camera, floor=False).astype(int))
+        rows, columns = np.nonzero(np.abs(pictures[0] - pictures[1]).sum(-1) < 200)
+        if rows.size == 0 or min(rows.min(), columns.min()) == 0:
+            continue
+        if rows.max() == 319 or columns.max() == 447:
+            continue
+        (left, top, right, bottom) = studio._label(actor).boxes[0]
+        middle = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+        off.append([(left + right) / 2 - middle[0], (top + bottom) / 2 - middle[1]])
+    studio.close()
+    assert np.abs(np.mean(off, 0)).max() < 0.25
+
+
+@pytest.mark.usefixtures("opengl")
+def test_every_rendered_set_has_pictures(shared: Path, tmp_path: Path) -> None:
     mocap = sorted((shared / "data/mocap").glob("heldout_*.npz"))[:1]
     render_sets(shared / "data/bodies", mocap, tmp_path, shards=3, pictures=1)
     for shard in ("000", "001", "002"):

@@ -80,7 +80,7 @@ class Errors:
         image = stage.scene.render(actors, renderer, floor=bool(rng.random() < 0.7))[..., ::-1]
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9)).astype(float)
         image = (image + rng.normal(0, 3, (*image.shape[:2], 1))).clip(0, 255).astype(np.uint8)
-        outline = stage.scene.cam.project(person.posed[::7], *SIZE)[:, :2]
+        outline = stage.scene.cam.project(person.posed[::7], *SIZE)[:, :2] - 0.5
         low, high = outline.min(0), outline.max(0)
         size = high - low
         box = np.concatenate([low, high]) + np.tile(size, 2) * rng.normal(0, 0.03, 4)

@@ -7,7 +7,9 @@ The motion of the dev actors (`--actors heldout`: of the held-out files) is perf
 that are in no training picture, one at a time, before random cameras, light and made-up backdrops.
 What is looked at (every 10th frame at 50 Hz) becomes a video of 5 frames a second, and what
 `vid3d detect` says of that video becomes the 2D of OUT/dev_seen.pairs.npz. OUT/dev_true.pairs.npz
-holds the same pieces with the true keypoints, OUT/dev_noisy.pairs.npz with simulated noise. Then:
+holds the same pieces with the true keypoints, OUT/dev_noisy.pairs.npz with noise that knows nothing
+of the pose. OUT/dev_near.pairs.npz is what was seen without far misses, OUT/dev_exchanged.pairs.npz
+has what was seen wrong of another piece in its place. Then:
 
 vid3d eval vid3d-base --data OUT/dev_seen.pairs.npz --strides 10
 
@@ -42,6 +44,8 @@ from vid3d.video import VideoWriter
 Array = NDArray[Any]
 
 SIZE, FRAMES, STRIDE = (640, 480), round(4 * MOCAP_FPS), 10
+FAR = 0.06
+"""Of the person's size: a far miss."""
 TRIES, MARGIN, SMALLEST = 60, 0.03, 0.3
 """Cameras tried for a piece; shares of the picture kept free round the person, and filled by it."""
 
@@ -168,6 +172,36 @@ def noisy(sequence: PairSequence, seed: int) -> Array:
     return torch.cat([spots, confidence[..., None]], -1)[0].numpy()
 
 
+def near(seen: Sequence[PairSequence], exact: Sequence[PairSequence]) -> list[PairSequence]:
+    """What was seen, without keypoints that miss by over `FAR` (an oracle knows which)."""
+    pieces = []
+    for said, truth in zip(seen, exact, strict=True):
+        missed = np.linalg.norm(said.keypoints2d - truth.keypoints2d, axis=-1)
+        confidence = np.where(missed > FAR * person_height(truth), 0, said.confidence)
+        pieces.append(replace(said, confidence=confidence.astype(np.float32)))
+    return pieces
+
+
+def exchanged(seen: Sequence[PairSequence], exact: Sequence[PairSequence]) -> list[PairSequence]:
+    """Every piece with the errors, and confidences, of another: as large, but of another pose."""
+    pieces = []
+    for at, truth in enumerate(exact):
+        other = (at + 7) % len(exact)
+        scale = person_height(truth) / person_height(exact[other])
+        errors = scale * (seen[other].keypoints2d - exact[other].keypoints2d)[::STRIDE]
+        answer = np.concatenate([errors, seen[other].confidence[::STRIDE, :, None]], -1)
+        looks = len(truth.keypoints2d[::STRIDE])
+        answer = np.concatenate([answer] * -(-looks // len(answer)))[:looks]
+        answer[..., :2] += truth.keypoints2d[::STRIDE]
+        pieces.append(at_looks(truth, answer))
+    return pieces
+
+
+def person_height(sequence: PairSequence) -> float:
+    """Larger side of the person's box, the median of all frames, pixels."""
+    return float(np.median(np.ptp(sequence.keypoints2d, axis=1).max(-1)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("motions", type=Path)
@@ -218,6 +252,8 @@ def main() -> None:
         rows["true"].append(exact)
         rows["noisy"].append(at_looks(exact, noisy(exact, number)))
         print(f"{number + 1} of {len(chosen)}", end="\r", file=sys.stderr)
+    rows["near"] = near(rows["seen"], rows["true"])
+    rows["exchanged"] = exchanged(rows["near"], rows["true"])
     for name, sequences in rows.items():
         write_pairs(options.out / f"{options.actors}_{name}.pairs.npz", sequences)
     print(f"{len(rows['seen'])} pieces in {options.out}")

@@ -25,6 +25,7 @@ from vid3d.errors import Vid3dError
 SIZE = (448, 320)  # width, height of a picture
 WINDOW, WINDOW_STEP = 24, 4  # poses taken from a clip at once, frames between them
 NOWHERE = -1e4  # coordinate of a joint outside the picture: "not here" is known, its place is not
+CORNER = 0.5  # the renderer's 0 is the first pixel's corner, that of our labels is its centre
 SEEN, HIDDEN, OUTSIDE = 1.0, 0.6, 0.25  # weights
 SHOTS = {  # share of the pictures, range of camera distances in metres
     "close": (0.2, (1.4, 2.8)),
@@ -166,7 +167,7 @@ class Studio:
         scene, person = self.scene, actor.person
         limit = np.array([scene.w, scene.h], float)
         shape = scene.cam.project(person.posed[::7], scene.w, scene.h)
-        shape = shape[shape[:, 2] > 0.1, :2]
+        shape = shape[shape[:, 2] > 0.1, :2] - CORNER
         if not len(shape):
             shape = np.zeros((1, 2))
         whole = np.prod(np.ptp(shape, axis=0)) + 1e-9
@@ -174,7 +175,7 @@ class Studio:
         points = scene.keypoints(person)
         seen = int((points[:, 2] == 2).sum())
         weights = np.array([OUTSIDE, HIDDEN, SEEN])[points[:, 2].astype(int)]
-        xy = np.where(points[:, 2:] > 0, points[:, :2], NOWHERE)
+        xy = np.where(points[:, 2:] > 0, points[:, :2] - CORNER, NOWHERE)
         lost = seen < 3 or np.prod(high - low) < 0.08 * whole
         return ImageLabels(
             boxes=np.concatenate([low, high])[None].astype(np.float32),

@@ -25,7 +25,7 @@ from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import canonicalise
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
-from vid3d.lifter.encoder import Encoded
+from vid3d.lifter.encoder import Block, Encoded
 from vid3d.lifter.encoders import encoder_config
 from vid3d.lifter.heads import head_config
 from vid3d.lifter.process import ddim, diffusion_loss, standardised
@@ -98,6 +98,13 @@ class Networks(nn.Module):
         if self.frozen:
             self.encoder.eval()
         return self
+
+    def compile_blocks(self) -> None:
+        """Compile what transformers are made of, for sequences of any length."""
+        torch._dynamo.config.recompile_limit = 64  # of all widths, with and without masks
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.compile(dynamic=True)
 
     def start_from(self, other: checkpoint.Networks) -> None:
         """Take the weights of another lifter, those of its head if it is of the same kind.
@@ -248,8 +255,8 @@ def train(
     Args:
         cfg: mmengine Config with `name`, `encoder`, `diffusion`, `batches`, `stage`, `seed`,
             `precision`, `dev_windows` and `data`; if it likes `lifting` (defaults of the lifter),
-            `frozen` (the encoder is that of `start` and stays so) and `velocity` (weight of its
-            loss).
+            `frozen` (the encoder is that of `start` and stays so), `velocity` (weight of its
+            loss) and `compiled` (blocks go through torch.compile, which needs a C++ compiler).
         data: folders that hold the motion files.
         work_dir: receives metrics.jsonl, a checkpoint, and the folder `model`.
         resume: go on from the checkpoint in `work_dir`, if there is one.
@@ -277,6 +284,8 @@ def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str 
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)
     networks = build(cfg, motions.actions)
+    if cfg.get("compiled"):
+        networks.compile_blocks()
     if start is not None:
         networks.start_from(checkpoint.load_networks(start))
     elif networks.frozen and not resume:
