@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from vid3d.lifter.canonical import interpolation
 from vid3d.lifter.checkpoint import build_networks
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.training import lifter as training
-from vid3d.training.fitting import Stage
+from vid3d.training.fitting import Stage, fast_precision
 from vid3d.weights import configs_dir
 
 torch.set_num_threads(1)  # toy sizes: threads only wait for each other
@@ -93,6 +94,26 @@ def test_resume_is_exact(cfg, toy_data, tmp_path):
     rows = [json.loads(line) for line in lines]
     assert any("dev_mpjpe_mm" in row for row in rows)
     assert any("dev_noise" in row for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler for torch.compile")
+def test_compiled_blocks_say_the_same(cfg, toy_data):
+    cfg.precision = "float32"
+    motions, _ = training.load_motions(cfg, toy_data)
+    batch = make_batch(motions, 4, training.batch_options(cfg.batches), generator())
+    torch.manual_seed(0)
+    networks = training.build(cfg, motions.actions)
+    gradients = []
+    for compiled in (False, True):
+        if compiled:
+            networks.compile_blocks()
+        networks.zero_grad()
+        with fast_precision(cfg.precision):
+            torch.stack(list(networks.losses(batch, generator()).values())).sum().backward()
+        gradients.append([p.grad.clone() for p in networks.parameters() if p.grad is not None])
+    for plain, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, other, atol=1e-5, rtol=1e-3)
 
 
 def test_missing_motion_file(cfg, tmp_path):

@@ -14,6 +14,7 @@ batches = dict(
 )
 seed = 0
 precision = "bfloat16"
+compiled = False  # True: blocks go through torch.compile, which needs a C++ compiler
 stage = dict(
     name="main",
     samples=720_000,
