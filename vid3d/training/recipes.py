@@ -70,7 +70,7 @@ def _value(change: str, text: str) -> Any:
     exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
     try:
-        return yaml.load(text, Loader)
+        return Loader(text).get_single_data()
     except yaml.YAMLError as error:
         raise Vid3dError(f"{change!r} is no YAML behind the =, like data.skipped=[a, b]") from error
 
