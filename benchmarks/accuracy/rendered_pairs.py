@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from vid3d.camera import Camera
 from vid3d.data.backdrops import Backdrops
 from vid3d.data.bodies import RESERVED, coco_keypoints, rig_joints
-from vid3d.data.mocap import DEV_ACTORS, MOCAP_FPS, read_mocap
+from vid3d.data.mocap import DEV_ACTORS, MOCAP_FPS, MotionClip, read_mocap
 from vid3d.data.noise import NoiseLevels, detect
 from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.lift_options import LiftOptions
@@ -202,6 +202,44 @@ def person_height(sequence: PairSequence) -> float:
     return float(np.median(np.ptp(sequence.keypoints2d, axis=1).max(-1)))
 
 
+def perform(
+    theatre: Theatre, clip: MotionClip, at: int, name: str
+) -> tuple[PairSequence, list[Array]] | None:
+    """A piece of a clip by a body: the truth and the pictures of its looks; None if none fits."""
+    person = theatre.person(name)
+    poses = person.b.pose_from_h36m17(clip.joints[at : at + FRAMES].astype(float))
+    keypoints, joints = coco_keypoints(person.b, *poses), rig_joints(person.b, *poses)
+    view = theatre.camera(np.concatenate([keypoints, joints], 1))
+    if view is None:
+        return None
+    renderer, camera = view
+    theatre.dress_set()
+    exact = PairSequence(
+        name=f"{clip.name}@{at}",
+        keypoints2d=camera.project(in_camera(renderer, keypoints)).astype(np.float32),
+        confidence=np.ones(keypoints.shape[:2], np.float32),
+        joint_set="coco17",
+        joints3d=in_camera(renderer, joints).astype(np.float32),
+        camera=camera,
+        fps=float(MOCAP_FPS),
+    )
+    return exact, list(theatre.film(person, poses, renderer))
+
+
+def pieces_of(
+    motions: Path, actors: str, count: int, rng: np.random.Generator
+) -> list[tuple[MotionClip, int]]:
+    """Clips of actors and first frames in them, drawn at random."""
+    kind = "heldout" if actors == "heldout" else "train"
+    clips = [clip for path in sorted(motions.glob(f"{kind}_*.npz")) for clip in read_mocap(path)]
+    if kind == "train":
+        clips = [clip for clip in clips if (clip.actor in DEV_ACTORS) == (actors == "dev")]
+    starts = [
+        (clip, at) for clip in clips for at in range(0, max(1, len(clip.joints) - 49), FRAMES)
+    ]
+    return [starts[i] for i in rng.permutation(len(starts))[:count]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("motions", type=Path)
@@ -213,42 +251,18 @@ def main() -> None:
     parser.add_argument("--detector", default=LiftOptions.detector, help="as for vid3d lift")
     parser.add_argument("--pose", default=LiftOptions.pose)
     options = parser.parse_args()
-    kind = "heldout" if options.actors == "heldout" else "train"
-    paths = sorted(options.motions.glob(f"{kind}_*.npz"))
-    clips = [clip for path in paths for clip in read_mocap(path)]
-    if kind == "train":
-        clips = [clip for clip in clips if (clip.actor in DEV_ACTORS) == (options.actors == "dev")]
     rng = np.random.default_rng(options.seed)
-    starts = [
-        (clip, at) for clip in clips for at in range(0, max(1, len(clip.joints) - 49), FRAMES)
-    ]
-    chosen = [starts[i] for i in rng.permutation(len(starts))[: options.pieces]]
+    chosen = pieces_of(options.motions, options.actors, options.pieces, rng)
     theatre = Theatre(options.bodies, rng)
     pipeline = Pipeline(LiftOptions(stride=1, detector=options.detector, pose=options.pose))
     rows: dict[str, list[PairSequence]] = {"seen": [], "true": [], "noisy": []}
     for number, (clip, at) in enumerate(chosen):
-        person = theatre.person(RESERVED[number % len(RESERVED)])
-        piece = clip.joints[at : at + FRAMES].astype(float)
-        poses = person.b.pose_from_h36m17(piece)
-        keypoints, joints = coco_keypoints(person.b, *poses), rig_joints(person.b, *poses)
-        view = theatre.camera(np.concatenate([keypoints, joints], 1))
-        if view is None:
+        performed = perform(theatre, clip, at, RESERVED[number % len(RESERVED)])
+        if performed is None:
             continue
-        renderer, camera = view
-        theatre.dress_set()
-        exact = PairSequence(
-            name=f"{clip.name}@{at}",
-            keypoints2d=camera.project(in_camera(renderer, keypoints)).astype(np.float32),
-            confidence=np.ones(keypoints.shape[:2], np.float32),
-            joint_set="coco17",
-            joints3d=in_camera(renderer, joints).astype(np.float32),
-            camera=camera,
-            fps=float(MOCAP_FPS),
-        )
-        images = list(theatre.film(person, poses, renderer))
-        rows["seen"].append(
-            at_looks(exact, detected(pipeline, images, exact.keypoints2d[::STRIDE]))
-        )
+        exact, images = performed
+        said = detected(pipeline, images, exact.keypoints2d[::STRIDE])
+        rows["seen"].append(at_looks(exact, said))
         rows["true"].append(exact)
         rows["noisy"].append(at_looks(exact, noisy(exact, number)))
         print(f"{number + 1} of {len(chosen)}", end="\r", file=sys.stderr)
