@@ -1,8 +1,8 @@
-"""What a pose network says of rendered people, beside the truth: the data of `vid3d.data.errors`.
+"""What a pose network says of rendered people, beside the truth: the data of `vid3d.data.detector`.
 
 python benchmarks/accuracy/detector_errors.py MOCAP_FOLDER BODIES_FOLDER OUT.npz [--count 4000]
     [--pose vid3d-pose --pose OTHER] [--seed 0]
-python -m vid3d.data.errors OUT.npz... vid3d/data/errors.npz
+python -m vid3d.data.detector OUT.npz...
 
 Recorded motion of the training actors, performed by the bodies that training pictures show, before
 random cameras; one picture in five has a second person in it. Boxes are those of the true outline,
@@ -50,8 +50,8 @@ class Errors:
         return person, person.b.pose_from_h36m17(joints, head_yaw=float(rng.normal(0, 0.4)))
 
     def moments(self, count: int) -> Any:
-        """Picture, box (4,) and true coco17 keypoints (17, 3) in the camera frame with focal length
-        and centre, `count` times or a few times less.
+        """Picture (BGR), box (4,), true coco17 keypoints (17, 3) in the camera frame, the camera;
+        `count` times, or less where no camera fits.
         """
         other = self.performer()
         for number in range(-(-count // SHOTS)):
