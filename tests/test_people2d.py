@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vid3d.data import crops
+from vid3d.data import crops, nobody
 from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
 from vid3d.data.mocap import read_mocap
@@ -171,6 +171,59 @@ def test_batches_depend_on_their_generator_alone(tmp_path: Path) -> None:
     )
     assert torch.equal(first[0], second[0])
     assert first[0].shape == (4, 3, 128, 96)
+
+
+class _Mistaken:
+    """A detector that sees the same boxes in every image."""
+
+    joint_set = "coco17"
+
+    def __init__(self, *boxes: tuple[float, ...]) -> None:
+        self.boxes = np.array(boxes, np.float32)
+
+    def __call__(self, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(self.boxes, np.full(len(self.boxes), 0.5, np.float32)) for _ in images]
+
+
+def test_nobody_is_where_a_detector_is_mistaken(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (160, 240, 3), np.uint8), (0, 0), 3)
+    people = write_labelled_images(tmp_path / "people", [(image, _labels((10, 20, 60, 140)))])
+    wrong = (120.0, 40.0, 165.0, 100.0)
+    detector = _Mistaken((12, 20, 60, 138), wrong, (200, 20, 212, 40), (40, 30, 100, 120))
+    images = nobody.write_nobody(tmp_path / "nobody", [people], detector)
+    assert len(images) == 1  # the true one, a small one and one that half holds a person are not
+    assert len(images.image_of) == 0
+    still = crops.Augmentation((1, 1), 0, 0, 0, 0, 0, 0, 0, 0)
+    box = crops.middle(images.sizes[0])
+    np.testing.assert_allclose(box[2:] - box[:2], [45, 60], atol=0.3)
+
+    def crop(source: np.ndarray, where: np.ndarray) -> np.ndarray:
+        points, rng = np.zeros((17, 2)), np.random.default_rng(3)
+        out = crops.augmented_crop(source, where, points, np.ones(17), (96, 128), still, rng)
+        return out[0].astype(float)
+
+    apart = np.abs(crop(images.image(0), box) - crop(image, np.array(wrong)))
+    assert apart.mean() < 1.5
+
+
+def test_crops_of_nobody_ask_for_flat_maps(tmp_path: Path) -> None:
+    people = _toy_set(tmp_path / "people")
+    empty = write_labelled_images(
+        tmp_path / "empty", [(np.full((90, 70, 3), 99, np.uint8), nobody.nobody())]
+    )
+    pool = crops.PoseCrops([people, empty], nobody=1.0)
+    aug = crops.Augmentation(half_body=1.0)
+    images, points, trust = pool.batch(5, (96, 128), aug, np.random.default_rng(0))
+    assert (images.flatten(1).max(1).values > 0).all()
+    assert crops.heatmap_labels(points, (96, 128), 8, 1.0).max() == 0
+    weights = crops.target_weights(points, trust, (96, 128))
+    torch.testing.assert_close(weights, torch.full((5, 17), crops.OUTSIDE_WEIGHT))
+    mixed = crops.PoseCrops([people, empty], nobody=0.3)
+    _, points, _ = mixed.batch(400, (32, 32), crops.Augmentation(), np.random.default_rng(1))
+    share = float((points.norm(dim=-1).amin(1) > 1000).float().mean())
+    assert 0.1 < share < 0.4
+    assert crops.PoseCrops([people], nobody=0.3).nobody == 0  # nowhere to look
 
 
 def test_scenes_keep_boxes_inside_and_grey_out_the_ignored(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
     manifest = load_manifest(folder)
     assert manifest.task == "pose"
     assert manifest.input is not None
-    assert manifest.input.size == (128, 192)  # as the recipe's test_pipeline says
+    assert manifest.input.size == (192, 256)  # as the recipe's test_pipeline says
     _assert_parity(config, folder, manifest.input.size)
 
 

@@ -2,6 +2,7 @@
 
 python benchmarks/pose2d/prepare.py people2d PACK SETS/people2d
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP SETS/rendered --photos SETS/people2d
+python benchmarks/pose2d/prepare.py nobody SETS/people2d SETS/rendered -o SETS/nobody
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP EVAL --reserved --shards 1 --pictures 250
 
 MOCAP is the folder of train_*.npz and heldout_*.npz; reserved bodies move by heldout ones. Without
@@ -11,6 +12,7 @@ MOCAP is the folder of train_*.npz and heldout_*.npz; reserved bodies move by he
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,8 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from vid3d.data.bodies import RESERVED
 from vid3d.data.labelled_images import LabelledImages
+from vid3d.data.nobody import write_nobody
 from vid3d.data.people2d import prepare_people2d
 from vid3d.data.synthetic import render_sets
+from vid3d.pose2d.models import find_model
+from vid3d.pose2d.onnx import OnnxDetector
+from vid3d.training.pose2d import open_sets
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 TARGET = click.Path(file_okay=False, path_type=Path)
@@ -62,6 +68,19 @@ def rendered(
     names = RESERVED if reserved else None
     render_sets(bodies, clips, out, shards, pictures, names, backdrops, seed)
     click.echo(f"{out}: {shards} sets of {pictures} pictures")
+
+
+@main.command("nobody")
+@click.argument("sets", nargs=-1, type=FOLDER, required=True)
+@click.option("-o", "--output", type=TARGET, required=True)
+@click.option("--detector", default="vid3d-person", show_default=True)
+@click.option("--score", default=0.1, show_default=True, help="Of the weakest boxes to take.")
+def nobody_(sets: tuple[Path, ...], output: Path, detector: str, score: float) -> None:
+    """Cut out what a detector falsely takes for people, so that a pose network learns to doubt."""
+    manifest = replace(find_model(detector, "detection", ["onnx"]), score_threshold=score)
+    if not LabelledImages.exists(output):
+        write_nobody(output, open_sets(list(sets)), OnnxDetector(manifest))
+    click.echo(f"{output}: {len(LabelledImages.open(output))} pictures")
 
 
 if __name__ == "__main__":

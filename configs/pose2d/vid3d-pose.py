@@ -1,6 +1,6 @@
-"""vid3d-pose: CSPNeXt-tiny with stride-8 heat maps, COCO-17, 192x128, distilled on a CPU.
+"""vid3d-pose: CSPNeXt-tiny with stride-8 heat maps, COCO-17, 256x192, distilled on a CPU.
 
-A recipe for one CPU core and five hours: small crops first, which show three times as many people a
+A recipe for one CPU core and seven hours: small crops first, which show six times as many people a
 minute, then finer ones. Heat maps that read three strides learn sooner than a SimCC head (see
 weights/vid3d-pose/README.md). With a GPU: rtmpose-t.py.
 """
@@ -15,8 +15,8 @@ default_scope = "mmpose"
 
 codec = dict(
     type="MSRAHeatmap",
-    input_size=(128, 192),
-    heatmap_size=(16, 24),
+    input_size=(192, 256),
+    heatmap_size=(24, 32),
     sigma=1.0,
     unbiased=True,
     blur_kernel_size=3,
@@ -58,7 +58,7 @@ model = dict(
 test_pipeline = [
     dict(type="LoadImage"),
     dict(type="GetBBoxCenterScale"),
-    dict(type="TopdownAffine", input_size=(128, 192)),
+    dict(type="TopdownAffine", input_size=(192, 256)),
     dict(type="PackPoseInputs"),
 ]
 test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
@@ -66,19 +66,21 @@ test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
 training = dict(
     seed=0,
     workers=0,
+    nobody=0.08,
     augmentation=dict(
         scale=(0.8, 1.25),
         shift=0.05,
-        rotation=30.0,
-        rotate=0.35,
-        upside_down=0.0,
-        half_body=0.12,
-        cutout=0.15,
-        blur=0.15,
-        noise=0.1,
+        rotation=35.0,
+        rotate=0.45,
+        upside_down=0.02,
+        half_body=0.15,
+        cutout=0.25,
+        blur=0.2,
+        noise=0.15,
     ),
     stages=[
         dict(name="small", size=(96, 128), samples=700_000, batch=64, lr=1.5e-3),
         dict(name="full", size=(128, 192), samples=320_000, batch=64, lr=1.2e-3, frozen=1),
+        dict(name="fine", size=(192, 256), samples=220_000, batch=32, lr=8.0e-4, frozen=1),
     ],
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from vid3d.data.labelled_images import LabelledImages
+from vid3d.data.labelled_images import NOWHERE, LabelledImages
 from vid3d.skeleton import COCO17
 
 PADDING = 1.25  # crop size over box size, as in MMPose
 OUTSIDE_WEIGHT = 0.3  # trust in "this joint is not in the crop"
+MARGIN = 1.4  # side of a picture of nobody over that of the crop: crops are shifted and turned
 UPPER, LOWER = np.arange(0, 11), np.arange(11, 17)
 
 
@@ -129,20 +130,41 @@ def augmented_crop(
     return jitter_colours(_degrade(crop, aug, rng), rng), points, weights
 
 
-class PoseCrops:
-    """Random crops from image sets; every batch depends on its seed alone."""
+def middle(size: np.ndarray) -> np.ndarray:
+    """The box (4,) that a picture of nobody of ``size`` = (height, width) was cut around."""
+    centre = np.asarray(size, np.float64)[::-1] / 2
+    half = centre / (PADDING * MARGIN)
+    return np.concatenate([centre - half, centre + half])
 
-    def __init__(self, sets: list[LabelledImages], min_height: float = 24.0) -> None:
-        """Collect the people with a usable pose and a box at least ``min_height`` pixels high."""
+
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""An image, and the box, keypoints and their weights of one person in it."""
+
+
+class PoseCrops:
+    """Random crops from image sets; every batch depends on its seed alone.
+
+    sets        people with a usable pose and a box at least ``min_height`` pixels high are shown,
+                and the middle of images without anybody (`vid3d.data.nobody`)
+    nobody      share of crops that show nobody; none where no image is without people
+    min_height  pixels
+    """
+
+    def __init__(
+        self, sets: list[LabelledImages], nobody: float = 0.0, min_height: float = 24.0
+    ) -> None:
         self.sets = sets
-        rows = []
+        rows, empty = [], []
         for i, images in enumerate(sets):
             p = images.people
             tall = p.boxes[:, 3] - p.boxes[:, 1] >= min_height
             good = ~p.ignored & tall & ((p.weights > 0.3).sum(1) >= 4)
             index = np.flatnonzero(good)
             rows.append(np.stack([np.full(len(index), i), index], 1))
-        self.rows = np.concatenate(rows)
+            index = np.setdiff1d(np.arange(len(images)), images.image_of)
+            empty.append(np.stack([np.full(len(index), i), index], 1))
+        self.rows, self.empty = np.concatenate(rows), np.concatenate(empty)
+        self.nobody = nobody if len(self.empty) else 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -151,28 +173,32 @@ class PoseCrops:
         self, n: int, out: tuple[int, int], aug: Augmentation, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """``n`` crops: images uint8 (n,3,H,W) BGR, keypoints (n,17,2), weights (n,17)."""
-        images, points, weights = [], [], []
-        for which, row in self.rows[rng.integers(0, len(self.rows), n)]:
-            source = self.sets[which]
-            people = source.people
-            crop, xy, w = augmented_crop(
-                source.image(int(source.image_of[row])),
-                people.boxes[row],
-                people.keypoints[row],
-                people.weights[row],
-                out,
-                aug,
-                rng,
-            )
-            images.append(crop)
-            points.append(xy)
-            weights.append(w)
+        someone = n - int(rng.binomial(n, self.nobody))
+        people = self.rows[rng.integers(0, len(self.rows), someone)]
+        crops = [augmented_crop(*self._person(*row), out, aug, rng) for row in people]
+        if someone < n:
+            places = self.empty[rng.integers(0, len(self.empty), n - someone)]
+            whole = replace(aug, half_body=0.0)
+            crops += [augmented_crop(*self._place(*row), out, whole, rng) for row in places]
+        images, points, weights = zip(*crops, strict=True)
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         return (
             stacked,
             torch.from_numpy(np.stack(points)).float(),
             torch.from_numpy(np.stack(weights)).float(),
         )
+
+    def _person(self, which: int, row: int) -> Sample:
+        source = self.sets[which]
+        people = source.people
+        image = source.image(int(source.image_of[row]))
+        return image, people.boxes[row], people.keypoints[row], people.weights[row]
+
+    def _place(self, which: int, index: int) -> Sample:
+        """Somewhere without people: that no joint is in the crop is known."""
+        image = self.sets[which].image(index)
+        points = np.full((len(COCO17), 2), NOWHERE)
+        return image, middle(self.sets[which].sizes[index]), points, np.ones(len(COCO17))
 
 
 def _inside(points: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,6 +16,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
 
 PIXELS, LABELS = "pixels.bin", "labels.npz"
+NOWHERE = -1e4  # coordinate of a joint outside the picture: "not here" is known, its place is not
 
 
 @dataclass(frozen=True)

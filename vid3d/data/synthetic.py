@@ -18,13 +18,17 @@ import numpy as np
 
 from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.bodies import RESERVED
-from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
+from vid3d.data.labelled_images import (
+    NOWHERE,
+    ImageLabels,
+    LabelledImages,
+    write_labelled_images,
+)
 from vid3d.data.mocap import MotionClip, read_mocap
 from vid3d.errors import Vid3dError
 
 SIZE = (448, 320)  # width, height of a picture
 WINDOW, WINDOW_STEP = 24, 4  # poses taken from a clip at once, frames between them
-NOWHERE = -1e4  # coordinate of a joint outside the picture: "not here" is known, its place is not
 CORNER = 0.5  # the renderer's 0 is the first pixel's corner, that of our labels is its centre
 SEEN, HIDDEN, OUTSIDE = 1.0, 0.6, 0.25  # weights
 SHOTS = {  # share of the pictures, range of camera distances in metres

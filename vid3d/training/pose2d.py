@@ -114,7 +114,7 @@ def _heatmap_loss(
 
 def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
     """The loss that ``fit`` wants."""
-    crops = PoseCrops(open_sets(folders))
+    crops = PoseCrops(open_sets(folders), training["nobody"])
     aug = Augmentation(**training["augmentation"])
     network: Any = model
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
