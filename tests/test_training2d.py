@@ -121,6 +121,26 @@ def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
     _assert_parity(config, folder, manifest.input.size)
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_maps_are_those_of_mmpose(joined: bool) -> None:
+    config = _config("vid3d-pose")
+    if not joined:
+        config.model.backbone.out_indices, config.model.neck = (4,), None
+        config.model.head.in_channels = 384
+    model = networks2d.build_pose_model(config.model).eval()
+    for layer in model.modules():  # not those that leave everything as it is
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(layer.running_mean, 0, 0.1)
+            torch.nn.init.uniform_(layer.weight, 0.5, 2)
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    images = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            networks2d.heatmaps(model, images), model.head(model.extract_feat(images))
+        )
+
+
 def test_detector_training_and_export(tmp_path: Path) -> None:
     _toy_set(tmp_path / "data" / "toy")
     config = _config("vid3d-person", size=(96, 96))

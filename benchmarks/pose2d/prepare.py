@@ -2,7 +2,7 @@
 
 python benchmarks/pose2d/prepare.py people2d PACK SETS/people2d
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP SETS/rendered --photos SETS/people2d
-python benchmarks/pose2d/prepare.py nobody SETS/people2d SETS/rendered -o SETS/nobody
+python benchmarks/pose2d/prepare.py nobody SETS/people2d SETS/rendered -o NOBODY
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP EVAL --reserved --shards 1 --pictures 250
 
 MOCAP is the folder of train_*.npz and heldout_*.npz; reserved bodies move by heldout ones. Without

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.pose2d.manifest import SCHEMA
-from vid3d.training.networks2d import build_detector, build_pose_model
+from vid3d.training.networks2d import build_detector, build_pose_model, heatmaps
 
 STRIDES = (8, 16, 32)
 OURS = ("name", "licence", "task", "training")  # what MMPose and MMDet do not read
@@ -30,11 +30,10 @@ class RawNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Normalised images (n,3,H,W) to the head's raw outputs."""
-        features = self.model.extract_feat(images)
+        if hasattr(self.model, "head") and hasattr(self.model.head, "conv_layers"):
+            return (heatmaps(self.model, images),)
         head = self.model.bbox_head if hasattr(self.model, "bbox_head") else self.model.head
-        out = head(features)
-        if isinstance(out, Tensor):
-            return (out,)
+        out = head(self.model.extract_feat(images))
         return tuple(t for part in out for t in ([part] if isinstance(part, Tensor) else part))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d import openmmlab
@@ -86,6 +87,26 @@ def start_from(model: nn.Module, start: str | Path) -> None:
     except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise Vid3dError(f"cannot start from {path}: {reason}") from error
+
+
+def heatmaps(model: Any, images: Tensor) -> Tensor:
+    """Maps (n,K,h,w) of a model with a heat-map head: ``model.head(model.extract_feat(images))``.
+
+    Cheaper where the neck joins strides and the head begins with a 1x1 filter: the filter mixes
+    channels, the neck's resizing mixes places, so the order does not matter, and a tenth of the
+    channels is left to resize.
+    """
+    neck: Any = getattr(model, "neck", None)
+    first: Any = getattr(model.head.conv_layers, "0", None)
+    if not getattr(neck, "concat", False) or getattr(first, "kernel_size", None) != (1, 1):
+        return cast("Tensor", model.head(model.extract_feat(images)))
+    features = model.backbone(images)
+    levels = [features[index] for index in neck.select_index]
+    filters = first.weight.split([level.shape[1] for level in levels], 1)
+    mixed = [conv2d(level, part) for level, part in zip(levels, filters, strict=True)]
+    resized = [interpolate(part, levels[0].shape[-2:], mode="bilinear") for part in mixed[1:]]
+    x = sum(resized, mixed[0]) + first.bias[:, None, None]
+    return cast("Tensor", model.head.final_layer(model.head.conv_layers[1:](x)))
 
 
 def placed(model: nn.Module) -> nn.Module:

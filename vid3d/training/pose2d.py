@@ -29,7 +29,14 @@ from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, build_pose_model, freeze, placed, start_from
+from vid3d.training.networks2d import (
+    ImageStage,
+    build_pose_model,
+    freeze,
+    heatmaps,
+    placed,
+    start_from,
+)
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
 
@@ -79,6 +86,18 @@ def open_sets(folders: list[Path]) -> list[LabelledImages]:
     return [LabelledImages.open(folder) for folder in found]
 
 
+def _simcc(network: Any, inputs: Tensor) -> Any:
+    """Both distributions of a SimCC head, which bfloat16 would be too coarse for."""
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        features = network.extract_feat(inputs)
+    return network.head(tuple(f.float() for f in features))
+
+
+def _heatmaps(network: Any, inputs: Tensor) -> Tensor:
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        return heatmaps(network, inputs).float()
+
+
 def _simcc_loss(
     head: Any, predicted: Any, points: Tensor, trust: Tensor, widen: float
 ) -> tuple[Tensor, Tensor]:
@@ -118,7 +137,8 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     aug = Augmentation(**training["augmentation"])
     network: Any = model
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
-    loss_and_places = _simcc_loss if hasattr(network.head, "cls_x") else _heatmap_loss
+    simcc = hasattr(network.head, "cls_x")
+    predict, judge = (_simcc, _simcc_loss) if simcc else (_heatmaps, _heatmap_loss)
 
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((int(training["seed"]), stage.size[0], step))
@@ -132,13 +152,8 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
             memory_format=torch.channels_last
         )
         widen = stage.widen ** max(0.0, 1 - 2 * progress)
-        with torch.autocast(mean.device.type, torch.bfloat16):
-            features = network.extract_feat(inputs)
-            if loss_and_places is _heatmap_loss:
-                predicted = network.head(features).float()
-        if loss_and_places is _simcc_loss:  # its bins are finer than bfloat16
-            predicted = network.head(tuple(f.float() for f in features))
-        loss, places = loss_and_places(network.head, predicted, points, trust, widen)
+        predicted = predict(network, inputs)
+        loss, places = judge(network.head, predicted, points, trust, widen)
         hit = (places - points).norm(dim=-1) < 0.05 * stage.size[1]
         good = (trust > 0.4) & (target_weights(points, trust, stage.size) > 0.4)
         return loss, {"accuracy": float((hit & good).sum() / good.sum().clamp(min=1))}
