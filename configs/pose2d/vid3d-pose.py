@@ -66,7 +66,7 @@ test_dataloader = dict(dataset=dict(type="CocoDataset", pipeline=test_pipeline))
 training = dict(
     seed=0,
     workers=0,
-    nobody=0.08,
+    nobody=0.15,
     augmentation=dict(
         scale=(0.8, 1.25),
         shift=0.05,

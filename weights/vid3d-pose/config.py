@@ -4,12 +4,12 @@
 codec = dict(
     blur_kernel_size=3,
     heatmap_size=(
-        16,
         24,
+        32,
     ),
     input_size=(
-        128,
         192,
+        256,
     ),
     sigma=1.0,
     type='MSRAHeatmap',
@@ -55,12 +55,12 @@ model = dict(
         decoder=dict(
             blur_kernel_size=3,
             heatmap_size=(
-                16,
                 24,
+                32,
             ),
             input_size=(
-                128,
                 192,
+                256,
             ),
             sigma=1.0,
             type='MSRAHeatmap',
@@ -84,8 +84,8 @@ test_dataloader = dict(
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
             dict(input_size=(
-                128,
                 192,
+                256,
             ), type='TopdownAffine'),
             dict(type='PackPoseInputs'),
         ],
@@ -94,8 +94,8 @@ test_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
     dict(input_size=(
-        128,
         192,
+        256,
     ), type='TopdownAffine'),
     dict(type='PackPoseInputs'),
 ]
