@@ -176,8 +176,6 @@ def test_batches_depend_on_their_generator_alone(tmp_path: Path) -> None:
 class _Mistaken:
     """A detector that sees the same boxes in every image."""
 
-    joint_set = "coco17"
-
     def __init__(self, *boxes: tuple[float, ...]) -> None:
         self.boxes = np.array(boxes, np.float32)
 
@@ -222,7 +220,7 @@ def test_crops_of_nobody_ask_for_flat_maps(tmp_path: Path) -> None:
     mixed = crops.PoseCrops([people, empty], nobody=0.3)
     _, points, _ = mixed.batch(400, (32, 32), crops.Augmentation(), np.random.default_rng(1))
     share = float((points.norm(dim=-1).amin(1) > 1000).float().mean())
-    assert 0.1 < share < 0.4
+    assert 0.2 < share < 0.4
     assert crops.PoseCrops([people], nobody=0.3).nobody == 0  # nowhere to look
 
 

@@ -121,10 +121,11 @@ def test_pose_training_and_export(tmp_path: Path, name: str) -> None:
     _assert_parity(config, folder, manifest.input.size)
 
 
-@pytest.mark.parametrize("joined", [True, False])
-def test_maps_are_those_of_mmpose(joined: bool) -> None:
+@pytest.mark.parametrize("neck", ["joined", "joined, corners", "joined, relu", "none"])
+def test_maps_are_those_of_mmpose(neck: str) -> None:
     config = _config("vid3d-pose")
-    if not joined:
+    config.model.neck.align_corners, config.model.neck.apply_relu = "corn" in neck, "relu" in neck
+    if neck == "none":
         config.model.backbone.out_indices, config.model.neck = (4,), None
         config.model.head.in_channels = 384
     model = networks2d.build_pose_model(config.model).eval()

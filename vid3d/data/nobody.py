@@ -61,4 +61,4 @@ def surroundings(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     width, height = (max(8, round(side * scale)) for side in size)
     start = (box[:2] + box[2:]) / 2 * scale - np.array([width, height]) / 2
     matrix = np.array([[scale, 0, -start[0]], [0, scale, -start[1]]])
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_AREA))
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR))

@@ -93,20 +93,33 @@ def heatmaps(model: Any, images: Tensor) -> Tensor:
     """Maps (n,K,h,w) of a model with a heat-map head: ``model.head(model.extract_feat(images))``.
 
     Cheaper where the neck joins strides and the head begins with a 1x1 filter: the filter mixes
-    channels, the neck's resizing mixes places, so the order does not matter, and a tenth of the
-    channels is left to resize.
+    channels, the neck's resizing mixes places, so the order does not matter, and fewer channels
+    are left to resize.
     """
-    neck: Any = getattr(model, "neck", None)
-    first: Any = getattr(model.head.conv_layers, "0", None)
-    if not getattr(neck, "concat", False) or getattr(first, "kernel_size", None) != (1, 1):
+    if not _joins_before_filter(model):
         return cast("Tensor", model.head(model.extract_feat(images)))
     features = model.backbone(images)
-    levels = [features[index] for index in neck.select_index]
+    levels = [features[index] for index in model.neck.select_index]
+    first, *rest = model.head.conv_layers
     filters = first.weight.split([level.shape[1] for level in levels], 1)
     mixed = [conv2d(level, part) for level, part in zip(levels, filters, strict=True)]
-    resized = [interpolate(part, levels[0].shape[-2:], mode="bilinear") for part in mixed[1:]]
+    size, corners = levels[0].shape[-2:], model.neck.align_corners
+    resized = [interpolate(x, size, mode="bilinear", align_corners=corners) for x in mixed[1:]]
     x = sum(resized, mixed[0]) + first.bias[:, None, None]
-    return cast("Tensor", model.head.final_layer(model.head.conv_layers[1:](x)))
+    return cast("Tensor", model.head.final_layer(nn.Sequential(*rest)(x)))
+
+
+def _joins_before_filter(model: Any) -> bool:
+    """Whether a neck joins strides and does nothing else, and a 1x1 filter comes next."""
+    neck: Any = getattr(model, "neck", None)
+    first: Any = getattr(model.head.conv_layers, "0", None)
+    return (
+        getattr(neck, "concat", False)
+        and not neck.apply_relu
+        and neck.scale_factor == 1
+        and isinstance(model.head.deconv_layers, nn.Identity)
+        and getattr(first, "kernel_size", None) == (1, 1)
+    )
 
 
 def placed(model: nn.Module) -> nn.Module:
