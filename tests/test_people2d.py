@@ -208,7 +208,7 @@ def test_nobody_is_where_a_detector_is_mistaken(tmp_path: Path) -> None:
 def test_crops_of_nobody_ask_for_flat_maps(tmp_path: Path) -> None:
     people = _toy_set(tmp_path / "people")
     empty = write_labelled_images(
-        tmp_path / "empty", [(np.full((90, 70, 3), 99, np.uint8), nobody.nobody())]
+        tmp_path / "empty", [(np.full((90, 70, 3), 99, np.uint8), nobody.no_people())]
     )
     pool = crops.PoseCrops([people, empty], nobody=1.0)
     aug = crops.Augmentation(half_body=1.0)

@@ -75,7 +75,7 @@ def rendered(
 @click.option("-o", "--output", type=TARGET, required=True)
 @click.option("--detector", default="vid3d-person", show_default=True)
 @click.option("--score", default=0.1, show_default=True, help="Of the weakest boxes to take.")
-def nobody_(sets: tuple[Path, ...], output: Path, detector: str, score: float) -> None:
+def false_sightings(sets: tuple[Path, ...], output: Path, detector: str, score: float) -> None:
     """Cut out what a detector falsely takes for people, so that a pose network learns to doubt."""
     manifest = replace(find_model(detector, "detection", ["onnx"]), score_threshold=score)
     if not LabelledImages.exists(output):

@@ -37,10 +37,10 @@ def _pictures(
             image, known = images.image(index), images.labels(index).boxes
             ((boxes, _),) = detector([image])
             for box in boxes[is_apart(boxes, known)]:
-                yield surroundings(image, box), nobody()
+                yield surroundings(image, box), no_people()
 
 
-def nobody() -> ImageLabels:
+def no_people() -> ImageLabels:
     """The labels of a picture without people."""
     return ImageLabels(np.zeros((0, 4)), np.zeros(0, bool), np.zeros((0, 17, 2)), np.zeros((0, 17)))
 

@@ -30,9 +30,9 @@ class RawNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Normalised images (n,3,H,W) to the head's raw outputs."""
-        if hasattr(self.model, "head") and hasattr(self.model.head, "conv_layers"):
-            return (heatmaps(self.model, images),)
         head = self.model.bbox_head if hasattr(self.model, "bbox_head") else self.model.head
+        if hasattr(head, "conv_layers"):
+            return (heatmaps(self.model, images),)
         out = head(self.model.extract_feat(images))
         return tuple(t for part in out for t in ([part] if isinstance(part, Tensor) else part))
 

@@ -100,13 +100,13 @@ def heatmaps(model: Any, images: Tensor) -> Tensor:
         return cast("Tensor", model.head(model.extract_feat(images)))
     features = model.backbone(images)
     levels = [features[index] for index in model.neck.select_index]
-    first, *rest = model.head.conv_layers
+    first = model.head.conv_layers[0]
     filters = first.weight.split([level.shape[1] for level in levels], 1)
     mixed = [conv2d(level, part) for level, part in zip(levels, filters, strict=True)]
     size, corners = levels[0].shape[-2:], model.neck.align_corners
     resized = [interpolate(x, size, mode="bilinear", align_corners=corners) for x in mixed[1:]]
     x = sum(resized, mixed[0]) + first.bias[:, None, None]
-    return cast("Tensor", model.head.final_layer(nn.Sequential(*rest)(x)))
+    return cast("Tensor", model.head.final_layer(model.head.conv_layers[1:](x)))
 
 
 def _joins_before_filter(model: Any) -> bool:
