@@ -24,3 +24,18 @@ def looks(seed=0):
     valid[0, 4] = False
     times = (torch.arange(5) * 0.16).expand(4, -1)
     return Looks(rays, torch.full((4, 5, 17), 0.9), times, valid, torch.tensor([0, 1, 0, 1]))
+
+
+def training_options():
+    """The recipe of a lifter's training of four steps."""
+    return {
+        "name": "toy",
+        "encoder": {"joint_width": 8, "spatial_blocks": 1, "width": 16, "blocks": 2, "heads": 2},
+        "diffusion": {"width": 16, "blocks": 1, "heads": 2},
+        "batches": {"seconds": 0.64, "grid": 0.08, "strides": [5, 10]},
+        "seed": 0,
+        "precision": "bfloat16",
+        "stage": {"name": "main", "samples": 16, "batch": 4, "lr": 1e-3, "dev_every": 8},
+        "dev_windows": 4,
+        "data": {"files": ["toy"], "skipped": []},
+    }

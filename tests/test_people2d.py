@@ -144,6 +144,24 @@ def test_flipped_crop_exchanges_left_and_right(tmp_path: Path) -> None:
         assert moved[left, 0] > moved[right, 0]  # in the mirror image too
 
 
+def test_people_who_lie_or_stand_on_their_head_fill_their_crop() -> None:
+    image, box = np.zeros((100, 80, 3), np.uint8), np.array([30.0, 10.0, 50.0, 90.0])
+    points = np.tile([[40.0, 50.0]], (17, 1))
+    nose, ankle = COCO17.joints.index("nose"), COCO17.joints.index("left_ankle")
+    points[nose], points[ankle] = (40, 15), (40, 85)
+    turning = crops.Augmentation((1, 1), 0, 0, 0, 1, 0, 0, 0, 0)
+    seen = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        _, moved, _ = crops.augmented_crop(image, box, points, np.ones(17), (96, 128), turning, rng)
+        step = moved[ankle] - moved[nose]
+        lies = abs(step[0]) > abs(step[1])
+        # the longer side, 80 pixels, and a quarter more in 96 or in 128
+        np.testing.assert_allclose(abs(step), [67.2, 0] if lies else [0, 89.6], atol=1e-9)
+        seen.add(tuple(np.sign(step.round()).astype(int)))
+    assert seen == {(1, 0), (-1, 0), (0, -1)}
+
+
 def test_labels_peak_at_the_joint_and_are_flat_outside() -> None:
     points = torch.zeros(1, 17, 2)
     points[0, 0], points[0, 1] = torch.tensor([40.0, 64.0]), torch.tensor([-5.0, 64.0])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lifter_toys import motion
+from lifter_toys import motion, training_options
 from mmengine.config import Config
 from safetensors.torch import load_file
 
@@ -43,21 +43,7 @@ def test_every_recipe_builds(recipe):
 
 @pytest.fixture
 def cfg():
-    stage = {"name": "main", "samples": 16, "batch": 4, "lr": 1e-3, "dev_every": 8}
-    return Config(
-        {
-            "name": "toy",
-            "encoder": {"joint_width": 8, "spatial_blocks": 1, "width": 16, "blocks": 2,
-                        "heads": 2},
-            "diffusion": {"width": 16, "blocks": 1, "heads": 2},
-            "batches": {"seconds": 0.64, "grid": 0.08, "strides": [5, 10]},
-            "seed": 0,
-            "precision": "bfloat16",
-            "stage": stage,
-            "dev_windows": 4,
-            "data": {"files": ["toy"], "skipped": []},
-        }
-    )  # fmt: skip
+    return Config(training_options())
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Accuracy of pose networks and detectors beside each other, on the same people in one run.
 
+Each pose network has two rows: alone, and as vid3d runs it (`vid3d.pose2d.turning`).
+
 python benchmarks/pose2d/accuracy.py --people2d PACK --rendered SETS \
     --pose vid3d-pose --pose TEACHER.json --detector vid3d-person --detector OTHER.json
 """
@@ -27,6 +29,7 @@ from vid3d.evaluation.people2d import (
     rendered_people,
     set_boxes,
 )
+from vid3d.pose2d.estimator import load_estimator
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.onnx import OnnxDetector, OnnxPose
 
@@ -63,9 +66,15 @@ def main(
         boxes["rendered"] = lambda: set_boxes(images)
     rows = []
     for name in pose:
-        network = OnnxPose(find_model(name, "pose", ["onnx"]))
+        manifest = find_model(name, "pose", ["onnx"])
+        networks = {
+            manifest.name: OnnxPose(manifest),
+            f"{manifest.name}, turned where unsure": load_estimator("onnx", pose=name).pose,
+        }
         rows += [
-            _report(what, network.name, pose_accuracy(network, of())) for what, of in people.items()
+            _report(what, said, pose_accuracy(network, of()))
+            for what, of in people.items()
+            for said, network in networks.items()
         ]
     for name in detector:
         manifest = find_model(name, "detection", ["onnx"])

@@ -1,6 +1,6 @@
 """Make the image sets that configs/pose2d trains on and accuracy.py measures on.
 
-python benchmarks/pose2d/prepare.py people2d PACK SETS/people2d
+python benchmarks/pose2d/prepare.py people2d PACK SETS/people2d --teacher tinypose.json
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP SETS/rendered --photos SETS/people2d
 python benchmarks/pose2d/prepare.py nobody SETS/people2d SETS/rendered -o NOBODY
 python benchmarks/pose2d/prepare.py rendered BODIES MOCAP EVAL --reserved --shards 1 --pictures 250
@@ -25,7 +25,7 @@ from vid3d.data.nobody import write_nobody
 from vid3d.data.people2d import prepare_people2d
 from vid3d.data.synthetic import render_sets
 from vid3d.pose2d.models import find_model
-from vid3d.pose2d.onnx import OnnxDetector
+from vid3d.pose2d.onnx import OnnxDetector, OnnxPose
 from vid3d.training.pose2d import open_sets
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -41,9 +41,11 @@ def main() -> None:
 @click.argument("pack", type=FOLDER)
 @click.argument("out", type=TARGET)
 @click.option("--split", default="train", type=click.Choice(["train", "val"]))
-def people2d(pack: Path, out: Path, split: str) -> None:
+@click.option("--teacher", help="Ask this pose model again about people who are not upright.")
+def people2d(pack: Path, out: Path, split: str, teacher: str | None) -> None:
     """Decode a split of the people2d pack once."""
-    images = prepare_people2d(pack, out, split)
+    network = OnnxPose(find_model(teacher, "pose", ["onnx"])) if teacher else None
+    images = prepare_people2d(pack, out, split, network)
     click.echo(f"{out}: {len(images)} images, {len(images.image_of)} boxes")
 
 

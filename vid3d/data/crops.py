@@ -20,13 +20,16 @@ UPPER, LOWER = np.arange(0, 11), np.arange(11, 17)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How crops are disturbed; angles in degrees, probabilities in 0..1."""
+    """How crops are disturbed; angles in degrees, probabilities in 0..1.
+
+    ``turned`` is the share of people who lie on a side or stand on their head, a third each.
+    """
 
     scale: tuple[float, float] = (0.7, 1.35)
     shift: float = 0.08
     rotation: float = 40.0
     rotate: float = 0.6
-    upside_down: float = 0.02
+    turned: float = 0.03
     half_body: float = 0.2
     cutout: float = 0.4
     blur: float = 0.2
@@ -115,11 +118,14 @@ def augmented_crop(
     aspect = out[0] / out[1]
     if rng.random() < aug.half_body:
         box = _half_body(box, points, weights > 0.3, rng)
-    size = crop_size(box, aspect) * rng.uniform(*aug.scale)
-    centre = (box[:2] + box[2:]) / 2 + size * rng.normal(0, aug.shift, 2)
+    quarters = int(rng.integers(1, 4)) if rng.random() < aug.turned else 0
+    centre, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    half = (sides[::-1] if quarters % 2 else sides) / 2
+    size = crop_size(np.concatenate([centre - half, centre + half]), aspect)
+    size *= rng.uniform(*aug.scale)
+    centre = centre + size * rng.normal(0, aug.shift, 2)
     angle = rng.normal(0, aug.rotation / 2) if rng.random() < aug.rotate else 0.0
-    angle = float(np.clip(angle, -aug.rotation, aug.rotation))
-    angle += 180.0 if rng.random() < aug.upside_down else 0.0
+    angle = float(np.clip(angle, -aug.rotation, aug.rotation)) + 90 * quarters
     matrix = crop_matrix(centre, size, angle, out)
     crop = cv2.warpAffine(image, matrix, out, flags=cv2.INTER_LINEAR)
     points = points @ matrix[:, :2].T + matrix[:, 2]

@@ -7,15 +7,20 @@ import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
 from vid3d.errors import Vid3dError
+from vid3d.pose2d.turning import turned_where_unsure
+
+if TYPE_CHECKING:
+    from vid3d.pose2d.estimator import PoseNetwork
 
 ANNOTATIONS = "annotations.json.gz"
 
@@ -84,8 +89,29 @@ class People2d:
                 yield self.image(entry), self.labels(entry)
 
 
-def prepare_people2d(pack: Path, folder: Path, split: str = "train") -> LabelledImages:
-    """Decode a split of the pack once into ``folder`` (about 4 GB for "train")."""
+def prepare_people2d(
+    pack: Path, folder: Path, split: str = "train", teacher: PoseNetwork | None = None
+) -> LabelledImages:
+    """Decode a split of the pack once into ``folder`` (about 4 GB for "train").
+
+    The pack's ``teacher`` saw people upright only: if given, it is asked again, see `asked_again`.
+    """
     if LabelledImages.exists(folder):
         return LabelledImages.open(folder)
-    return write_labelled_images(folder, People2d(pack).samples(split))
+    samples = People2d(pack).samples(split)
+    if teacher is not None:
+        samples = ((image, asked_again(image, labels, teacher)) for image, labels in samples)
+    return write_labelled_images(folder, samples)
+
+
+def asked_again(image: np.ndarray, labels: ImageLabels, teacher: PoseNetwork) -> ImageLabels:
+    """Labels with better poses of people who stand on their head or lie, where ``teacher`` sees so.
+
+    image  uint8 (H,W,3) BGR
+    """
+    posed = ~labels.ignored & (labels.weights > 0).any(1)
+    found = (labels.keypoints[posed], labels.weights[posed])
+    [(points, sure)] = turned_where_unsure(teacher, [image], [labels.boxes[posed]], [found])
+    keypoints, weights = labels.keypoints.copy(), labels.weights.copy()
+    keypoints[posed], weights[posed] = points, sure
+    return replace(labels, keypoints=keypoints, weights=weights)

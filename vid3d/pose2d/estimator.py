@@ -13,6 +13,7 @@ from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.people import People
 from vid3d.pose2d.preprocess import Image
+from vid3d.pose2d.turning import TurningPose
 
 BACKENDS = ("auto", "onnx", "mmpose")
 
@@ -129,9 +130,9 @@ def _pose(manifest: Manifest, kinds: Sequence[str], device: str) -> PoseNetwork:
         from vid3d.pose2d.mmpose import MMPosePose
 
         network = MMPosePose(manifest, device)
-    if manifest.calibration is None:
-        return network
-    return CalibratedPose(network, manifest.calibration)
+    if manifest.calibration is not None:
+        network = CalibratedPose(network, manifest.calibration)
+    return TurningPose(network)
 
 
 def _kinds(backend: str, device: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from vid3d.lifter.encoders import encoder_config
 from vid3d.lifter.heads import head_config
 from vid3d.lifter.process import ddim, diffusion_loss, standardised
 from vid3d.lifter.published.text import load_text_encoder
+from vid3d.machine import find_device
 from vid3d.training.distributed import rank
 from vid3d.training.fitting import Stage, fast_precision, fit
 from vid3d.training.targets import Targets, encoder_losses, make_targets
@@ -269,7 +270,7 @@ def train(
         Vid3dError: a motion file is missing, or the loss is not finite.
     """
     # Tensors made without naming a device, in batches too, land on this one.
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+    with torch.device(find_device("auto")):
         networks = _train(cfg, data, work_dir, resume, start)
     if rank():
         return work_dir / "model"

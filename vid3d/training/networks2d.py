@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from vid3d.errors import Vid3dError
+from vid3d.machine import find_device
 from vid3d.pose2d import openmmlab
 from vid3d.training.fitting import Stage
 from vid3d.weights import find_model, read_manifest
@@ -124,7 +125,7 @@ def _joins_before_filter(model: Any) -> bool:
 
 def placed(model: nn.Module) -> nn.Module:
     """The model on the first GPU, else the CPU, with channels last (faster in bfloat16)."""
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(find_device("auto"))
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,121 @@
+"""People who are not upright: somersaults, handstands, cartwheels, people who lie.
+
+Pose networks learn from people who stand, and on others they are wrong and say so by low
+confidence. Where one is unsure it is asked again in the picture turned by a quarter, a half and
+three quarters, and the clearest answer counts if it is clearer by far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.pose2d.preprocess import CROP_PADDING, Image
+
+if TYPE_CHECKING:
+    from vid3d.pose2d.estimator import Found, PoseNetwork
+
+UNSURE = 0.6
+"""Mean confidence of a pose below which the network is asked again."""
+
+CLEARER = 0.1
+"""By how much the mean confidence of a turned pose must be higher: upright ones are likelier."""
+
+_REACH = CROP_PADDING * 2 / 3
+"""Half the side of what networks look at, over the longer side of the box, for crops of 3:4."""
+
+_LINEAR = np.array([[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]]])
+"""What `numpy.rot90` (counterclockwise) does to x and y, for 0 to 3 quarters."""
+
+
+class TurningPose:
+    """A pose network that tilts its head where it is unsure.
+
+    Attributes:
+        network: the pose network.
+    """
+
+    def __init__(self, network: PoseNetwork) -> None:
+        self.name = network.name
+        self.joint_set = network.joint_set
+        self.network = network
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    ) -> list[Found]:
+        """Keypoints (N, 17, 2) and confidence (N, 17) of each image's boxes (N, 4)."""
+        found = self.network(images, boxes)
+        return turned_where_unsure(self.network, images, boxes, found)
+
+
+def turned_where_unsure(
+    network: PoseNetwork,
+    images: Sequence[Image],
+    boxes: Sequence[NDArray[np.floating]],
+    found: Sequence[Found],
+) -> list[Found]:
+    """What was found upright, and in its place what is clearer by `CLEARER` in a turned picture.
+
+    Args:
+        network: to ask again.
+        images: BGR (H, W, 3).
+        boxes: (N, 4) of each image.
+        found: keypoints (N, 17, 2) and confidence (N, 17) of each image.
+    """
+    better = [(keypoints.copy(), confidence.copy()) for keypoints, confidence in found]
+    unsure = [
+        (place, row)
+        for place, (_, confidence) in enumerate(found)
+        for row in np.flatnonzero(confidence.mean(-1) < UNSURE).tolist()
+    ]
+    if not unsure:
+        return better
+    turned = [[Turned.of(images[i], boxes[i][row], n) for n in (1, 2, 3)] for i, row in unsure]
+    every = [each for three in turned for each in three]
+    again = network([each.image for each in every], [each.box[None] for each in every])
+    for number, (place, row) in enumerate(unsure):
+        answers = again[3 * number : 3 * number + 3]
+        best = int(np.argmax([said.mean() for _, said in answers]))
+        points, said = answers[best]
+        keypoints, confidence = better[place]
+        if said.mean() >= confidence[row].mean() + CLEARER:
+            keypoints[row] = turned[number][best].back(points[0])
+            confidence[row] = said[0]
+    return better
+
+
+class Turned:
+    """The surroundings of a person, turned.
+
+    Attributes:
+        image: BGR (h, w, 3).
+        box: (4,) of the person in it.
+    """
+
+    def __init__(self, image: Image, box: NDArray[np.floating], quarters: int) -> None:
+        linear = _LINEAR[quarters]
+        height, width = image.shape[:2]
+        self.image = np.ascontiguousarray(np.rot90(image, quarters))
+        ends = np.array([[0, 0], [width - 1, height - 1]]) @ linear.T
+        self._linear, self._offset = linear, -ends.min(0)
+        corners = box.reshape(2, 2) @ linear.T + self._offset
+        self.box = np.concatenate([corners.min(0), corners.max(0)])
+        self._corner = np.zeros(2)
+
+    @classmethod
+    def of(cls, image: Image, box: NDArray[np.floating], quarters: int) -> Turned:
+        """What a network sees of the person in a box (4,) of an image, turned counterclockwise."""
+        middle, reach = (box[:2] + box[2:]) / 2, _REACH * (box[2:] - box[:2]).max() + 1
+        size = image.shape[1::-1]
+        left, top = np.floor(middle - reach).clip(0, np.subtract(size, 1)).astype(int)
+        right, bottom = np.ceil(middle + reach).clip(1, size).astype(int)
+        part = cls(image[top:bottom, left:right], box - [left, top, left, top], quarters)
+        part._corner = np.array([left, top])
+        return part
+
+    def back(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Points (N, 2) of the turned picture as points of the image."""
+        return np.asarray((points - self._offset) @ self._linear + self._corner)
