@@ -148,7 +148,7 @@ def test_people_who_lie_or_stand_on_their_head_fill_their_crop() -> None:
     image, box = np.zeros((100, 80, 3), np.uint8), np.array([30.0, 10.0, 50.0, 90.0])
     points = np.tile([[40.0, 50.0]], (17, 1))
     nose, ankle = COCO17.joints.index("nose"), COCO17.joints.index("left_ankle")
-    points[nose], points[ankle] = (40, 15), (40, 85)
+    points[nose], points[[ankle, COCO17.flip[ankle]]] = (40, 15), (40, 85)
     turning = crops.Augmentation((1, 1), 0, 0, 0, 1, 0, 0, 0, 0)
     seen = set()
     for seed in range(20):
