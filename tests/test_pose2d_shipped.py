@@ -59,7 +59,7 @@ def one_thread():
 def test_both_backends_agree(by_onnx, frames, half, looks):
     by_onnx, frames = by_onnx[:looks], frames[:looks]
     mmpose = load_estimator("mmpose", device="cpu")
-    mmpose.detect.half = mmpose.pose.network.half = half  # as on a GPU
+    mmpose.detect.half = mmpose.pose.network.network.half = half  # as on a GPU
     for a, (boxes, scores) in zip(by_onnx, mmpose.detect(frames), strict=True):
         assert len(a) == len(boxes)
         # suppression may keep either of two candidates that score alike

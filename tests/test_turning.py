@@ -9,6 +9,9 @@ from vid3d.data.labelled_images import ImageLabels
 from vid3d.data.people2d import asked_again
 from vid3d.pose2d import turning
 from vid3d.pose2d.turning import Turned, TurningPose
+from vid3d.skeleton import COCO17
+
+SHOULDERS = [COCO17.index(f"{side}_shoulder") for side in ("left", "right")]
 
 
 class Compass:
@@ -33,9 +36,23 @@ class Compass:
                 continue
             head = spots[inside].mean(0)
             keypoints[row] = (left + right) / 2, (top + bottom) / 2
-            keypoints[row, 0] = head
+            keypoints[row, SHOULDERS] = keypoints[row, 0] = head
             confidence[row] = 0.9 if head[1] < top + 0.2 * (bottom - top) else 0.4
         return keypoints, confidence
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch):
+    monkeypatch.setattr(turning, "SMALLEST", 20)
+
+
+def test_people_with_few_pixels_are_left_alone(monkeypatch):
+    monkeypatch.setattr(turning, "SMALLEST", 51)
+    network, image = Compass(), picture((70, 68))
+    TurningPose(network)([image], [np.array([(60, 20, 80, 70)], float)])
+    assert network.asked == [1]
+    TurningPose(network)([image], [np.array([(60, 20, 80, 71)], float)])
+    assert network.asked == [1, 1, 3]
 
 
 def picture(head, size=(90, 160)):
@@ -85,6 +102,24 @@ def test_a_turned_pose_must_be_clearer_by_far(monkeypatch):
         [picture((70, 68))], [np.array([(60, 20, 80, 70)], float)]
     )
     np.testing.assert_allclose(confidence, 0.4, rtol=1e-6)
+
+
+def test_a_turned_pose_must_be_clear_and_not_upright(monkeypatch):
+    box, image = np.array([(60, 20, 80, 120)], float), picture((70, 118), (160, 160))
+
+    def confidence_of(said):
+        class Wrong(Compass):  # the shoulders are where the feet are
+            def _look(self, image, boxes):
+                keypoints, confidence = super()._look(image, boxes)
+                if said == "upright":
+                    keypoints[:, SHOULDERS] = boxes[:, :2] + boxes[:, 2:] - keypoints[:, 0]
+                return keypoints, confidence * (0.5 if said == "faint" else 1)
+
+        return float(TurningPose(Wrong())([image], [box])[0][1].mean())
+
+    assert confidence_of("right") == pytest.approx(0.9)
+    assert confidence_of("upright") == pytest.approx(0.4)
+    assert confidence_of("faint") == pytest.approx(0.2)  # 0.45 would be clearer by far
 
 
 @given(

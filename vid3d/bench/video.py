@@ -20,7 +20,7 @@ from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.models import find_model
-from vid3d.pose2d.onnx import OnnxDetector
+from vid3d.pose2d.onnx import OnnxDetector, OnnxPose
 from vid3d.video import VideoInfo, probe
 
 STRIDES = (10, 20)
@@ -124,7 +124,7 @@ def bench_video(
                 lifted.append(_lift(pipeline, path, stride, None))
             lifted.append(_lift(pipelines[STRIDES[0]], path, STRIDES[0], overlay))
         boxes = OnnxDetector(find_model(detector, "detection", ("onnx",)), padded=True)
-        usual = TopDown(boxes, networks.pose)
+        usual = TopDown(boxes, OnnxPose(find_model(pose, "pose", ("onnx",))))
         per_frame = run_per_frame(path, usual, TemporalConvolution())
         return _cost(probe(path), per_frame, min(decoded), lifted)
 

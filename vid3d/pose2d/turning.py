@@ -2,7 +2,8 @@
 
 Pose networks learn from people who stand, and on others they are wrong and say so by low
 confidence. Where one is unsure it is asked again in the picture turned by a quarter, a half and
-three quarters, and the clearest answer counts if it is clearer by far.
+three quarters, and the clearest answer counts if it is clearer by far, and of somebody who is
+really not upright.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.pose2d.preprocess import CROP_PADDING, Image
+from vid3d.skeleton import joint_set
 
 if TYPE_CHECKING:
     from vid3d.pose2d.estimator import Found, PoseNetwork
 
-UNSURE = 0.6
+UNSURE = 0.65
 """Mean confidence of a pose below which the network is asked again."""
 
-CLEARER = 0.1
-"""By how much the mean confidence of a turned pose must be higher: upright ones are likelier."""
+CLEARER, CLEAR = 0.15, 0.5
+"""By how much the mean confidence of a turned pose must be higher, since upright ones are likelier,
+and what it must be at least."""
+
+SMALLEST = 96
+"""Pixels of the longer side of a box from which on turning helps: of less, networks are unsure
+because there is little to see."""
 
 _REACH = CROP_PADDING * 2 / 3
 """Half the side of what networks look at, over the longer side of the box, for crops of 3:4."""
@@ -69,7 +76,7 @@ def turned_where_unsure(
     unsure = [
         (place, row)
         for place, (_, confidence) in enumerate(found)
-        for row in np.flatnonzero(confidence.mean(-1) < UNSURE).tolist()
+        for row in np.flatnonzero((confidence.mean(-1) < UNSURE) & _large(boxes[place])).tolist()
     ]
     if not unsure:
         return better
@@ -79,12 +86,28 @@ def turned_where_unsure(
     for number, (place, row) in enumerate(unsure):
         answers = again[3 * number : 3 * number + 3]
         best = int(np.argmax([said.mean() for _, said in answers]))
-        points, said = answers[best]
+        points, said = turned[number][best].back(answers[best][0][0]), answers[best][1][0]
         keypoints, confidence = better[place]
-        if said.mean() >= confidence[row].mean() + CLEARER:
-            keypoints[row] = turned[number][best].back(points[0])
-            confidence[row] = said[0]
+        clear = said.mean() >= max(CLEAR, confidence[row].mean() + CLEARER)
+        if clear and not _is_upright(points, network.joint_set):
+            keypoints[row], confidence[row] = points, said
     return better
+
+
+def _is_upright(points: NDArray[np.floating], joints: str) -> bool:
+    """Whether keypoints (17, 2) have the shoulders above the hips, by 45 degrees at most aside."""
+    names = joint_set(joints)
+    shoulders, hips = (
+        points[[names.index(f"{side}_{joint}") for side in ("left", "right")]].mean(0)
+        for joint in ("shoulder", "hip")
+    )
+    aside, down = hips - shoulders
+    return bool(down >= abs(aside))
+
+
+def _large(boxes: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) are large enough."""
+    return (boxes[:, 2:] - boxes[:, :2]).max(-1, initial=0) >= SMALLEST
 
 
 class Turned:
