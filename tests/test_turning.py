@@ -131,7 +131,7 @@ def test_turned_pixels_lie_where_they_are_said_to(quarters, corner, sides):
     rows, columns = np.mgrid[:90, :160]
     image = np.stack([rows, columns, 0 * rows], -1).astype(np.uint8)
     box = np.concatenate([corner, np.add(corner, sides)])
-    part = Turned.of(image, box, quarters)
+    part = Turned(image, box, quarters)
     y, x = np.mgrid[: part.image.shape[0], : part.image.shape[1]]
     spots = part.back(np.stack([x, y], -1).reshape(-1, 2))
     np.testing.assert_allclose(spots[:, ::-1], part.image[..., :2].reshape(-1, 2), atol=1e-9)

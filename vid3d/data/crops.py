@@ -119,11 +119,9 @@ def augmented_crop(
     if rng.random() < aug.half_body:
         box = _half_body(box, points, weights > 0.3, rng)
     quarters = int(rng.integers(1, 4)) if rng.random() < aug.turned else 0
-    centre, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    half = (sides[::-1] if quarters % 2 else sides) / 2
-    size = crop_size(np.concatenate([centre - half, centre + half]), aspect)
-    size *= rng.uniform(*aug.scale)
-    centre = centre + size * rng.normal(0, aug.shift, 2)
+    lying = box[[1, 0, 3, 2]] if quarters % 2 else box
+    size = crop_size(lying, aspect) * rng.uniform(*aug.scale)
+    centre = (box[:2] + box[2:]) / 2 + size * rng.normal(0, aug.shift, 2)
     angle = rng.normal(0, aug.rotation / 2) if rng.random() < aug.rotate else 0.0
     angle = float(np.clip(angle, -aug.rotation, aug.rotation)) + 90 * quarters
     matrix = crop_matrix(centre, size, angle, out)

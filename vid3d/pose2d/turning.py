@@ -80,7 +80,7 @@ def turned_where_unsure(
     ]
     if not unsure:
         return better
-    turned = [[Turned.of(images[i], boxes[i][row], n) for n in (1, 2, 3)] for i, row in unsure]
+    turned = [[Turned(images[i], boxes[i][row], n) for n in (1, 2, 3)] for i, row in unsure]
     every = [each for three in turned for each in three]
     again = network([each.image for each in every], [each.box[None] for each in every])
     for number, (place, row) in enumerate(unsure):
@@ -111,33 +111,29 @@ def _large(boxes: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 class Turned:
-    """The surroundings of a person, turned.
+    """What a network sees of a person in an image, turned counterclockwise by quarters.
+
+    Args:
+        image: BGR (H, W, 3).
+        box: (4,) of the person in it, pixels.
+        quarters: 0 to 3.
 
     Attributes:
-        image: BGR (h, w, 3).
-        box: (4,) of the person in it.
+        image: BGR (h, w, 3), the person's surroundings turned.
+        box: (4,) of the person in that.
     """
 
     def __init__(self, image: Image, box: NDArray[np.floating], quarters: int) -> None:
-        linear = _LINEAR[quarters]
-        height, width = image.shape[:2]
-        self.image = np.ascontiguousarray(np.rot90(image, quarters))
-        ends = np.array([[0, 0], [width - 1, height - 1]]) @ linear.T
-        self._linear, self._offset = linear, -ends.min(0)
-        corners = box.reshape(2, 2) @ linear.T + self._offset
-        self.box = np.concatenate([corners.min(0), corners.max(0)])
-        self._corner = np.zeros(2)
-
-    @classmethod
-    def of(cls, image: Image, box: NDArray[np.floating], quarters: int) -> Turned:
-        """What a network sees of the person in a box (4,) of an image, turned counterclockwise."""
         middle, reach = (box[:2] + box[2:]) / 2, _REACH * (box[2:] - box[:2]).max() + 1
         size = image.shape[1::-1]
-        left, top = np.floor(middle - reach).clip(0, np.subtract(size, 1)).astype(int)
-        right, bottom = np.ceil(middle + reach).clip(1, size).astype(int)
-        part = cls(image[top:bottom, left:right], box - [left, top, left, top], quarters)
-        part._corner = np.array([left, top])
-        return part
+        low = np.floor(middle - reach).clip(0, np.subtract(size, 1)).astype(int)
+        high = np.ceil(middle + reach).clip(1, size).astype(int)
+        part = image[low[1] : high[1], low[0] : high[0]]
+        self.image = np.ascontiguousarray(np.rot90(part, quarters))
+        self._corner, self._linear = low, _LINEAR[quarters]
+        self._offset = -np.minimum((high - low - 1) @ self._linear.T, 0)
+        corners = (box.reshape(2, 2) - low) @ self._linear.T + self._offset
+        self.box = np.concatenate([corners.min(0), corners.max(0)])
 
     def back(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Points (N, 2) of the turned picture as points of the image."""
