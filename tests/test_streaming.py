@@ -17,7 +17,8 @@ from streaming_toys import FPS, ToyNetworks, lift_toy, toy_clip, toy_pipeline
 from vid3d.errors import Vid3dError
 from vid3d.floor import sampled_bodies
 from vid3d.info import describe_motion
-from vid3d.motion import Motion, Stretch
+from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch
 from vid3d.streaming import Workplace, pieces
 from vid3d.streaming.pieces import Cutter, Sighting, faded
 

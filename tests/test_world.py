@@ -9,7 +9,8 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import bone_lengths
 from vid3d.info import describe
-from vid3d.motion import Motion, runs
+from vid3d.motion import Motion
+from vid3d.motion_schema import runs
 from vid3d.skeleton import H36M17
 from vid3d.world import (
     Ground,

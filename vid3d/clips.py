@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from vid3d import __version__
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
@@ -52,6 +53,19 @@ class Clip:
     def digest(self) -> str | None:
         """Checksum of the source; None for a folder (OpenPose writes one file a frame)."""
         return sha256_of(self.source) if self.source.is_file() else None
+
+    def journal(self, path: Path, options: LiftOptions) -> Journal:
+        """What the networks answer about the clip, kept in a file; to be closed."""
+        names = ("stride", "detect_every", "start", "end", "backend", "device")
+        return Journal(
+            path,
+            {
+                "video": self.digest,
+                "networks": self.seen_by,
+                "options": {name: getattr(options, name) for name in names},
+                "vid3d": __version__,
+            },
+        )
 
 
 def clips_of_keypoints(

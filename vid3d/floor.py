@@ -1,17 +1,13 @@
 """The floor that people stand on: a plane in the camera frame, which also tells where up is."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 from vid3d.skeleton import H36M17
 from vid3d.world import ground_of
-
-if TYPE_CHECKING:
-    from vid3d.streaming import Reel
 
 Array = NDArray[np.float64]
 
@@ -64,13 +60,13 @@ class Floor:
         return np.stack([spots.min(0) - ROOM, spots.max(0) + ROOM])
 
 
-def floor_of(motion: "Motion | Reel") -> Floor:
+def floor_of(motion: AnyMotion) -> Floor:
     """The floor of a motion: the one that its file names, else the one its people stand on."""
     ground = ground_of(motion)
     return Floor(ground.normal, -ground.height)
 
 
-def sampled_bodies(motion: "Motion | Reel") -> Array:
+def sampled_bodies(motion: AnyMotion) -> Array:
     """Up to `MAX_SAMPLES` bodies (N, 17, 3) spread evenly over people and frames; at least one.
 
     Those whose place is far off the others' (1st to 99th percentile and a metre) are left out.
@@ -83,7 +79,7 @@ def sampled_bodies(motion: "Motion | Reel") -> Array:
     return kept
 
 
-def evenly(motion: "Motion | Reel", most: int) -> Array:
+def evenly(motion: AnyMotion, most: int) -> Array:
     """At most so many bodies (N, 17, 3), spread evenly over people and frames."""
     people = range(motion.people)
     count = sum(len(one) for person in people for one in motion.stretches(person))

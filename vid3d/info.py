@@ -133,7 +133,7 @@ def _people_lines(
     motion: "Motion", slides: NDArray[np.float64], jitter: NDArray[np.float64]
 ) -> Card:
     """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
-    from vid3d.motion import runs
+    from vid3d.motion_schema import runs
     from vid3d.stature import stature
 
     lines = []

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d import __version__
 from vid3d.clips import Clip
-from vid3d.motion import Stretch
+from vid3d.lift_options import LiftOptions
+from vid3d.lifter import Lifter
+from vid3d.monitor import Monitor
+from vid3d.motion_schema import Stretch
 from vid3d.stature import height_factors, stature
 from vid3d.streaming import (
     Follower,
@@ -29,9 +32,6 @@ from vid3d.tracking import select_people, tracker_of
 from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.tracking.rest import with_rests
 from vid3d.world.settle import Settling
-
-if TYPE_CHECKING:
-    from vid3d.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Work:
     """The work on one clip.
 
     Args:
-        pipeline: its networks and options.
+        options: what is wanted.
+        lifter: of its `model`.
+        monitor: told of progress.
         clip: not read yet.
         place: where everything is kept.
     """
 
-    def __init__(self, pipeline: "Pipeline", clip: Clip, place: Workplace) -> None:
-        self.options, self.monitor, self.lifter = (
-            pipeline.options,
-            pipeline.monitor,
-            pipeline.lifter,
-        )
-        self.pipeline, self.clip, self.place = pipeline, clip, place
+    def __init__(
+        self, options: LiftOptions, lifter: Lifter, monitor: Monitor, clip: Clip, place: Workplace
+    ) -> None:
+        self.options, self.lifter, self.monitor = options, lifter, monitor
+        self.clip, self.place = clip, place
         self.camera = self.options.camera_of(clip.camera, clip.frame_size)
         self._done: set[str] = set()
         self._statures: dict[str, float] = {}
@@ -89,7 +89,7 @@ class Work:
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
         )
         with (
-            self.pipeline.journal(clip, self.place.journal) as journal,
+            closing(clip.journal(self.place.journal, self.options)) as journal,
             closing(clip.looks(None if self.place.temporary else journal)) as looks,
             self.monitor.stoppable(),
         ):

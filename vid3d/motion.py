@@ -1,11 +1,8 @@
-"""Motion: what a lift results in, and the one thing that everything after the lifter consumes.
-
-Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
-"""
+"""Motion: what a lift results in, and the one thing that everything after the lifter consumes."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,94 +13,9 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.files import open_npz
 from vid3d.motion_checks import check_motion
+from vid3d.motion_files import write_json, write_npz
+from vid3d.motion_schema import SCHEMA, SHAPES, Moment, Stretch, camera_of, runs
 from vid3d.skeleton import H36M17, joint_set
-
-SCHEMA = 1
-AXES = "camera: x right, y down, z forward"
-UNITS = "metres, seconds, pixels"
-
-# name -> (dtype, shape); P people, F frames, K keyframes
-SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
-    "joints3d": (np.float32, ("P", "F", 17, 3)),
-    "present": (np.bool_, ("P", "F")),
-    "spread": (np.float32, ("P", "F", 17)),
-    "root_spread": (np.float32, ("P", "F")),
-    "contacts": (np.float32, ("P", "F", 2)),
-    "keyframes": (np.int64, ("K",)),
-    "keypoints2d": (np.float32, ("P", "K", 17, 3)),
-    "track_ids": (np.int64, ("P",)),
-    "timestamps": (np.float64, ("F",)),
-    "intrinsics": (np.float32, (3, 3)),
-    "frame_size": (np.int64, (2,)),
-}
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """One person's unbroken presence, or a part of it.
-
-    Attributes:
-        start: frame of the clip that it begins with.
-        times: (F,) seconds.
-        joints3d: (F, 17, 3) h36m17, camera frame, metres.
-        spread: (F, 17) metres; NaN where not known.
-        root_spread: (F,) metres; likewise.
-        contacts: (F, 2) of the left and the right foot.
-    """
-
-    start: int
-    times: NDArray[np.float64]
-    joints3d: NDArray[np.floating]
-    spread: NDArray[np.floating]
-    root_spread: NDArray[np.floating]
-    contacts: NDArray[np.floating]
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    @property
-    def stop(self) -> int:
-        """The frame after the last."""
-        return self.start + len(self)
-
-    def part(self, first: int, stop: int) -> "Stretch":
-        """The frames of the clip from `first` to before `stop`, as far as they are here."""
-        cut = slice(max(first - self.start, 0), max(stop - self.start, 0))
-        return Stretch(
-            self.start + cut.start,
-            self.times[cut],
-            self.joints3d[cut],
-            self.spread[cut],
-            self.root_spread[cut],
-            self.contacts[cut],
-        )
-
-    def scaled(self, factor: float) -> "Stretch":
-        """Scaled about the camera, which leaves the picture of the person as it is."""
-        return replace(
-            self,
-            joints3d=self.joints3d * self.joints3d.dtype.type(factor),
-            spread=self.spread * self.spread.dtype.type(factor),
-            root_spread=self.root_spread * self.root_spread.dtype.type(factor),
-        )
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Who is there at one frame.
-
-    Attributes:
-        people: (N,) rows of those present.
-        joints3d: (N, 17, 3) h36m17, camera frame, metres.
-        spread: (N, 17) metres.
-        keypoints2d: (N, 17, 3) pixels and confidence, NaN where not detected; None where the frame
-            was not looked at.
-    """
-
-    people: NDArray[np.intp]
-    joints3d: NDArray[np.float32]
-    spread: NDArray[np.float32]
-    keypoints2d: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -221,14 +133,10 @@ class Motion:
 
     def save(self, path: str | Path) -> Path:
         """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
-        from vid3d.motion_files import write_npz
-
         return write_npz(self, path)
 
     def save_json(self, path: str | Path) -> Path:
         """Write the same motion as JSON: one entry a person, arrays over its present frames."""
-        from vid3d.motion_files import write_json
-
         return write_json(self, path)
 
     @classmethod
@@ -262,20 +170,7 @@ class Motion:
             raise Vid3dError(f"{path}: keypoint_names are neither coco17's nor h36m17's")
         try:
             motion = cls(**arrays, keypoint_set=by_names[keypoint_names], meta=meta)
-            check_motion(motion)
+            check_motion(motion, arrays)
         except (Vid3dError, TypeError, ValueError) as error:
             raise Vid3dError(f"{path}: {error}; make it anew with `vid3d lift`") from error
         return motion
-
-
-def camera_of(motion: Any) -> Camera:
-    """The camera that a motion, in memory or in files, was seen through."""
-    width, height = motion.frame_size
-    dist = motion.meta.get("dist")
-    return Camera(motion.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
-
-
-def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(start, stop) of every unbroken run of True in (F,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

@@ -1,16 +1,14 @@
 """What a motion out of a file must hold to before anything is made of it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.camera import LARGEST_SIDE
 from vid3d.errors import Vid3dError
-
-if TYPE_CHECKING:
-    from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 
 MOST_FRAMES = 2_000_000
 """Frames of the longest clip: nine hours at 60 a second."""
@@ -18,10 +16,14 @@ FARTHEST = 1e5
 """Metres from the camera beyond which nobody is."""
 
 
-def check_motion(motion: "Motion") -> None:
+def check_motion(motion: AnyMotion, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Refuse a motion that no lift makes: values that are no numbers, out of range or at odds.
 
     Shapes are checked by `Motion` itself.
+
+    Args:
+        motion: it.
+        arrays: its arrays by name.
 
     Raises:
         Vid3dError: the first thing that is wrong.
@@ -38,11 +40,11 @@ def check_motion(motion: "Motion") -> None:
     K = motion.intrinsics
     fits = np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and (K[2] == (0, 0, 1)).all()
     _need(bool(fits), "intrinsics are no camera matrix")
-    _within("joints3d", motion.joints3d, -FARTHEST, FARTHEST)
-    _within("spread", motion.spread, 0, FARTHEST)
-    _within("root_spread", motion.root_spread, 0, FARTHEST)
-    _within("contacts", motion.contacts, 0, 1)
-    _within("keypoints2d", motion.keypoints2d, -1e9, 1e9)
+    _within("joints3d", arrays["joints3d"], -FARTHEST, FARTHEST)
+    _within("spread", arrays["spread"], 0, FARTHEST)
+    _within("root_spread", arrays["root_spread"], 0, FARTHEST)
+    _within("contacts", arrays["contacts"], 0, 1)
+    _within("keypoints2d", arrays["keypoints2d"], -1e9, 1e9)
     _check_meta(motion.meta)
     span = float(times[-1] - times[0])
     _need(span * motion.fps <= MOST_FRAMES, f"lasts {span:.0f} s at {motion.fps:g} frames/s")

@@ -4,22 +4,19 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.files import atomic_path
-from vid3d.motion import AXES, SCHEMA, SHAPES, UNITS, Motion
+from vid3d.motion_schema import AXES, SCHEMA, SHAPES, UNITS, AnyMotion
 from vid3d.skeleton import H36M17, joint_set
-
-if TYPE_CHECKING:
-    from vid3d.streaming.reel import Reel
 
 _PART = 1 << 18  # bytes, or numbers of a list, at once
 
 
-def write_npz(recorded: "Motion | Reel", path: str | Path) -> Path:
+def write_npz(recorded: AnyMotion, path: str | Path) -> Path:
     """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
     sizes = {
         "P": len(recorded.track_ids),
@@ -45,7 +42,7 @@ def write_npz(recorded: "Motion | Reel", path: str | Path) -> Path:
     return Path(path)
 
 
-def _parts(recorded: "Motion | Reel", name: str, dimensions: int) -> Iterator[NDArray[Any]]:
+def _parts(recorded: AnyMotion, name: str, dimensions: int) -> Iterator[NDArray[Any]]:
     """An array in parts that follow each other."""
     if SHAPES[name][1][0] != "P" or dimensions == 1:
         yield getattr(recorded, name)
@@ -72,7 +69,7 @@ def _write_member(
                 member.write(content[start : start + size].tobytes())
 
 
-def write_json(recorded: "Motion | Reel", path: str | Path) -> Path:
+def write_json(recorded: AnyMotion, path: str | Path) -> Path:
     """Write the same as JSON: one entry a person, arrays over its present frames."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         head = {
@@ -94,7 +91,7 @@ def write_json(recorded: "Motion | Reel", path: str | Path) -> Path:
     return Path(path)
 
 
-def _write_person(file: IO[str], recorded: "Motion | Reel", person: int) -> None:
+def _write_person(file: IO[str], recorded: AnyMotion, person: int) -> None:
     stretches = recorded.stretches
     _write_list(file, "frames", (list(range(one.start, one.stop)) for one in stretches(person)))
     for name, digits in (("joints3d", 4), ("spread", 4), ("root_spread", 4), ("contacts", 3)):
@@ -127,7 +124,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
-def _meta(recorded: "Motion | Reel") -> dict[str, Any]:
+def _meta(recorded: AnyMotion) -> dict[str, Any]:
     return {"fps": recorded.fps, **recorded.meta, "schema": SCHEMA, "axes": AXES, "units": UNITS}
 
 

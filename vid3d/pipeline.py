@@ -10,14 +10,13 @@ the clip and a run that broke off goes on. `lift` does it all for one clip, in m
 
 from array import array
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vid3d import __version__
 from vid3d.clips import Clip, camera_of, clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
@@ -111,7 +110,7 @@ class Pipeline:
         """
         name = f"{safe_stem(clip.name)}.vid3d.partial"
         with Workplace(None if folder is None else folder / name) as place:
-            yield Work(self, clip, place).reel()
+            yield Work(self.options, self.lifter, self.monitor, clip, place).reel()
 
     def detect(self, video: str | Path, output: str | Path) -> int:
         """Write the 2D people of a video with identities; returns how many there are.
@@ -121,7 +120,7 @@ class Pipeline:
         an interruption the same call goes on where that one stopped.
         """
         (clip,) = self.observe(video)
-        with self.journal(clip, Path(f"{output}.partial")) as journal:
+        with closing(clip.journal(Path(f"{output}.partial"), self.options)) as journal:
             seen = list(clip.looks(journal))
         with self.monitor.stage("tracking", len(seen), unit="looks") as advance:
             tracks = track_people(seen, clip.frame_size, clip.keypoint_set)
@@ -141,24 +140,6 @@ class Pipeline:
         write_keypoints(output, found)
         journal.remove()
         return len(tracks)
-
-    @contextmanager
-    def journal(self, clip: Clip, path: Path) -> Iterator[Journal]:
-        """What the networks answer about a clip, kept in a file, which stays."""
-        names = ("stride", "detect_every", "start", "end", "backend", "device")
-        journal = Journal(
-            path,
-            {
-                "video": clip.digest,
-                "networks": clip.seen_by,
-                "options": {name: getattr(self.options, name) for name in names},
-                "vid3d": __version__,
-            },
-        )
-        try:
-            yield journal
-        finally:
-            journal.close()
 
     def _open(self, path: Path) -> Clip:
         """A video as a clip; looks are found while they are read."""

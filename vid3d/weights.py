@@ -1,10 +1,11 @@
 """Where weights lie: those that ship with vid3d, and folders that users name."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import below, read_json
+from vid3d.files import below, read_json, sha256_of
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -92,14 +93,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """A file of a model and, where known, its SHA-256."""
+
+    path: Path
+    sha256: str | None = None
+
+    def check(self) -> Path:
+        """The path, once the file is there and is the one that the manifest means.
+
+        Raises:
+            Vid3dError: it is missing or has another checksum.
+        """
+        if not self.path.is_file():
+            raise Vid3dError(f"{self.path} is missing, though its manifest names it; copy it there")
+        if self.sha256 and sha256_of(self.path) != self.sha256.lower():
+            raise Vid3dError(
+                f"{self.path} is damaged or another version (its SHA-256 is not the manifest's); "
+                "get the file again"
+            )
+        return self.path
+
+
 def check_model(folder: Path) -> list[Path]:
     """The files that a model's manifest names, once all are there and have their checksums.
 
     Raises:
         Vid3dError: a file is missing or damaged.
     """
-    from vid3d.pose2d.manifest import ModelFile
-
     try:
         entries = read_manifest(folder)["files"].values()
         files = [ModelFile(below(folder, e["path"]), e.get("sha256")) for e in entries]

@@ -24,9 +24,9 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.confidence import calibration_error, fit_calibration, scored_joints
 from vid3d.evaluation.people2d import labelled_people, rendered_people
 from vid3d.files import atomic_path
-from vid3d.pose2d.estimator import PoseNetwork
 from vid3d.pose2d.manifest import FILE_NAME
 from vid3d.pose2d.models import find_model
+from vid3d.pose2d.networks import PoseNetwork
 from vid3d.pose2d.onnx import OnnxPose
 
 HALVES = 20  # blocks of neighbouring joints that go to one half or the other

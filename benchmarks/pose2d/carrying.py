@@ -23,8 +23,8 @@ from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.evaluation.people2d import match_boxes
 from vid3d.evaluation.result import evaluate_result
 from vid3d.pipeline import LiftOptions, Pipeline
-from vid3d.pose2d.estimator import Found
 from vid3d.pose2d.models import find_model
+from vid3d.pose2d.networks import Found
 from vid3d.pose2d.onnx import OnnxDetector
 from vid3d.pose2d.people import Look
 from vid3d.video import VideoReader

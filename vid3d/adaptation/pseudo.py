@@ -18,7 +18,7 @@ from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.lifter.lifter import Lifter
 from vid3d.lifter.placement import reprojection_errors
 from vid3d.lifter.resample import cubic, linear
-from vid3d.motion import Stretch
+from vid3d.motion_schema import Stretch
 from vid3d.skeleton import H36M17
 from vid3d.stature import stature
 from vid3d.world.fit import Footing, fit

@@ -21,7 +21,8 @@ from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.onnx import OnnxDetector, OnnxPose
-from vid3d.pose2d.preprocess import Image, crops, whole_images
+from vid3d.pose2d.preprocess import crops, whole_images
+from vid3d.video.frame import Image
 
 FRAME_SIZE = (1920, 1080)
 OVERHEAD, RIVAL = 1.15, 0.9

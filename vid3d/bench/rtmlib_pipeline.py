@@ -9,7 +9,7 @@ import numpy as np
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import Manifest
-from vid3d.pose2d.preprocess import Image
+from vid3d.video.frame import Image
 
 INSTALL = "rtmlib is not installed: pip install --no-deps rtmlib tqdm"
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from vid3d.data.crops import MARGIN, crop_size
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
-from vid3d.pose2d.estimator import Detector
+from vid3d.pose2d.networks import Detector
 
 ASPECT = 0.75  # width over height of the widest crops that pose networks take
 MIN_HEIGHT = 40.0  # pixels of a box: what is smaller may be anybody

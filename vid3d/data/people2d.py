@@ -20,7 +20,7 @@ from vid3d.errors import Vid3dError
 from vid3d.pose2d.turning import turned_where_unsure
 
 if TYPE_CHECKING:
-    from vid3d.pose2d.estimator import PoseNetwork
+    from vid3d.pose2d.networks import PoseNetwork
 
 ANNOTATIONS = "annotations.json.gz"
 

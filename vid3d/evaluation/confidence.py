@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.people2d import PosedPerson
 from vid3d.pose2d.confidence import Calibration
-from vid3d.pose2d.estimator import PoseNetwork
+from vid3d.pose2d.networks import PoseNetwork
 
 Array = NDArray[np.floating]
 NEAR = 0.2

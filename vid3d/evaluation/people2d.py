@@ -10,7 +10,7 @@ import numpy as np
 from vid3d.data.labelled_images import LabelledImages
 from vid3d.data.people2d import People2d
 from vid3d.errors import Vid3dError
-from vid3d.pose2d.estimator import Detector, PoseNetwork
+from vid3d.pose2d.networks import Detector, PoseNetwork
 from vid3d.skeleton import COCO17
 
 # falloff of each joint in COCO's object keypoint similarity (cocoeval: 2 * sigma)

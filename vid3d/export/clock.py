@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.lifter.resample import cubic, linear
-from vid3d.motion import Motion, runs
+from vid3d.motion import Motion
+from vid3d.motion_schema import runs
 
 TOLERANCE = 0.1
 """Frame lengths by which true times may be off the even ones and still count as them."""

@@ -12,7 +12,8 @@ from vid3d.export.clock import steady
 from vid3d.export.inverse_kinematics import confidence, distances, solve
 from vid3d.export.rig import Rig, fit_rig
 from vid3d.export.space import FROM_Y_UP, Space
-from vid3d.motion import Motion, runs
+from vid3d.motion import Motion
+from vid3d.motion_schema import runs
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.people import People, centres, sizes
-from vid3d.pose2d.preprocess import Image
 from vid3d.video.change import moved_outside, shrunk
+from vid3d.video.frame import Image
 
 MIN_CONFIDENCE = 0.2
 """Joints below this do not move a box."""

@@ -1,17 +1,13 @@
 """What a pose network's score is worth: the probability that a joint is where it was put."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from vid3d.pose2d.estimator import Found, PoseNetwork
-    from vid3d.pose2d.preprocess import Image
+from vid3d.pose2d.networks import Found, PoseNetwork
+from vid3d.video.frame import Image
 
 
 @dataclass(frozen=True)

@@ -1,59 +1,18 @@
 """The 2D stage behind one interface: images in, people out, whatever network looks."""
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.machine import find_device
 from vid3d.pose2d.confidence import CalibratedPose
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.models import find_model
+from vid3d.pose2d.networks import Detector, PoseNetwork
 from vid3d.pose2d.people import People
-from vid3d.pose2d.preprocess import Image
 from vid3d.pose2d.turning import TurningPose
+from vid3d.video.frame import Image
 
 BACKENDS = ("auto", "onnx", "mmpose")
-
-Found = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-class PoseEstimator(Protocol):
-    """Finds people and their joints in images.
-
-    Attributes:
-        name: for summaries and the meta data of results.
-        joint_set: of the keypoints, "coco17" or "h36m17".
-    """
-
-    name: str
-    joint_set: str
-
-    def __call__(self, images: Sequence[Image]) -> list[People]:
-        """People of each BGR image (H, W, 3) uint8."""
-
-
-class Detector(Protocol):
-    """Finds people: boxes (N, 4) in image pixels and scores (N,) of each image."""
-
-    name: str
-
-    def __call__(self, images: Sequence[Image]) -> list[Found]:
-        """Boxes and scores of each image."""
-
-
-class PoseNetwork(Protocol):
-    """Finds joints in boxes: keypoints (N, 17, 2) and confidence (N, 17) of each image."""
-
-    name: str
-    joint_set: str
-
-    def __call__(
-        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
-    ) -> list[Found]:
-        """Keypoints and confidence of each image's boxes."""
 
 
 class TopDown:

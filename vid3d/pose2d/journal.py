@@ -16,7 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 from vid3d.errors import Vid3dError
-from vid3d.pose2d.estimator import Found, TopDown
+from vid3d.pose2d.estimator import TopDown
+from vid3d.pose2d.networks import Found
 
 
 class Journal:

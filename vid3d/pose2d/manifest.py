@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import below, read_json, sha256_of
+from vid3d.files import below, read_json
 from vid3d.pose2d.confidence import Calibration
+from vid3d.weights import ModelFile
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -103,29 +104,6 @@ class InputSpec:
         _one_of("input.channels", self.channels, ("bgr", "rgb"))
         _one_of("input.resize", self.resize, ("letterbox", "stretch", "crop"))
         _one_of("input.interpolation", self.interpolation, ("linear", "cubic"))
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A file of a model and, where known, its SHA-256."""
-
-    path: Path
-    sha256: str | None = None
-
-    def check(self) -> Path:
-        """The path, once the file is there and is the one that the manifest means.
-
-        Raises:
-            Vid3dError: it is missing or has another checksum.
-        """
-        if not self.path.is_file():
-            raise Vid3dError(f"{self.path} is missing, though its manifest names it; copy it there")
-        if self.sha256 and sha256_of(self.path) != self.sha256.lower():
-            raise Vid3dError(
-                f"{self.path} is damaged or another version (its SHA-256 is not the manifest's); "
-                "get the file again"
-            )
-        return self.path
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from vid3d.pose2d.decode import joints_of
 from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.openmmlab import load_checkpoint, prepare, quiet
 from vid3d.pose2d.people import JOINTS
-from vid3d.pose2d.preprocess import Image, clipped
+from vid3d.pose2d.preprocess import clipped
+from vid3d.video.frame import Image
 
 BATCH = 32
 """Most crops in one forward pass: bounds memory."""

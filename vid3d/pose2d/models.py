@@ -6,9 +6,9 @@ from pathlib import Path
 from vid3d.errors import Vid3dError
 from vid3d.files import read_json
 from vid3d.pose2d import zoo
-from vid3d.pose2d.manifest import FILE_NAME, Manifest, ModelFile, load_manifest, parse_manifest
+from vid3d.pose2d.manifest import FILE_NAME, Manifest, load_manifest, parse_manifest
 from vid3d.pose2d.official import MODELS
-from vid3d.weights import shipped_models, weights_dir
+from vid3d.weights import ModelFile, shipped_models, weights_dir
 
 # Normalisation of OpenMMLab's published models, in the order that each network takes channels.
 _RGB = {"channels": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}

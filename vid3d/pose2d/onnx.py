@@ -14,7 +14,8 @@ from vid3d.machine import usable_cores
 from vid3d.pose2d import decode
 from vid3d.pose2d.manifest import InputSpec, Manifest
 from vid3d.pose2d.people import JOINTS
-from vid3d.pose2d.preprocess import Image, clipped, crops, to_image, whole_images
+from vid3d.pose2d.preprocess import clipped, crops, to_image, whole_images
+from vid3d.video.frame import Image
 
 BATCH = 32
 """Most pictures in one run of a network whose batch is free: bounds memory."""

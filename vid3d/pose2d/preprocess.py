@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.pose2d.manifest import InputSpec
+from vid3d.video.frame import Image
 
 CROP_PADDING = 1.25
 """How much larger than the box the crop of a pose network is, as in MMPose."""
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-
-Image = NDArray[np.uint8]
 
 
 def whole_images(

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from vid3d.pose2d.carrying import extents
-from vid3d.pose2d.estimator import PoseNetwork
+from vid3d.pose2d.networks import PoseNetwork
 from vid3d.pose2d.people import People, centres, sizes
-from vid3d.pose2d.preprocess import Image
+from vid3d.video.frame import Image
 
 SCORE = 0.3
 """Box score of who was recovered: too weak to begin a track."""

@@ -6,19 +6,15 @@ three quarters, and the clearest answer counts if it is clearer by far, and of s
 really not upright.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.pose2d.preprocess import CROP_PADDING, Image
+from vid3d.pose2d.networks import Found, PoseNetwork
+from vid3d.pose2d.preprocess import CROP_PADDING
 from vid3d.skeleton import joint_set
-
-if TYPE_CHECKING:
-    from vid3d.pose2d.estimator import Found, PoseNetwork
+from vid3d.video.frame import Image
 
 UNSURE = 0.65
 """Mean confidence of a pose below which the network is asked again."""

@@ -13,13 +13,12 @@ import numpy as np
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
 from vid3d.floor import evenly
-from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 from vid3d.render.options import RenderOptions
 from vid3d.render.overlay import Overlay
 from vid3d.render.sound import add_sound
 from vid3d.render.style import GRID
 from vid3d.render.view3d import View3D
-from vid3d.streaming import Reel
 from vid3d.video.frame import Frame, Size
 from vid3d.video.planes import Coding, Planes, Scratch
 from vid3d.video.prefetch import prefetch
@@ -39,7 +38,7 @@ AHEAD = 4
 
 
 def render_overlay(
-    motion: Motion | Reel,
+    motion: AnyMotion,
     video: str | os.PathLike[str],
     output: str | os.PathLike[str],
     progress: Progress | None = None,
@@ -84,7 +83,7 @@ def render_overlay(
 
 
 def render_motion(
-    motion: Motion | Reel,
+    motion: AnyMotion,
     output: str | os.PathLike[str],
     progress: Progress | None = None,
     options: RenderOptions | None = None,
@@ -117,7 +116,7 @@ class Stage:
     panel: tuple[int, int, int, int] | None
 
     @classmethod
-    def of(cls, motion: Motion | Reel, video: Size | None, options: RenderOptions) -> "Stage":
+    def of(cls, motion: AnyMotion, video: Size | None, options: RenderOptions) -> "Stage":
         """The stage that options ask for, for a video of a size, or for none."""
         if video is None or options.layout == "view":
             width, height = VIEW_SIZE
@@ -156,7 +155,7 @@ def paced(items: Iterable[tuple[float, Item]], fps: float) -> Iterator[tuple[Ite
         yield shown[1], 1
 
 
-def nearest(motion: Motion | Reel, time: float) -> int:
+def nearest(motion: AnyMotion, time: float) -> int:
     """Index of the motion's frame that is nearest in time."""
     times = motion.timestamps
     after = int(np.clip(np.searchsorted(times, time), 1, max(1, len(times) - 1)))
@@ -166,7 +165,7 @@ def nearest(motion: Motion | Reel, time: float) -> int:
 
 
 def _film(
-    motion: Motion | Reel,
+    motion: AnyMotion,
     stage: Stage,
     pictures: Iterator[tuple[float, Frame | None]],
     output: Path,
@@ -198,7 +197,7 @@ def _numbered(
 
 
 def _drawn(
-    motion: Motion | Reel,
+    motion: AnyMotion,
     stage: Stage,
     shown: Iterator[tuple[tuple[int, float, Frame | None], int]],
     coding: Coding,
@@ -245,7 +244,7 @@ def _padded(size: Size) -> Size:
     return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
-def _quiet_corner(motion: Motion | Reel, picture: Size, inset: Size) -> tuple[int, int]:
+def _quiet_corner(motion: AnyMotion, picture: Size, inset: Size) -> tuple[int, int]:
     """Left and top of the corner of a picture in which an inset hides the fewest joints."""
     width, height = picture
     margin = _even(min(picture) / 40 + 1)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
-from vid3d.streaming import Reel
 from vid3d.video.frame import Size
 from vid3d.video.planes import Planes
 
@@ -53,7 +52,7 @@ class Panel:
 class Hud:
     """Draws the words and the time line of a motion on one panel's pictures."""
 
-    def __init__(self, motion: Motion | Reel, panel: Panel, options: RenderOptions):
+    def __init__(self, motion: AnyMotion, panel: Panel, options: RenderOptions):
         self.motion = motion
         self.options = options
         self.panel = panel

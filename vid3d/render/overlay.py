@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.skeleton import H36M17
-from vid3d.streaming import Reel
 from vid3d.video.frame import Size
 from vid3d.video.planes import Planes
 
@@ -32,7 +31,7 @@ class Overlay:
         options: what to show.
     """
 
-    def __init__(self, motion: Motion | Reel, size: Size, options: RenderOptions | None = None):
+    def __init__(self, motion: AnyMotion, size: Size, options: RenderOptions | None = None):
         self.motion = motion
         self.options = options or RenderOptions()
         self._camera = motion.camera

@@ -4,13 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.floor import Floor, floor_of, sampled_bodies
-from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion
 from vid3d.render import draw, style
 from vid3d.render.hud import Hud, Panel
 from vid3d.render.options import RenderOptions
 from vid3d.render.scene import View, corners, fit_view, grid, orbit
 from vid3d.skeleton import H36M17
-from vid3d.streaming import Reel
 from vid3d.video.frame import Size
 from vid3d.video.planes import Coding, Planes
 
@@ -48,7 +47,7 @@ class View3D:
 
     def __init__(
         self,
-        motion: Motion | Reel,
+        motion: AnyMotion,
         size: Size,
         options: RenderOptions | None = None,
         words: bool = True,

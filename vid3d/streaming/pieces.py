@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Stretch
+from vid3d.motion_schema import Stretch
 from vid3d.tracking.cleaning import cleaned
 
 LONGEST = 60.0

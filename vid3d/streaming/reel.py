@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
-from vid3d.motion import SHAPES, Moment, Motion, Stretch, camera_of
+from vid3d.motion import Motion
 from vid3d.motion_files import write_json, write_npz
+from vid3d.motion_schema import SHAPES, Moment, Stretch, camera_of
 from vid3d.streaming.workplace import Workplace
 
 _GAP = 1024  # absent frames written at once

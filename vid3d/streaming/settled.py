@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Stretch
+from vid3d.motion_schema import Stretch
 from vid3d.streaming.following import Stored, Trace, get_piece
 from vid3d.streaming.pieces import faded
 from vid3d.streaming.reel import Person, get_stretch, put_stretch

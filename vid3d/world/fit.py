@@ -11,20 +11,18 @@ priors; Cauchy loss). Three kinds of evidence, each with the error it was measur
 """
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from vid3d.motion import Motion, Stretch
+from vid3d.motion import Motion
+from vid3d.motion_schema import AnyMotion, Stretch
 from vid3d.world.balance import unit, uprightness
 from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
 from vid3d.world.stances import ANKLES, stances_of
-
-if TYPE_CHECKING:
-    from vid3d.streaming import Reel
 
 Array = NDArray[np.floating]
 
@@ -66,7 +64,7 @@ Without it a plane through the feet of one on a roof and of one before it would 
 """
 
 
-def ground_of(motion: "Motion | Reel") -> Ground:
+def ground_of(motion: AnyMotion) -> Ground:
     """The ground that a motion's file names, or else its estimate."""
     stored = motion.meta.get("ground")
     if not stored:
@@ -75,7 +73,7 @@ def ground_of(motion: "Motion | Reel") -> Ground:
     return Ground(unit(normal), float(stored["height"]), float(stored["confidence"]))
 
 
-def estimate_ground(motion: "Motion | Reel") -> Ground:
+def estimate_ground(motion: AnyMotion) -> Ground:
     """Floor and gravity of a motion seen by a camera that does not move."""
     return fit_ground(motion)[0]
 
@@ -123,7 +121,7 @@ class Footing:
         return direction, unit(np.median(root[stretched], axis=0))
 
 
-def footings(motion: "Motion | Reel") -> list[Footing]:
+def footings(motion: AnyMotion) -> list[Footing]:
     """Of every person of a motion."""
     found = [Footing() for _ in range(motion.people)]
     for person, footing in enumerate(found):
@@ -133,7 +131,7 @@ def footings(motion: "Motion | Reel") -> list[Footing]:
 
 
 def fit_ground(
-    motion: "Motion | Reel", sized: Collection[int] = ()
+    motion: AnyMotion, sized: Collection[int] = ()
 ) -> tuple[Ground, NDArray[np.float64]]:
     """The ground of a motion and factors (P,), see `fit`, with track ids in `sized`."""
     free = ~np.isin(motion.track_ids, list(sized))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Motion, Stretch
+from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch
 from vid3d.world.spline import smooth_series
 from vid3d.world.stances import ANKLES, Stance
 

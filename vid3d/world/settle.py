@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion import Motion, Stretch
+from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch
 from vid3d.world.fit import Footing, assumed, fit
 from vid3d.world.footlock import lock_feet
 from vid3d.world.ground import Ground

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.motion import Motion, Stretch
+from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch
 from vid3d.skeleton import H36M17
 from vid3d.world.spline import smooth_series
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from vid3d.motion import Motion, Stretch, runs
+from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch, runs
 from vid3d.skeleton import H36M17
 
 ANKLES = H36M17.indices(["left_ankle", "right_ankle"])

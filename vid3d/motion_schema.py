@@ -1,0 +1,150 @@
+"""What a motion is made of, whether it is in memory or in files.
+
+Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
+"""
+
+# ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.camera import Camera
+
+SCHEMA = 1
+AXES = "camera: x right, y down, z forward"
+UNITS = "metres, seconds, pixels"
+
+# name -> (dtype, shape); P people, F frames, K keyframes
+SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
+    "joints3d": (np.float32, ("P", "F", 17, 3)),
+    "present": (np.bool_, ("P", "F")),
+    "spread": (np.float32, ("P", "F", 17)),
+    "root_spread": (np.float32, ("P", "F")),
+    "contacts": (np.float32, ("P", "F", 2)),
+    "keyframes": (np.int64, ("K",)),
+    "keypoints2d": (np.float32, ("P", "K", 17, 3)),
+    "track_ids": (np.int64, ("P",)),
+    "timestamps": (np.float64, ("F",)),
+    "intrinsics": (np.float32, (3, 3)),
+    "frame_size": (np.int64, (2,)),
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One person's unbroken presence, or a part of it.
+
+    Attributes:
+        start: frame of the clip that it begins with.
+        times: (F,) seconds.
+        joints3d: (F, 17, 3) h36m17, camera frame, metres.
+        spread: (F, 17) metres; NaN where not known.
+        root_spread: (F,) metres; likewise.
+        contacts: (F, 2) of the left and the right foot.
+    """
+
+    start: int
+    times: NDArray[np.float64]
+    joints3d: NDArray[np.floating]
+    spread: NDArray[np.floating]
+    root_spread: NDArray[np.floating]
+    contacts: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def stop(self) -> int:
+        """The frame after the last."""
+        return self.start + len(self)
+
+    def part(self, first: int, stop: int) -> "Stretch":
+        """The frames of the clip from `first` to before `stop`, as far as they are here."""
+        cut = slice(max(first - self.start, 0), max(stop - self.start, 0))
+        return Stretch(
+            self.start + cut.start,
+            self.times[cut],
+            self.joints3d[cut],
+            self.spread[cut],
+            self.root_spread[cut],
+            self.contacts[cut],
+        )
+
+    def scaled(self, factor: float) -> "Stretch":
+        """Scaled about the camera, which leaves the picture of the person as it is."""
+        return replace(
+            self,
+            joints3d=self.joints3d * self.joints3d.dtype.type(factor),
+            spread=self.spread * self.spread.dtype.type(factor),
+            root_spread=self.root_spread * self.root_spread.dtype.type(factor),
+        )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Who is there at one frame.
+
+    Attributes:
+        people: (N,) rows of those present.
+        joints3d: (N, 17, 3) h36m17, camera frame, metres.
+        spread: (N, 17) metres.
+        keypoints2d: (N, 17, 3) pixels and confidence, NaN where not detected; None where the frame
+            was not looked at.
+    """
+
+    people: NDArray[np.intp]
+    joints3d: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    keypoints2d: NDArray[np.float32] | None
+
+
+class AnyMotion(Protocol):
+    """People over the frames of one clip: a `Motion` in memory, or a `streaming.Reel` in files.
+
+    What is read of both; attributes and methods mean what those of `Motion` do.
+    """
+
+    @property
+    def people(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def camera(self) -> Camera: ...
+    @property
+    def keyframes(self) -> NDArray[np.int64]: ...
+    @property
+    def keypoint_set(self) -> str: ...
+    @property
+    def track_ids(self) -> NDArray[np.int64]: ...
+    @property
+    def timestamps(self) -> NDArray[np.float64]: ...
+    @property
+    def intrinsics(self) -> NDArray[np.float32]: ...
+    @property
+    def frame_size(self) -> NDArray[np.int64]: ...
+    @property
+    def meta(self) -> dict[str, Any]: ...
+    def stretches(self, person: int) -> Iterator[Stretch]: ...
+    def at(self, frame: int) -> Moment: ...
+    def path(self, person: int, first: int, stop: int) -> NDArray[np.float32]: ...
+    def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]: ...
+    def rows(self, name: str, person: int) -> Iterator[NDArray[Any]]: ...
+
+
+def camera_of(motion: AnyMotion) -> Camera:
+    """The camera that a motion, in memory or in files, was seen through."""
+    width, height = motion.frame_size
+    dist = motion.meta.get("dist")
+    return Camera(motion.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(start, stop) of every unbroken run of True in (F,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
