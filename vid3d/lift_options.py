@@ -21,6 +21,8 @@ class LiftOptions:
         backend: "auto", "onnx" or "mmpose".
         detector: person detector, by name or path.
         pose: 2D pose network, by name or path.
+        flip_test: whether the pose network looks at everybody in the mirror too: more accurate,
+            and its time twice.
         keypoints: file of 2D keypoints to use instead of the networks.
         model: lifter, by name or path.
         hypotheses: how many 3D hypotheses are drawn; None: the model's own default.
@@ -47,6 +49,7 @@ class LiftOptions:
     backend: str = "auto"
     detector: str = "vid3d-person"
     pose: str = "vid3d-pose"
+    flip_test: bool = False
     keypoints: Path | None = None
     model: str = "vid3d-base"
     hypotheses: int | None = None

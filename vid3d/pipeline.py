@@ -73,7 +73,9 @@ class Pipeline:
     def estimator(self) -> TopDown:
         """The 2D networks."""
         options = self.options
-        return load_estimator(options.backend, options.detector, options.pose, options.device)
+        return load_estimator(
+            options.backend, options.detector, options.pose, options.device, options.flip_test
+        )
 
     @cached_property
     def lifter(self) -> Lifter:

@@ -1,7 +1,7 @@
 """Pair files of recorded motion as the shipped 2D networks see it: rendered, then detected.
 
 python benchmarks/accuracy/rendered_pairs.py MOCAP_FOLDER BODIES_FOLDER OUT [--actors dev]
-    [--pieces 80] [--detector PERSON --pose POSE]
+    [--pieces 80] [--detector PERSON --pose POSE --flip-test]
 
 The motion of the dev actors (`--actors heldout`: of the held-out files) is performed by the bodies
 that are in no training picture, one at a time, before random cameras, light and made-up backdrops.
@@ -262,11 +262,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--detector", default=LiftOptions.detector, help="as for vid3d lift")
     parser.add_argument("--pose", default=LiftOptions.pose)
+    parser.add_argument("--flip-test", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     chosen = pieces_of(options.motions, options.actors, options.pieces, rng)
     theatre = Theatre(options.bodies, rng)
-    pipeline = Pipeline(LiftOptions(stride=1, detector=options.detector, pose=options.pose))
+    networks = {name: getattr(options, name) for name in ("detector", "pose", "flip_test")}
+    pipeline = Pipeline(LiftOptions(stride=1, **networks))
     rows: dict[str, list[PairSequence]] = {"seen": [], "true": [], "noisy": []}
     for number, (clip, at) in enumerate(chosen):
         performed = perform(theatre, clip, at, RESERVED[number % len(RESERVED)])

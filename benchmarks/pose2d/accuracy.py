@@ -1,6 +1,7 @@
 """Accuracy of pose networks and detectors beside each other, on the same people in one run.
 
-Each pose network has two rows: alone, and as vid3d runs it (`vid3d.pose2d.turning`).
+Each pose network has three rows: alone, as vid3d runs it (`vid3d.pose2d.turning`), and so with
+`--flip-test`.
 
 python benchmarks/pose2d/accuracy.py --people2d PACK --rendered SETS \
     --pose vid3d-pose --pose TEACHER.json --detector vid3d-person --detector OTHER.json
@@ -70,6 +71,9 @@ def main(
         networks = {
             manifest.name: OnnxPose(manifest),
             f"{manifest.name}, turned where unsure": load_estimator("onnx", pose=name).pose,
+            f"{manifest.name}, and flip test": load_estimator(
+                "onnx", pose=name, flip_test=True
+            ).pose,
         }
         rows += [
             _report(what, said, pose_accuracy(network, of()))

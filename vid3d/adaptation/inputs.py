@@ -79,7 +79,9 @@ def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
 def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) -> Path:
     """The 2D people of a video, detected now or at an earlier run."""
     watching = [options.stride, options.detect_every, options.start, options.end]
-    what = json.dumps([*watching, options.detector, options.pose, sha256_of(video)])
+    what = json.dumps(
+        [*watching, options.detector, options.pose, options.flip_test, sha256_of(video)]
+    )
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"{safe_stem(video.stem)}-{key}.json"

@@ -120,6 +120,12 @@ network_options = together(
     click.option(
         "--pose", default="vid3d-pose", show_default=True, help="2D pose network, name or path."
     ),
+    click.option(
+        "--flip-test",
+        is_flag=True,
+        help="The pose network looks at everybody in the mirror too: more accurate, and its time "
+        "twice.",
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
 )
 

@@ -6,6 +6,7 @@ from vid3d.errors import Vid3dError
 from vid3d.machine import find_device
 from vid3d.pose2d.confidence import CalibratedPose
 from vid3d.pose2d.manifest import Manifest
+from vid3d.pose2d.mirroring import MirroringPose
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.networks import Detector, PoseNetwork
 from vid3d.pose2d.people import People
@@ -44,6 +45,7 @@ def load_estimator(
     detector: str = "vid3d-person",
     pose: str = "vid3d-pose",
     device: str = "auto",
+    flip_test: bool = False,
 ) -> TopDown:
     """A detector and a pose network, each by shipped or official name or by path.
 
@@ -53,6 +55,7 @@ def load_estimator(
         detector: see `models.find_model`.
         pose: the same.
         device: "auto", "cpu", "cuda" or "cuda:N".
+        flip_test: whether the pose network is asked about the mirror image too.
 
     Raises:
         Vid3dError: unknown backend, model or device, or a model without the files it needs.
@@ -60,7 +63,10 @@ def load_estimator(
     device = find_device(device)
     kinds = _kinds(backend, device)
     people, joints = find_networks(backend, detector, pose, device)
-    return TopDown(_detector(people, kinds, device), _pose(joints, kinds, device))
+    pose_network = _pose(joints, kinds, device)
+    if flip_test:
+        pose_network = MirroringPose(pose_network)
+    return TopDown(_detector(people, kinds, device), TurningPose(pose_network))
 
 
 def find_networks(backend: str, detector: str, pose: str, device: str) -> tuple[Manifest, Manifest]:
@@ -91,7 +97,7 @@ def _pose(manifest: Manifest, kinds: Sequence[str], device: str) -> PoseNetwork:
         network = MMPosePose(manifest, device)
     if manifest.calibration is not None:
         network = CalibratedPose(network, manifest.calibration)
-    return TurningPose(network)
+    return network
 
 
 def _kinds(backend: str, device: str) -> tuple[str, ...]:
