@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vid3d.pose2d.mirroring import AGREED, MirroringPose, agreed, mirrored_back
+from vid3d.lift_options import LiftOptions
+from vid3d.pipeline import Pipeline
+from vid3d.pose2d.mirroring import AGREED, MirroringPose, _mirrored_boxes, agreed, mirrored_back
 from vid3d.skeleton import COCO17
+from vid3d.video import VideoReader
 
 ORDER = COCO17.flip
 BOX = np.array([[10.0, 20.0, 30.0, 60.0]])  # four pixels of its longer side are AGREED
@@ -61,8 +64,21 @@ def test_what_errs_to_one_side_is_put_right():
         assert keypoints.dtype == confidence.dtype == np.float32
 
 
-def test_a_flip_test_has_a_name_of_its_own():
-    assert MirroringPose(Sided()).name == "sided (flip test)"
+def test_a_lift_with_a_flip_test_sees_the_mirror_image_as_the_picture(repo):
+    with VideoReader(repo / "samples/two_people.mp4") as reader:
+        picture = next(iter(reader)).image
+    estimator = Pipeline(LiftOptions(flip_test=True, backend="onnx")).estimator
+    assert estimator.name == "vid3d-person + vid3d-pose (flip test)"
+    boxes, _ = estimator.detect([picture])[0]
+    (keypoints, confidence), mirrored = estimator.pose(
+        [picture, np.ascontiguousarray(picture[:, ::-1])],
+        [boxes, _mirrored_boxes(boxes, picture.shape[1])],
+    )
+    back, sure = mirrored_back(mirrored, picture.shape[1], ORDER)
+    np.testing.assert_allclose(confidence, sure, atol=0.01)
+    assert np.median(np.linalg.norm(keypoints - back, axis=-1)) < 0.5  # pixels
+    (alone, _) = estimator.pose.network([picture], [boxes])[0]
+    assert np.median(np.linalg.norm(keypoints - alone, axis=-1)) > 0.2
 
 
 @pytest.mark.parametrize(

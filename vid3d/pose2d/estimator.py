@@ -63,10 +63,10 @@ def load_estimator(
     device = find_device(device)
     kinds = _kinds(backend, device)
     people, joints = find_networks(backend, detector, pose, device)
-    pose_network = _pose(joints, kinds, device)
+    network: PoseNetwork = TurningPose(_pose(joints, kinds, device))
     if flip_test:
-        pose_network = MirroringPose(pose_network)
-    return TopDown(_detector(people, kinds, device), TurningPose(pose_network))
+        network = MirroringPose(network)
+    return TopDown(_detector(people, kinds, device), network)
 
 
 def find_networks(backend: str, detector: str, pose: str, device: str) -> tuple[Manifest, Manifest]:
