@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
+from video_toys import make
 
 from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, noise, proxy, pseudo, scene, target
 from vid3d.adaptation.outcome import Round
@@ -37,9 +38,11 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED, n_mpjpe
 from vid3d.info import describe
 from vid3d.lift_options import LiftOptions
+from vid3d.lifter.adapters import read_adapter
 from vid3d.lifter.checkpoint import LifterConfig, build_networks, load_networks, save_networks
 from vid3d.lifter.diffusion import DiffusionConfig
 from vid3d.lifter.encoder import EncoderConfig
+from vid3d.lifter.published.uplift import UpliftConfig
 from vid3d.monitor import Monitor
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
@@ -350,17 +353,34 @@ def test_videos_are_looked_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(inputs.Pipeline, "detect", detect)
     folder = tmp_path / "clips"
     folder.mkdir()
-    (folder / "a.mp4").write_bytes(b"one")
-    (folder / "b.mov").write_bytes(b"two")
+    make(folder / "a.mp4", frames=2)
+    make(folder / "b.mov", frames=3)
     for options in (LiftOptions(), LiftOptions(), LiftOptions(fov=40)):
         pieces = inputs.read_target([folder], tmp_path / "looks", options, Monitor())
         assert len(calls) == 2  # a camera changes nothing that was seen
     assert {p.clip.split(":")[1][0] for p in pieces} == {"a", "b"}
     assert pieces[0].camera.fov == pytest.approx(40)
-    (folder / "a.mp4").write_bytes(b"another")
+    make(folder / "a.mp4", frames=4)
     inputs.read_target([folder], tmp_path / "looks", LiftOptions(), Monitor())
     assert len(calls) == 3
     assert inputs.digest_of(pieces) != inputs.digest_of(pieces[:1])
+
+
+def test_the_lens_that_a_video_states_is_believed(tmp_path, monkeypatch):
+    own = piece(8)
+    boxes = boxes_around(own.keypoints[:1], own.confidence[:1])
+    look = Look(0, 0.0, People(boxes, np.ones(1), own.keypoints[:1], own.confidence[:1]))
+    found = KeypointClip("a", [look], "coco17", 1, 5.0, (160, 120))
+    monkeypatch.setattr(
+        inputs.Pipeline, "detect", lambda self, video, output: write_keypoints(output, found)
+    )
+    tags = {"com.apple.quicktime.camera.focal_length.35mm_equivalent": "26"}
+    video = make(
+        tmp_path / "a.mp4", frames=2, tags=tags, container={"movflags": "use_metadata_tags"}
+    )
+    for options, fov in ((LiftOptions(), 67.3), (LiftOptions(fov=40), 40)):
+        (seen,) = inputs.read_target([video], tmp_path / "looks", options, Monitor())
+        assert seen.camera.fov == pytest.approx(fov, abs=0.1)  # 2 atan(0.4 * 43.27 / 26)
 
 
 def test_empty_folders_are_refused(tmp_path):
@@ -484,6 +504,34 @@ def test_too_little_and_wrong_outputs(shelf, tmp_path):
         adapt([shelf / "short.pairs.npz"], model, tmp_path / "a.pth")
     with pytest.raises(Vid3dError, match="no such file"):
         adapt([shelf / "missing.mp4"], model, tmp_path / "a.safetensors")
+
+
+@pytest.fixture(scope="module")
+def dropping(shelf):
+    """A lifter that leaves out paths while it learns, and whose encoder has no `head`."""
+    torch.manual_seed(0)
+    encoder = UpliftConfig(moments=15, joint_width=8, spatial_blocks=1, width=16, blocks=2,
+                           strides=(15,), paddings=(0,), heads=2, drop_path=0.5)  # fmt: skip
+    config = LifterConfig("drops", encoder, seconds=1.4, grid=0.1, hypotheses=1, windows="centred")
+    save_networks(shelf / "drops.safetensors", build_networks(config))
+    return str(shelf / "drops.safetensors")
+
+
+def test_a_lifter_without_an_output_layer_is_refused_at_once(dropping, tmp_path):
+    with pytest.raises(Vid3dError, match="bias=false"):
+        adapt([tmp_path / "missing.mp4"], dropping, tmp_path / "a.safetensors")
+
+
+def test_what_is_dropped_depends_on_the_seed_alone(shelf, dropping, tmp_path):
+    options = AdaptOptions(rounds=1, samples=16, batch=8, lr=1e-2, bias=False)
+    states = []
+    for number in range(2):
+        torch.manual_seed(number)
+        path, source = tmp_path / f"{number}.safetensors", [shelf / "source.npz"]
+        adapt([shelf / "clips.pairs.npz"], dropping, path, source, force=True, options=options)
+        states.append(read_adapter(path).state)
+    first, second = states
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_merged_from_motion_that_the_lifter_drew(shelf, tmp_path):

@@ -1,11 +1,20 @@
 """Comparisons of the bench: arithmetic by hand, and files that rtmlib reads."""
 
+import os
 import time
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from vid3d.bench.timing import compare, take_turns
+from vid3d.camera import Camera
+from vid3d.data.pairs import PairSequence
+from vid3d.lifter import Lifter
+from vid3d.lifter.checkpoint import LifterConfig, build_networks
+from vid3d.lifter.diffusion import DiffusionConfig
+from vid3d.lifter.encoder import EncoderConfig
+from vid3d.machine import usable_cores
 
 
 def test_calls_take_turns_and_the_first_round_is_not_counted():
@@ -64,3 +73,34 @@ def test_endings_for_rtmlib_say_what_our_decoders_say(tmp_path):
     sure = confidence > 0.3
     apart = np.abs(to_image(bins, crop_maps(box, pose.input.size)) - ours)[sure] * 128 / 981
     assert np.median(apart) < 8  # a cell of the map is 8 pixels; rtmlib refines nothing
+
+
+@pytest.fixture
+def published(repo, monkeypatch):
+    """Modules of benchmarks/published on a machine with two cores."""
+    monkeypatch.syspath_prepend(repo / "benchmarks" / "published")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    assert usable_cores() == 2
+    return import_module("measure"), import_module("cost")
+
+
+def test_flops_of_the_head_are_counted_on_two_cores(published, monkeypatch):
+    measure, _ = published
+    encoder = EncoderConfig(joint_width=8, spatial_blocks=1, width=16, blocks=1, heads=2)
+    lifter = Lifter(build_networks(LifterConfig("toy", encoder, DiffusionConfig(16, 1, 2))))
+    draw = np.random.default_rng(0)
+    seen = draw.uniform(200, 500, (20, 17, 2))
+    sequence = PairSequence(
+        "a", seen, np.ones((20, 17)), "h36m17", None, Camera.from_fov(55, (1280, 720)), 25.0
+    )
+    on_two = measure.cost(lifter, sequence, hypotheses=2, steps=2)["gflops"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert on_two == measure.cost(lifter, sequence, hypotheses=2, steps=2)["gflops"] > 0
+
+
+def test_times_of_the_published_are_those_of_one_thread(published):
+    cores = []
+    published[1].milliseconds(lambda: cores.append(usable_cores()), 2)
+    assert cores == [1, 1]

@@ -123,6 +123,13 @@ def test_rays_undo_projection(x, y, z, distorted):
     np.testing.assert_allclose(camera.rays(camera.project(point)) * z, point, atol=2e-3 * z)
 
 
+@pytest.mark.parametrize("dist", [None, (-0.1, 0.02, 0.001, -0.001)])
+def test_cameras_take_no_points_at_all(dist):
+    camera = Camera.from_focal(900, 880, 640, 350, SIZE, dist)
+    assert camera.project(np.zeros((2, 0, 3))).shape == (2, 0, 2)
+    assert camera.rays(np.zeros((0, 17, 2))).shape == (0, 17, 3)
+
+
 def test_resized_camera_sees_the_same_ray():
     camera = Camera.from_focal(900, 900, 600, 300, SIZE)
     half = camera.resized((640, 360))

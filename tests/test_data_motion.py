@@ -204,6 +204,15 @@ def test_a_bvh_of_three_frames_by_hand(tmp_path):
     np.testing.assert_allclose(skeleton.positions, expected, atol=1e-12)
 
 
+def test_a_bvh_header_needs_no_spaces(tmp_path):
+    tight = THREE_FRAMES.replace("Frames: ", "Frames:").replace("Time: ", "Time:")
+    (tmp_path / "a.bvh").write_text(THREE_FRAMES)
+    (tmp_path / "b.bvh").write_text(tight)
+    (spaced, rate), (same, fps) = (read_bvh(tmp_path / f"{name}.bvh") for name in "ab")
+    assert fps == rate
+    np.testing.assert_array_equal(same.positions, spaced.positions)
+
+
 def random_bvh(rng):
     """The text of a random hierarchy, every order of channels, moving joints among them."""
     turns = ["Xrotation", "Yrotation", "Zrotation"]
@@ -489,6 +498,17 @@ def test_acclaim_becomes_motion(capture, tmp_path):
     assert clip.joints[0, 4, 0] > 0 > clip.joints[0, 1, 0]
 
 
+def test_endings_in_capitals(capture, tmp_path):
+    for file in list(capture.iterdir()):
+        file.rename(capture / file.name.upper())
+    found, (group,) = inspect(capture)
+    assert (found.name, group.name) == ("amc", "35")
+    (tmp_path / "rig").mkdir()
+    (tmp_path / "rig" / "A.BVH").write_text(bvh_of(*rig()))
+    found, (group,) = inspect(tmp_path / "rig")
+    assert (found.name, group.sequences) == ("bvh", 1)
+
+
 def test_acclaim_without_its_skeleton(capture):
     (capture / "35.asf").unlink()
     with pytest.raises(Vid3dError, match=r"no skeleton for .*35_01\.amc; put the \.asf beside"):
@@ -595,7 +615,8 @@ def test_amass_becomes_motion(tmp_path):
     body_model(tmp_path / "models")
     amass(tmp_path / "AMASS/CMU/01/01_01_poses.npz")
     amass(tmp_path / "AMASS/KIT/3/walk_poses.npz", fps=100, gender=np.bytes_(b"MALE"))
-    np.savez(tmp_path / "AMASS/CMU/01/shape.npz", betas=np.zeros(16))
+    for body in ("shape", "female_stagei", "male_stagei", "neutral_stagei"):
+        np.savez(tmp_path / f"AMASS/CMU/01/{body}.npz", betas=np.zeros(16))
     reading = Reading(body_model=tmp_path / "models")
     found, groups = inspect(tmp_path / "AMASS", reading=reading)
     assert found.name == "amass"

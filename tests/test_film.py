@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from itertools import pairwise
 
@@ -33,6 +34,27 @@ def test_nearest_frame(steps, time):
     )
     away = np.abs(motion.timestamps - time)
     assert away[nearest(motion, time)] == away.min()
+
+
+def test_the_source_is_closed_when_nobody_decodes_it_any_more(tmp_path, monkeypatch):
+    """A file that is closed while a thread decodes takes the process with it."""
+    motion = make_motion(np.full((0, 200, 17, 3), np.nan), timestamps=np.arange(200) / FPS)
+    source = make_video(tmp_path / "a.mp4", motion)
+    decoding = []
+    close = VideoReader.close
+
+    def watched(self):
+        decoding.append([one.name for one in threading.enumerate() if one.name == "prefetch"])
+        close(self)
+
+    def interrupted(done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VideoReader, "close", watched)
+    with pytest.raises(KeyboardInterrupt):
+        render_overlay(motion, source, tmp_path / "b.mp4", interrupted)
+    assert decoding[-1] == []
+    assert not (tmp_path / "b.mp4").exists()
 
 
 def test_overlay_video(tmp_path):

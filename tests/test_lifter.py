@@ -201,6 +201,9 @@ def test_noise_does_not_depend_on_the_cut():
     torch.testing.assert_close(hypothesis_noise(7, 2, 3, 50, 30), whole[:, 60:90])
     torch.testing.assert_close(hypothesis_noise(7, 2, 1, -10, 200)[0], whole[0])
     assert not torch.equal(hypothesis_noise(7, 1, 1, 0, 5), hypothesis_noise(7, 2, 1, 0, 5))
+    torch.testing.assert_close(
+        hypothesis_noise(7, 2**61 + 2, 1, 0, 5), hypothesis_noise(7, 2, 1, 0, 5)
+    )
     assert abs(float(whole.std()) - 1) < 0.05
 
 

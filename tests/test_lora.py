@@ -94,6 +94,14 @@ def test_rank_and_bias_are_chosen(networks):
         lora.fresh(root, generator, rank=0, bias=False)
 
 
+def test_without_an_output_layer_there_is_no_bias(networks):
+    root = networks.as_module()
+    root.encoder.head = torch.nn.Sequential(root.encoder.head)
+    with pytest.raises(Vid3dError, match=r"no layer encoder\.head for a bias: use"):
+        lora.fresh(root, torch.Generator())
+    assert lora.fresh(root, torch.Generator(), bias=False)
+
+
 def test_what_does_not_fit_is_refused(networks):
     root = networks.as_module()
     with pytest.raises(Vid3dError, match="no layer"):

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -108,9 +108,26 @@ def test_hypotheses_share_one_root(sequence):
     np.testing.assert_allclose(weights.sum(0), 1)
 
 
-def test_truth_is_needed(sequence):
-    from dataclasses import replace
+def test_frames_of_unknown_truth_do_not_count(sequence):
+    (whole,) = measure_aggregates(Toy(), [sequence], strides=(5,))
+    truth = sequence.joints3d.copy()
+    truth[9:12] = np.nan  # a look among them
+    truth[20, 4] = np.nan
+    (row,) = measure_aggregates(Toy(), [replace(sequence, joints3d=truth)], strides=(5,))
+    assert asdict(row) == pytest.approx(asdict(whole), abs=1e-6)
+    truth[::5] = truth[-1] = np.nan  # every look: nothing says how tall the person is
+    (row,) = measure_aggregates(Toy(), [replace(sequence, joints3d=truth)], strides=(5,))
+    assert row.oracle_j_agg_size == pytest.approx(row.j_agg)
 
+
+def test_strides_at_which_nothing_is_known_or_seen_are_left_out(sequence):
+    unknown = replace(sequence, joints3d=np.full_like(sequence.joints3d, np.nan))
+    blank = replace(sequence, confidence=np.zeros_like(sequence.confidence))
+    assert measure_aggregates(Toy(), [unknown, blank], strides=(5,)) == []
+    assert measure_aggregates(Toy(), [blank], strides=(5,)) == []
+
+
+def test_truth_is_needed(sequence):
     with pytest.raises(Vid3dError, match="no 3D joints"):
         measure_aggregates(Toy(), [replace(sequence, joints3d=None)])
 

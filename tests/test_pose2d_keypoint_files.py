@@ -88,9 +88,12 @@ def test_list_of_results(tmp_path):
         {"image_id": "12.jpg", "keypoints": flat(300), "score": 0.5, "idx": 5},
     ]
     clip = read(tmp_path, results)
-    assert [look.frame for look in clip.looks] == [0, 2]
+    # Images without people are not in such lists: the first number says nothing, but 0 or 1.
+    assert [look.frame for look in clip.looks] == [9, 11]
     assert clip.looks[1].people.ids.tolist() == [3, 5]
-    assert clip.frames == 3
+    assert clip.frames == 12
+    first = {"image_id": "0.jpg", "keypoints": flat(), "score": 0.7}
+    assert [look.frame for look in read(tmp_path, [*results, first]).looks] == [0, 10, 12]
     with pytest.raises(Vid3dError, match="give the video"):
         _ = clip.fps
 

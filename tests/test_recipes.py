@@ -38,11 +38,30 @@ def test_changes_are_read_as_yaml():
         ("lifter/base", ["task=fly"], "task is 'fly'"),
         ("lifter/base", ["stage.lr=fast"], "stage.lr is 0.002, so 'fast' must be a number"),
         ("lifter/base", ["data.skipped=["], "is no YAML behind the ="),
+        ("lifter/base", ["precison=float32"], "no precison to set; choose of batches, compiled,"),
+        ("lifter/base", ["data.fils=[a]"], "no data.fils to set; .*data.dev, data.files"),
+        ("lifter/base", ["training.seed=1"], "no training.seed to set"),
+        ("lifter/base", ["stage.lr.peak=1"], "the recipe cannot be changed so"),
+        ("pose2d/vid3d-pose", ["seed=1"], "no seed to set"),
+        ("pose2d/vid3d-pose", ["training.teacher=a"], "no training.teacher to set"),
     ],
 )
 def test_mistakes(name, changes, message):
     with pytest.raises(Vid3dError, match=message):
         load_recipe(name, changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("lifter/base", ["lifting.steps=3", "frozen=true", "velocity=0", "compiled=true"]),
+        ("lifter/base", ["data.dev=[somebody]", "stage.minutes=3", "batches.screen=true"]),
+        ("pose2d/vid3d-person", ["training.teacher=a", "training.backbone=b", "training.seed=1"]),
+        ("pose2d/rtmpose-t", ["training.nobody=0.1", "training.stages.0.minutes=3"]),
+    ],
+)
+def test_what_a_task_may_read_can_be_set(name, changes):
+    load_recipe(name, changes)
 
 
 def test_a_recipe_that_is_no_python(tmp_path):

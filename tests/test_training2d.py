@@ -17,6 +17,7 @@ from vid3d.training import detect2d, export2d, fitting, networks2d, pose2d
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Stage, average, fit
 from vid3d.training.networks2d import ImageStage
+from vid3d.weights import weights_dir
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "pose2d"
 
@@ -170,5 +171,35 @@ def _assert_parity(config: Config, folder: Path, size: tuple[int, int]) -> None:
 def test_no_data_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(Vid3dError, match="no image set"):
         pose2d.open_sets([tmp_path])
-    with pytest.raises(Vid3dError, match="no checkpoint"):
-        detect2d.load_backbone(torch.nn.Identity(), tmp_path / "none.pth")
+
+
+def test_a_detector_begins_with_the_backbone_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # nothing depends on where training is started
+    config = _config("vid3d-person", size=(96, 96))
+    torch.manual_seed(0)
+    model = networks2d.build_detector(config.model)
+    detect2d.load_backbone(model, config.training.backbone)
+    pth = weights_dir() / "vid3d-pose" / "model.pth"
+    state = torch.load(pth, weights_only=True)["state_dict"]
+    name = "backbone.stem.0.conv.weight"
+    torch.testing.assert_close(model.state_dict()[name], state[name].float())
+    with pytest.raises(Vid3dError, match="unknown model"):
+        detect2d.load_backbone(model, tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("none")
+    for wrong in ("vid3d-base", tmp_path / "text.pth"):
+        with pytest.raises(Vid3dError, match="cannot start the backbone from"):
+            detect2d.load_backbone(model, wrong)
+
+
+def test_a_detector_that_goes_on_needs_no_other_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_stage_loss", "fit", "export"):
+        monkeypatch.setattr(detect2d, name, lambda *_: None)
+    config = _config("vid3d-person", size=(96, 96))
+    config.training.backbone = "nobody"
+    detect2d.train(config, [], tmp_path, start="vid3d-person")
+    with pytest.raises(Vid3dError, match="unknown model 'nobody'"):
+        detect2d.train(config, [], tmp_path)

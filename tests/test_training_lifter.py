@@ -13,6 +13,7 @@ from vid3d.data import augment, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges, view
+from vid3d.data.looking import look_frames
 from vid3d.data.mocap import DEV_ACTORS
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import interpolation
@@ -102,6 +103,35 @@ def test_compiled_blocks_say_the_same(cfg, toy_data):
         torch.testing.assert_close(plain, other, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stage.minuts": 3}, "the recipe's stage got an unexpected .* 'minuts'"),
+        ({"encoder.widht": 8}, "the recipe's encoder got .* 'widht'"),
+        ({"diffusion.widht": 8}, "the recipe's diffusion got .* 'widht'"),
+        ({"lifting.hypothesis": 8}, "the recipe's lifting got .* 'hypothesis'"),
+        ({"batches.second": 1}, "the recipe's batches got .* 'second'"),
+        ({"batches.noise.limbs": 1}, "the recipe's batches.noise got .* 'limbs'"),
+        ({"batches.camera": 5}, "the recipe's batches.camera argument after .*mapping"),
+    ],
+)
+def test_fields_that_there_are_not(cfg, toy_data, tmp_path, change, message):
+    cfg.merge_from_dict(change)
+    with pytest.raises(Vid3dError, match=message):
+        training.train(cfg, toy_data, tmp_path / "work")
+
+
+def test_a_frozen_encoder_comes_from_somewhere(cfg, toy_data, tmp_path):
+    start = training.train(cfg, toy_data, tmp_path / "start")
+    cfg.frozen = True
+    for resume in (False, True):  # killed before its first checkpoint, a run leaves no weights
+        with pytest.raises(Vid3dError, match="name it with --init-from"):
+            training.train(cfg, toy_data, tmp_path / "wrapper", resume=resume)
+    training.train(cfg, toy_data, tmp_path / "wrapper", start=str(start))
+    (tmp_path / "wrapper" / "checkpoint.pth").unlink()
+    training.train(cfg, toy_data, tmp_path / "wrapper", resume=True)  # by main.pth
+
+
 def test_missing_motion_file(cfg, tmp_path):
     with pytest.raises(Vid3dError, match=r"no motion file toy\.npz"):
         training.train(cfg, [tmp_path], tmp_path / "work")
@@ -126,6 +156,19 @@ def test_batches_are_whole(stride):
         assert (row.diff() > 0).all()
 
 
+@pytest.mark.parametrize("stride", [1, 3, 10, 20, 25])
+def test_both_ends_of_a_clip_are_looked_at_alike(stride):
+    valid = torch.ones(2000, 129, dtype=torch.bool)
+    valid[1000:, 77:] = False
+    index, chosen = look_frames(valid, (stride,), 0.0, 1, generator())
+    last = valid.sum(1, keepdim=True) - 1
+    shares = [((index == end) & chosen).any(1).float().mean() for end in (0, last)]
+    # Four in ten always, of the others those whose looks fall there.
+    for share in shares:
+        assert share == pytest.approx(0.4 + 0.6 / stride, abs=0.05)
+    assert not (chosen & (index > last)).any()
+
+
 def test_rays_and_joints_agree_without_noise():
     quiet = noise.NoiseLevels(0, 0, 0, 0, 0, 0, 0, 0)
     options = BatchOptions(strides=(4,), noise=quiet, irregular=0, short=0, bend=BendRanges(0.5),
@@ -134,7 +177,8 @@ def test_rays_and_joints_agree_without_noise():
     batch = make_batch(motions, 8, options, generator(1))
     weights, _ = interpolation(batch.looks.times, batch.looks.valid, batch.times)
     at_look = weights.max(-1).values > 0.999
-    rows = (batch.looks.joint_set == 0) & (batch.looks.confidence > 0).all(-1).all(-1)
+    whole = (batch.looks.confidence > 0).all(-1) | ~batch.looks.valid
+    rows = (batch.looks.joint_set == 0) & whole.all(-1)
     rows = rows[:, None] & at_look & (weights.sum(-1) > 0.99)
     looked = torch.einsum("bgk,bkjc->bgjc", weights, batch.looks.rays)
     projected = batch.joints[..., :2] / batch.joints[..., 2:]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from video_toys import RED, TURNS, make, picture, turn
+from video_toys import RED, TURNS, make, picture, turn, wandering
 
 from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
@@ -121,6 +121,21 @@ def test_containers_and_codecs(tmp_path, name, codec, pixels):
     assert reader.truncated is None
     assert is_red(images[9][5, 5])
     assert not is_red(images[9][5, 100])
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_avi_says_nothing_of_the_order_in_which_pictures_are_shown(tmp_path, codec):
+    path = make(tmp_path / "a.avi", codec, frames=40, drawn=wandering, bf="2")
+    _, times, images = read(path)
+    np.testing.assert_allclose(times, np.arange(40) / 25, atol=1e-6)
+    with VideoReader(path, start=0.8) as reader:
+        first = next(iter(reader))
+        assert first.time == pytest.approx(0.8)
+        assert reader.stamp_of(first) == pytest.approx(0.8)
+        np.testing.assert_array_equal(first.image, images[20])
+    with VideoReader(path) as reader:
+        looked = [frame for frame in reader.frames(7) if frame.decoded is not None]
+    np.testing.assert_allclose([frame.time for frame in looked], [*np.arange(0, 40, 7) / 25, 1.56])
 
 
 @pytest.mark.parametrize(("aspect", "size"), [((2, 1), (320, 120)), ((1, 2), (160, 240))])

@@ -1,9 +1,12 @@
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifter_toys import motion
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
@@ -446,6 +449,19 @@ def test_move_ankle_by_nothing_changes_nothing():
 
 
 # All together
+
+
+def test_a_camera_of_the_benchmark_sees_people(repo):
+    path = repo / "benchmarks/world/scenes.py"
+    spec = importlib.util.spec_from_file_location("world_scenes", path)
+    scenes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scenes)
+    world = np.stack([motion(20, seed=seed).joints for seed in range(2)])
+    seen = scenes.see(world, torch.Generator().manual_seed(0))
+    assert [len(one) for one in seen] == [20, 20]
+    up, offset = scenes.floor_of(world, np.stack([one.joints3d for one in seen]))
+    height = seen[0].joints3d @ up + offset
+    np.testing.assert_allclose(height, world[0][..., 2], atol=1e-3)
 
 
 def test_settle_says_what_it_did():

@@ -157,7 +157,7 @@ class Camera:
     def project(self, points: ArrayLike) -> Array:
         """Pixels (..., 2) of points (..., 3) in the camera frame; NaN behind the camera."""
         points = np.asarray(points, np.float64)
-        if self.dist is not None:
+        if self.dist is not None and points.size:  # OpenCV takes no empty arrays
             flat = np.nan_to_num(points.reshape(-1, 1, 3), nan=1.0)
             pixels, _ = cv2.projectPoints(
                 flat, np.zeros(3), np.zeros(3), self.intrinsics, np.asarray(self.dist)
@@ -172,7 +172,7 @@ class Camera:
     def rays(self, keypoints: ArrayLike) -> Array:
         """Directions (..., 3) with z = 1 through pixels (..., 2), distortion removed."""
         pixels = np.asarray(keypoints, np.float64)
-        if self.dist is not None:
+        if self.dist is not None and pixels.size:
             flat = np.ascontiguousarray(pixels.reshape(-1, 1, 2))
             xy = cv2.undistortPoints(flat, self.intrinsics, np.asarray(self.dist))
             xy = xy.reshape(pixels.shape)

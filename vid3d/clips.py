@@ -2,9 +2,13 @@
 
 from array import array
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vid3d import __version__
 from vid3d.camera import Camera
@@ -13,9 +17,10 @@ from vid3d.files import sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import read_keypoints
-from vid3d.pose2d.people import Look
+from vid3d.pose2d.people import KeypointClip, Look
 from vid3d.tracking import has_identities
 from vid3d.video import VideoInfo, VideoReader, default_stride
+from vid3d.video.reader import SAME_TIME
 
 _NEVER = 1 << 30  # frames from one picture to the next, where none is needed
 
@@ -36,6 +41,7 @@ class Clip:
         source: the file it came from.
         seen_by: the 2D networks, or the kind of file.
         identified: whether every person of every look brings an identity.
+        networks: all that the answers of `seen_by` depend on, for JSON.
     """
 
     name: str
@@ -47,7 +53,8 @@ class Clip:
     camera: Camera | None
     source: Path
     seen_by: str
-    identified: bool = field(default=False)
+    identified: bool = False
+    networks: Any = None
 
     @cached_property
     def digest(self) -> str | None:
@@ -56,12 +63,12 @@ class Clip:
 
     def journal(self, path: Path, options: LiftOptions) -> Journal:
         """What the networks answer about the clip, kept in a file; to be closed."""
-        names = ("stride", "detect_every", "start", "end", "backend", "device")
+        names = ("stride", "detect_every", "flip_test", "start", "end", "backend", "device")
         return Journal(
             path,
             {
                 "video": self.digest,
-                "networks": self.seen_by,
+                "networks": self.networks,
                 "options": {name: getattr(options, name) for name in names},
                 "vid3d": __version__,
             },
@@ -85,19 +92,28 @@ def clips_of_keypoints(
         if video is not None:
             times, info = _clock(Path(video), options)
             fps, size, filmed = info.fps, info.size, camera_of(info)
+            _check_size(clip, size, path, video)
+            frames = _frames_in(clip, np.array(times), fps)
         else:
             times, fps, size = array("d", clip.timestamps.tolist()), clip.fps, clip.frame_size
-            filmed = None
-        stride = options.stride if isinstance(options.stride, int) else default_stride(fps)
-        looks = [
-            replace(look, time=times[look.frame])
-            for look in _thinned(clip.looks, stride)
-            if look.frame < len(times)
+            frames, filmed = [look.frame for look in clip.looks], None
+        first, stop = _span(np.array(times), options, path)
+        placed = [
+            replace(look, frame=frame - first, time=times[frame])
+            for look, frame in zip(clip.looks, frames, strict=True)
+            if first <= frame < stop
         ]
+        if clip.looks and not placed:
+            raise Vid3dError(
+                f"{path} has no look between {times[first]:.2f} and {times[stop - 1]:.2f} s: "
+                "give the video that it was made from, and other --start and --end"
+            )
+        stride = options.stride if isinstance(options.stride, int) else default_stride(fps)
+        looks = _thinned(placed, stride)
         yield Clip(
             name=Path(video).stem if video is not None else clip.name,
             looks=_given(looks),
-            times=times,
+            times=times[first:stop],
             fps=fps,
             frame_size=size,
             keypoint_set=clip.joint_set,
@@ -108,18 +124,68 @@ def clips_of_keypoints(
         )
 
 
+def _check_size(clip: KeypointClip, size: tuple[int, int], path: Path, video: str | Path) -> None:
+    """Refuse keypoints of pictures of another size."""
+    if clip.size is not None and clip.size != size:
+        raise Vid3dError(
+            f"{path} is of pictures of {clip.size[0]} x {clip.size[1]} pixels, {video} has "
+            f"{size[0]} x {size[1]}: give the video that it was made from"
+        )
+
+
+def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> list[int]:
+    """The frame of a video that each look of a file shows; -1 for one that the video has not.
+
+    By the looks' own times, which count from the video's first frame whatever part of it was
+    looked at; by their frames where the file says no times.
+
+    Args:
+        clip: out of the file.
+        times: (F,) seconds of the video's frames, from its first on.
+        fps: its mean frame rate.
+    """
+    if not clip.timed:
+        return [look.frame if look.frame < len(times) else -1 for look in clip.looks]
+    at = np.array([look.time for look in clip.looks])
+    middles = (times[1:] + times[:-1]) / 2
+    frames = np.searchsorted(middles, at)
+    near = np.abs(times[frames] - at) <= 0.5 / fps + SAME_TIME
+    near[1:] &= frames[1:] > frames[:-1]  # of two looks at one frame the first
+    return np.where(near, frames, -1).tolist()
+
+
+def _span(times: NDArray[np.float64], options: LiftOptions, path: Path) -> tuple[int, int]:
+    """The first frame that `start` and `end` leave, and the one after the last.
+
+    Raises:
+        Vid3dError: they leave none.
+    """
+    start = options.start or 0.0
+    end = np.inf if options.end is None else options.end
+    inside = np.flatnonzero((times >= start - SAME_TIME) & (times <= end + SAME_TIME))
+    if not len(inside):
+        raise Vid3dError(
+            f"{path} has no frame between {start:g} and {end:g} s: its last is at {times[-1]:.2f} s"
+        )
+    return int(inside[0]), int(inside[-1]) + 1
+
+
 def _given(looks: list[Look]) -> Callable[[Journal | None], Generator[Look, None, None]]:
     return lambda journal: (look for look in looks)
 
 
 def _thinned(seen: list[Look], stride: int) -> list[Look]:
-    """Looks at least `stride` frames apart; the first and the last always stay."""
+    """Looks at least `stride` frames apart; the first and the last always stay.
+
+    Nothing moved since the look before if nothing did since any that is left out.
+    """
     kept: list[Look] = []
-    for look in seen:
-        if not kept or look.frame - kept[-1].frame >= stride:
-            kept.append(look)
-    if seen and kept[-1] is not seen[-1]:
-        kept.append(seen[-1])
+    still = True
+    for number, look in enumerate(seen, 1):
+        still = still and look.still
+        if not kept or look.frame - kept[-1].frame >= stride or number == len(seen):
+            kept.append(replace(look, still=still))
+            still = True
     return kept
 
 
@@ -129,6 +195,6 @@ def camera_of(info: VideoInfo) -> Camera | None:
 
 
 def _clock(path: Path, options: LiftOptions) -> tuple[array, VideoInfo]:
-    """Timestamps of a video whose pictures are not needed, and what it says of itself."""
-    with VideoReader(path, options.start, options.end) as reader:
+    """Timestamps of a video whose pictures are not needed, up to the end of what is wanted."""
+    with VideoReader(path, end=options.end) as reader:
         return array("d", (frame.time for frame in reader.frames(_NEVER))), reader.info

@@ -26,7 +26,7 @@ from vid3d.lifting import Work
 from vid3d.machine import find_device
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
-from vid3d.pose2d.estimator import TopDown, load_estimator
+from vid3d.pose2d.estimator import TopDown, find_networks, load_estimator
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
@@ -76,6 +76,13 @@ class Pipeline:
         return load_estimator(
             options.backend, options.detector, options.pose, options.device, options.flip_test
         )
+
+    @cached_property
+    def networks(self) -> list[dict[str, Any]]:
+        """All that the answers of the 2D networks depend on."""
+        options = self.options
+        names = options.backend, options.detector, options.pose, options.device
+        return [manifest.identity() for manifest in find_networks(*names)]
 
     @cached_property
     def lifter(self) -> Lifter:
@@ -158,6 +165,7 @@ class Pipeline:
             camera=camera_of(reader.info),
             source=path,
             seen_by=self.estimator.name,
+            networks=self.networks,
         )
 
     def _watch(
@@ -172,7 +180,11 @@ class Pipeline:
             decoded = prefetch(reader.frames(stride), 2 * LOOKS_A_BATCH * stride)
         else:
             decoded = prefetch(reader)
-        with reader, self.monitor.stage("2D on keyframes", reader.expected_frames) as advance:
+        with (
+            reader,
+            closing(decoded),
+            self.monitor.stage("2D on keyframes", reader.expected_frames) as advance,
+        ):
 
             def frames() -> Iterator[Frame]:
                 for frame in decoded:

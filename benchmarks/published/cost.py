@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from measure import one_core
 
 from vid3d.camera import Camera
 from vid3d.data.pairs import PairSequence
@@ -37,12 +38,13 @@ def track() -> PairSequence:
 
 
 def milliseconds(lift: Callable[[], object], repeated: int = 1) -> float:
-    """Wall-clock milliseconds a frame, the best of several."""
+    """Wall-clock milliseconds a frame on one thread, the best of several."""
     taken = []
     for _ in range(repeated):
-        began = time.perf_counter()
-        lift()
-        taken.append(time.perf_counter() - began)
+        with one_core():
+            began = time.perf_counter()
+            lift()
+            taken.append(time.perf_counter() - began)
     return 1000 * min(taken) / FRAMES
 
 

@@ -1,11 +1,14 @@
 """What is measured of one system, as plain figures that are kept in a file."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -71,16 +74,22 @@ def hypotheses(
     }
 
 
+def one_core() -> AbstractContextManager[object]:
+    """A context in which lifting keeps to this thread; `FlopCounterMode` sees no other."""
+    return patch.dict(os.environ, OMP_NUM_THREADS="1")
+
+
 def cost(lifter: Lifter, sequence: PairSequence, stride: int = 10, **options: Any) -> Figures:
     """Parameters, and of a frame GFLOPs and processor milliseconds, on one thread."""
     networks = lifter.networks
     modules = [part for part in (networks.encoder, networks.diffusion) if part is not None]
     parameters = sum(p.numel() for module in modules for p in module.parameters())
-    with FlopCounterMode(display=False) as counter:
+    with one_core(), FlopCounterMode(display=False) as counter:
         lift_sequence(lifter, sequence, stride, **options)
-    began = time.process_time()
-    lift_sequence(lifter, sequence, stride, **options)
-    taken = 1000 * (time.process_time() - began)
+    with one_core():
+        began = time.process_time()
+        lift_sequence(lifter, sequence, stride, **options)
+        taken = 1000 * (time.process_time() - began)
     frames = len(sequence)
     return {
         "parameters": parameters,

@@ -68,7 +68,7 @@ def see(world: np.ndarray, generator: torch.Generator) -> list[PairSequence]:
     """The people as one camera sees them, with noise: one sequence a person."""
     people, frames = world.shape[:2]
     joints = torch.from_numpy(world).float()
-    coco = random_coco(joints, generator)
+    coco = random_coco(joints, torch.linspace(0, 1, frames).expand(people, -1), generator)
     both = torch.cat([joints, coco], 2).transpose(0, 1).reshape(1, frames, -1, 3)
     views = view(both, RANGES, generator, tries=12)
     half = views.half[0]

@@ -92,7 +92,7 @@ training = dict(
     seed=0,
     workers=0,
     thresholds=dict(score=0.28, iou=0.4),
-    backbone="weights/vid3d-pose/model.pth",
+    backbone="vid3d-pose",  # a model whose backbone to begin with, by name or path
     teacher="",  # an RTMDet to learn from beside the labels, as --detector takes it
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[

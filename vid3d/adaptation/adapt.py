@@ -74,7 +74,7 @@ def adapt(
         Vid3dError: unreadable input, no people or too little of them, or too little gain.
     """
     options, monitor = options or AdaptOptions(), monitor or Monitor()
-    base = _load(model, output)
+    base = _load(model, output, options)
     work = output.with_name(f"{output.stem}.work")
     clips = load_source(source) if source else []
     tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
@@ -101,7 +101,7 @@ def adapt(
     )
 
 
-def _load(model: str, output: Path) -> checkpoint.Networks:
+def _load(model: str, output: Path, options: AdaptOptions) -> checkpoint.Networks:
     """The plain lifter, once everything that can be wrong at once is not.
 
     Raises:
@@ -113,6 +113,8 @@ def _load(model: str, output: Path) -> checkpoint.Networks:
         raise Vid3dError(f"{model} is adapted already: adapt the plain model to all videos at once")
     base = checkpoint.load_networks(model)
     lora.projections(base.as_module())
+    if options.bias:
+        lora.output(base.as_module())
     return base
 
 
@@ -202,6 +204,7 @@ class _Run:
             nonlocal counted
             seed = (options.seed * 1_009 + number) * 1_000_003 + step
             generator = torch.Generator().manual_seed(seed)
+            torch.manual_seed(seed)  # of dropout
             windows = draw_windows(
                 self.learnt, options.shown, config.seconds, config.grid, generator
             )

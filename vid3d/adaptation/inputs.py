@@ -10,13 +10,15 @@ import numpy as np
 
 from vid3d.adaptation.target import Piece
 from vid3d.batch.inputs import find_sources
-from vid3d.clips import Clip
+from vid3d.camera import Camera
+from vid3d.clips import Clip, camera_of
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
 from vid3d.tracking import clean, segments, track_people
+from vid3d.video import probe
 
 KEYPOINT_SUFFIXES = (".npz", ".json")
 
@@ -35,16 +37,18 @@ def read_target(
     Raises:
         Vid3dError: an input is missing or cannot be read, or there is none.
     """
-    files: list[Path] = []
+    files: list[tuple[Path, Camera | None]] = []
     for path in inputs:
         keypoints, videos = _expanded(path, cache)
-        files += keypoints + [_detected(video, cache, options, monitor) for video in videos]
+        files += [(file, None) for file in keypoints]
+        for video in videos:
+            files.append((_detected(video, cache, options, monitor), camera_of(probe(video))))
     pieces = []
-    for path in files:
+    for path, camera in files:
         # Of files all looks count: the denser, the better the teacher.
         reading = replace(options, keypoints=path, stride=1)
         for clip in Pipeline(reading, monitor).observe():
-            pieces += _tracks(clip, reading)
+            pieces += _tracks(replace(clip, camera=clip.camera or camera), reading)
     return pieces
 
 
@@ -78,15 +82,15 @@ def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
 
 def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) -> Path:
     """The 2D people of a video, detected now or at an earlier run."""
-    watching = [options.stride, options.detect_every, options.start, options.end]
-    what = json.dumps(
-        [*watching, options.detector, options.pose, options.flip_test, sha256_of(video)]
-    )
+    names = ("stride", "detect_every", "flip_test", "start", "end")
+    watching = [getattr(options, name) for name in names]
+    pipeline = Pipeline(options, monitor)
+    what = json.dumps([watching, pipeline.networks, sha256_of(video)], sort_keys=True)
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"{safe_stem(video.stem)}-{key}.json"
     if not path.is_file():
-        Pipeline(options, monitor).detect(video, path)
+        pipeline.detect(video, path)
     return path
 
 

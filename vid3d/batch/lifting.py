@@ -108,8 +108,7 @@ def recipe(options: LiftOptions, wanted: Wanted) -> str:
     if adapters := split_adapters(options.model)[1]:
         given["adapters"] = [sha256_of(adapter) for adapter in adapters]
     for name, manifest in zip(("detector", "pose"), networks, strict=True):
-        files = {kind: sha256_of(file.path) for kind, file in manifest.files.items()}
-        given[name] = {**asdict(replace(manifest, files={}, licence="")), "files": files}
+        given[name] = manifest.identity()
     given["height"] = {str(person): metres for person, metres in options.height.items()}
     if isinstance(options.camera, Path):
         given["camera"] = sha256_of(options.camera)

@@ -38,7 +38,7 @@ def look_frames(
     count, frames = valid.shape
     pick = torch.randint(len(strides), (1,), generator=generator)
     stride = strides[int(pick)]
-    slots = -(-frames // stride) + 1
+    slots = -(-frames // stride) + 2  # one before the first frame, and one beyond the last
     offset = raster * torch.randint(stride // raster, (count, 1), generator=generator)
     index = offset + torch.arange(-1, slots - 1) * stride
     length = valid.sum(1, keepdim=True)

@@ -86,9 +86,13 @@ def j_agg(drawn: Hypotheses, roots: Array, times: Array) -> Array:
 def sized(roots: Array, truth: Array) -> Array:
     """Roots (K, 3) at the distance that the true size puts them at: an oracle.
 
-    All by one factor, the median of what their depths are off by; directions stay.
+    All by one factor, the median of what their depths are off by; directions stay. Looks whose
+    truth is not finite do not count.
     """
-    factor: Array = np.exp(np.nanmedian(np.log(truth[:, 2] / np.maximum(roots[:, 2], 0.05))))
+    off = np.log(truth[:, 2] / np.maximum(roots[:, 2], 0.05))
+    if not np.isfinite(off).any():
+        return roots
+    factor: Array = np.exp(np.nanmedian(off))
     return roots * factor
 
 
@@ -108,23 +112,28 @@ def measure_aggregates(
         occlusion: name of a pattern, as for `evaluate_lifter`.
         options: of the lifter: hypotheses, steps, seed.
 
+    Returns:
+        By stride, those at which nothing could be measured left out.
+
     Raises:
         Vid3dError: no sequence has 3D joints, or an unknown pattern.
     """
     known = with_truth(sequences, occlusion)
     rows = []
     for stride in strides:
-        errors = [
+        parts = [
             _errors(lifter, sequence, stride, options)
             for sequence in known
             if len(looked_frames(sequence, stride))
         ]
-        rows.append(Aggregates(stride, *(1000 * np.concatenate(errors, 1).mean(1)).tolist()))
+        if any(part.size for part in parts):
+            errors = 1000 * np.concatenate(parts, 1).mean(1)
+            rows.append(Aggregates(stride, *errors.tolist()))
     return rows
 
 
 def _errors(lifter: Lifter, sequence: PairSequence, stride: int, options: dict[str, Any]) -> Array:
-    """Errors (6, F) in metres of the fields of `Aggregates`."""
+    """Errors (6, F) in metres of the fields of `Aggregates`, of frames whose truth is finite."""
     looks = looked_frames(sequence, stride)
     times = np.arange(len(sequence)) / sequence.fps
     drawn = lifter.draw(
@@ -138,14 +147,17 @@ def _errors(lifter: Lifter, sequence: PairSequence, stride: int, options: dict[s
     )
     absolute = np.asarray(sequence.joints3d, np.float64)
     truth = root_relative(absolute)
+    shared = drawn.shared_root
     true_roots = absolute[np.rint(drawn.seen.times * sequence.fps).astype(int), 0]
     poses = root_relative(drawn.poses(times))
     answers = [
         poses.mean(0),
-        j_agg(drawn, drawn.shared_root, times),
-        j_agg(drawn, true_roots, times),
-        j_agg(drawn, sized(drawn.shared_root, true_roots), times),
+        j_agg(drawn, shared, times),
+        j_agg(drawn, np.where(np.isfinite(true_roots), true_roots, shared), times),
+        j_agg(drawn, sized(shared, true_roots), times),
         p_best(poses, truth),
         j_best(poses, truth),
     ]
-    return np.stack([joint_errors(each, truth)[:, SCORED].mean(-1) for each in answers])
+    errors = np.stack([joint_errors(each, truth)[:, SCORED].mean(-1) for each in answers])
+    known: Array = errors[:, np.isfinite(truth[:, SCORED]).all((1, 2))]
+    return known

@@ -67,6 +67,21 @@ def projections(root: nn.Module) -> dict[str, nn.Linear]:
     return found
 
 
+def output(root: nn.Module) -> nn.Linear:
+    """The layer of a lifter that gets the output bias.
+
+    Args:
+        root: see `projections`.
+
+    Raises:
+        Vid3dError: this kind of encoder has none.
+    """
+    layer = dict(root.named_modules()).get(OUTPUT)
+    if not isinstance(layer, nn.Linear):
+        raise Vid3dError(f"this lifter has no layer {OUTPUT} for a bias: use --set bias=false")
+    return layer
+
+
 def fresh(
     root: nn.Module, generator: torch.Generator, rank: int = RANK, bias: bool = True
 ) -> dict[str, Tensor]:
@@ -79,7 +94,7 @@ def fresh(
         bias: whether the output gets an offset.
 
     Raises:
-        Vid3dError: nothing to adapt.
+        Vid3dError: nothing to adapt, or no output that could get an offset.
     """
     state: dict[str, Tensor] = {}
     for name, layer in projections(root).items() if rank else ():
@@ -87,6 +102,7 @@ def fresh(
         state[f"{name}.down"] = random / rank
         state[f"{name}.up"] = torch.zeros(layer.out_features, rank)
     if bias:
+        output(root)
         state[f"{OUTPUT}.joints"] = torch.zeros(17, 3)
     if not state:
         raise Vid3dError("neither a rank nor a bias is wanted: nothing to adapt")

@@ -24,6 +24,7 @@ from vid3d.errors import Vid3dError
 POSE = 48
 """Coordinates that are denoised: all joints but the root."""
 _NOISE_BLOCK = 64  # grid moments drawn from one counter
+_TRACKS = (1 << 31) - 1
 
 Schedule = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -224,12 +225,12 @@ def hypothesis_noise(
     """Noise (hypotheses, count, 48) of the head's moments `first` to `first + count`.
 
     Counter-based (Philox): a moment's noise does not depend on how the track is cut. `draw` numbers
-    independent draws for the same moments.
+    independent draws for the same moments. Of a track's number 31 bits count.
     """
     begin, end = first // _NOISE_BLOCK, (first + count - 1) // _NOISE_BLOCK + 1
     drawn = np.empty((hypotheses, (end - begin) * _NOISE_BLOCK, POSE), np.float32)
     for hypothesis in range(hypotheses):
-        key = np.array([seed, (track << 32) + hypothesis], np.int64).view(np.uint64)
+        key = np.array([seed, ((track & _TRACKS) << 32) + hypothesis], np.int64).view(np.uint64)
         for number, block in enumerate(range(begin, end)):
             counter = np.array([0, 0, draw, block], np.int64).view(np.uint64)
             generator = np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -41,6 +41,7 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     by_image = _grouped(annotations, {image["id"] for image in images})
     scale = _confidence_scale(annotations)
     rate = _optional_number(info.get("fps", document.get("fps")), "fps")
+    timed = all(image.get("time") is not None for image in images)
     looks = []
     for image, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[1]):
         time = _optional_number(image.get("time"), "time of an image")
@@ -52,8 +53,9 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
         looks=looks,
         joint_set=_joint_set(document),
         frames=max(int(_optional_number(info.get("frames"), "frames") or 0), max(frames) + 1),
-        rate=rate if rate is not None else _rate_of(looks, images),
+        rate=rate if rate is not None or not timed else _rate_of(looks),
         size=_size(images),
+        timed=timed,
     )
 
 
@@ -104,11 +106,14 @@ def _annotation(people: People, person: int) -> dict[str, Any]:
 
 
 def _from_results(results: Sequence[Any]) -> dict[str, Any]:
-    """A list of {image_id, keypoints, score}, as detectors write it; image ids are frames."""
+    """A list of {image_id, keypoints, score}, as detectors write it; image ids are frames.
+
+    They count from 0 or from 1; images without people are not in such a list.
+    """
     if not results or not all(isinstance(r, dict) and "image_id" in r for r in results):
         raise Vid3dError("expected a list of results with image_id and keypoints")
     numbers = {_number_in(result["image_id"]) for result in results}
-    first = min(numbers)
+    first = min(*numbers, 1)
     images = [{"id": number, "frame": number - first} for number in sorted(numbers)]
     annotations = [{**result, "image_id": _number_in(result["image_id"])} for result in results]
     return {"images": images, "annotations": annotations}
@@ -228,10 +233,10 @@ def _size(images: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
     return width, height
 
 
-def _rate_of(looks: Sequence[Look], images: Sequence[Mapping[str, Any]]) -> float | None:
-    """Mean rate by the looks' own times, where the images have them."""
+def _rate_of(looks: Sequence[Look]) -> float | None:
+    """Mean rate by the looks' own times."""
     span = looks[-1].time - looks[0].time
-    if len(looks) < 2 or any(image.get("time") is None for image in images) or span <= 0:
+    if len(looks) < 2 or span <= 0:
         return None
     return (looks[-1].frame - looks[0].frame) / span
 

@@ -26,12 +26,12 @@ A model is a folder with `manifest.json`. Its fields:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import below, read_json
+from vid3d.files import below, read_json, sha256_of
 from vid3d.pose2d.confidence import Calibration
 from vid3d.weights import ModelFile
 
@@ -134,6 +134,11 @@ class Manifest:
                 "choose another --backend or model"
             )
         return self.files[kind].check()
+
+    def identity(self) -> dict[str, Any]:
+        """All that answers depend on, for JSON: the fields, and the files by their bytes."""
+        files = {kind: sha256_of(file.path) for kind, file in self.files.items()}
+        return {**asdict(replace(self, files={}, licence="")), "files": files}
 
 
 def load_manifest(path: str | Path) -> Manifest:

@@ -103,6 +103,7 @@ class KeypointClip:
         rate: frames a second; None where the file does not say.
         size: width and height of the images; None where the file does not say.
         camera: None where the file does not say.
+        timed: whether the looks' times are the file's own, not made up of their frames.
     """
 
     name: str
@@ -112,6 +113,7 @@ class KeypointClip:
     rate: float | None = None
     size: tuple[int, int] | None = None
     camera: Camera | None = None
+    timed: bool = False
 
     def __post_init__(self) -> None:
         at = [look.frame for look in self.looks]

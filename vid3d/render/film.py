@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -76,7 +77,7 @@ def render_overlay(
             else ((time - first, None) for time in motion.timestamps.tolist()),
             AHEAD,
         )
-        with atomic_path(output) as silent:
+        with closing(pictures), atomic_path(output) as silent:
             _film(motion, stage, pictures, silent, fps, reader.coding, options, progress)
             if options.audio:
                 add_sound(silent, video, first, last + 1 / fps)
@@ -178,7 +179,7 @@ def _film(
     shown = paced(_numbered(pictures), fps)
     drawn = prefetch(_drawn(motion, stage, shown, coding, options), AHEAD)
     slot = reported = 0
-    with VideoWriter(output, fps, stage.size, coding) as writer:
+    with VideoWriter(output, fps, stage.size, coding) as writer, closing(drawn):
         for done, frame, count in drawn:
             for _ in range(count):
                 writer.write_frame(frame, slot / fps)

@@ -3,7 +3,6 @@
 import heapq
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,8 @@ def add_sound(silent: Path, video: str | os.PathLike[str], start: float, end: fl
         zero = _stamp_at(video, start)
         try:
             with (
+                atomic_path(silent) as target,  # replaced when nothing has it open: Windows
                 av.open(f"file:{silent}") as pictures,
-                atomic_path(silent) as target,
                 av.open(f"file:{target}", "w", format="mp4", options=FAST_START) as out,
             ):
                 _merge(pictures, source, sound, zero, end - start, out)
@@ -136,6 +135,4 @@ def _layout(sound: Any) -> str:
 def _stamp_at(video: str | os.PathLike[str], start: float) -> float:
     """The container's own time, in seconds, of the first frame at `start`."""
     with VideoReader(video, start) as reader:
-        frame = next(iter(reader)).decoded
-    assert frame is not None  # all are decoded where nobody says who looks
-    return float(Fraction(frame.pts or 0) * (frame.time_base or Fraction(1)))
+        return reader.stamp_of(next(iter(reader)))

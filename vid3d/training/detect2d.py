@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +20,31 @@ from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed, start_from
 from vid3d.training.pose2d import open_sets
+from vid3d.weights import find_model, read_manifest
 
 BESIDE = 0.25  # weight of the loss on labelled boxes beside a teacher
 Heads = tuple[list[Tensor], list[Tensor]]
 """Logits (n,1,h,w) and distances (n,4,h,w) of each stride."""
 
 
-def load_backbone(model: nn.Module, checkpoint: Path) -> None:
-    """Start ``model.backbone`` from the backbone of another network, such as vid3d-pose.
+def load_backbone(model: nn.Module, name: str | Path) -> None:
+    """Start ``model.backbone`` from that of another network: a model's name or folder, or a `.pth`.
 
-    Raises Vid3dError where the file is missing or its backbone has another shape.
+    Raises:
+        Vid3dError: no such model, or a backbone that does not fit.
     """
-    if not checkpoint.is_file():
-        raise Vid3dError(f"no checkpoint {checkpoint} to start the backbone from")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    path = find_model(str(name))
     mark = "backbone."
-    part = {k.split(mark, 1)[1]: v.float() for k, v in state.items() if mark in k}
     backbone: Any = model.backbone
     try:
+        if path.is_dir():
+            path = path / str(read_manifest(path)["files"]["pth"]["path"])
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        part = {k.split(mark, 1)[1]: v.float() for k, v in state.items() if mark in k}
         backbone.load_state_dict(part)
-    except RuntimeError as error:
-        raise Vid3dError(f"the backbone in {checkpoint} has another architecture") from error
+    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise Vid3dError(f"cannot start the backbone from {path}: {reason}") from error
 
 
 def _label_losses(
@@ -105,10 +110,10 @@ def train(
     training = config.training
     torch.manual_seed(int(training["seed"]))
     model = build_detector(config.model)
-    if training.get("backbone"):
-        load_backbone(model, Path(training["backbone"]))
     if start is not None:
         start_from(model, start)
+    elif training.get("backbone"):
+        load_backbone(model, training["backbone"])
     model = placed(model)
     for options in training["stages"]:
         stage = ImageStage.of(options)

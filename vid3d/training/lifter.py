@@ -8,7 +8,7 @@ The head learns from the encoder's features without changing them: one pass serv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from vid3d.training.fitting import Stage, fast_precision, fit
 from vid3d.training.targets import Targets, encoder_losses, make_targets
 
 _DEV_SEED = 1000
+_Made = TypeVar("_Made")
 
 
 def encode(encoder: nn.Module, batch: Batch, centred: bool = True) -> tuple[Encoded, Targets]:
@@ -193,28 +194,52 @@ class Networks(nn.Module):
         return figures
 
 
+def _made(part: str, kind: Callable[..., _Made], fields: Mapping[str, Any]) -> _Made:
+    """What a part of a config describes.
+
+    Raises:
+        Vid3dError: the part has a field that there is not, or lacks one.
+    """
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        reason = str(error).rpartition("() ")[2]
+        raise Vid3dError(f"the recipe's {part} {reason}; correct the recipe or --set") from error
+
+
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
-    """Options of batches from a config's plain dicts."""
+    """Options of batches from a config's plain dicts.
+
+    Raises:
+        Vid3dError: a field that there is not.
+    """
     parts: dict[str, Callable[..., Any]] = {
         "body": BodyRanges, "bend": BendRanges, "camera": CameraRanges, "noise": NoiseLevels
     }  # fmt: skip
     built: dict[str, Any] = {
-        key: parts[key](**value) if key in parts else value for key, value in fields.items()
+        key: _made(f"batches.{key}", parts[key], value) if key in parts else value
+        for key, value in fields.items()
     }
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in built.items()}
-    return BatchOptions(**plain)
+    return _made("batches", BatchOptions, plain)
 
 
 def lifter_config(cfg: Any) -> LifterConfig:
-    """The model that a training config describes."""
-    return LifterConfig(
-        name=cfg.name,
-        encoder=encoder_config(cfg.encoder),
-        diffusion=head_config(cfg.diffusion) if cfg.diffusion else None,
-        seconds=cfg.batches["seconds"],
-        grid=cfg.batches["grid"],
-        **{"hypotheses": LifterConfig.hypotheses if cfg.diffusion else 1, **cfg.get("lifting", {})},
-    )
+    """The model that a training config describes.
+
+    Raises:
+        Vid3dError: a field that there is not, or settings that exclude each other.
+    """
+    head = cfg.diffusion and _made("diffusion", lambda **sizes: head_config(sizes), cfg.diffusion)
+    fields = {
+        "name": cfg.name,
+        "encoder": _made("encoder", lambda **sizes: encoder_config(sizes), cfg.encoder),
+        "diffusion": head or None,
+        "seconds": cfg.batches["seconds"],
+        "grid": cfg.batches["grid"],
+        "hypotheses": LifterConfig.hypotheses if head else 1,
+    }
+    return _made("lifting", LifterConfig, {**fields, **cfg.get("lifting", {})})
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:
@@ -273,7 +298,8 @@ def train(
         The model's folder.
 
     Raises:
-        Vid3dError: a motion file is missing, or the loss is not finite.
+        Vid3dError: a motion file is missing, the config has a wrong field, an encoder that stays
+            as it is comes from nowhere, or the loss is not finite.
     """
     # Tensors made without naming a device, in batches too, land on this one.
     with torch.device(find_device("auto")):
@@ -285,8 +311,13 @@ def train(
     return work_dir / "model"
 
 
+def _begun(work_dir: Path, stage: Stage) -> bool:
+    """Whether there is something to go on from: a run killed early leaves no checkpoint."""
+    return any((work_dir / name).is_file() for name in ("checkpoint.pth", f"{stage.name}.pth"))
+
+
 def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None) -> Networks:
-    options, stage = batch_options(cfg.batches), Stage(**cfg.stage)
+    options, stage = batch_options(cfg.batches), _made("stage", Stage, cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)
@@ -295,7 +326,7 @@ def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str 
         networks.compile_blocks()
     if start is not None:
         networks.start_from(checkpoint.load_networks(start))
-    elif networks.frozen and not resume:
+    elif networks.frozen and not (resume and _begun(work_dir, stage)):
         raise Vid3dError(f"recipe {cfg.name} wraps a pre-trained lifter: name it with --init-from")
 
     def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:

@@ -11,6 +11,13 @@ from vid3d.weights import configs_dir
 TASKS = ("lifter", "pose2d", "detect2d")
 """What a recipe's `task` may be: each is a module of this package with a `train` function."""
 
+OPTIONAL = {
+    "lifter": ("lifting", "frozen", "velocity", "compiled", "data.dev"),
+    "pose2d": (),
+    "detect2d": ("training.backbone", "training.teacher"),
+}
+"""Keys that a task reads where a recipe has them; all others it needs."""
+
 
 def recipes() -> dict[str, Path]:
     """Every recipe that ships, by name (its path below configs/ without the suffix)."""
@@ -30,7 +37,8 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
             number too.
 
     Raises:
-        Vid3dError: no such recipe, one that cannot be read, or a change that is no `key=value`.
+        Vid3dError: no such recipe, one that cannot be read, or a change that is no `key=value` or
+            of a key that nobody would read.
     """
     try:
         from mmengine import Config
@@ -53,8 +61,12 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
     except Exception as error:  # a recipe is Python: anything can be wrong with it
         raise Vid3dError(f"recipe {path} cannot be read: {error}") from error
     for key, value in options.items():
+        _check_known(config, key)
         _check_number(config, key, value)
-    config.merge_from_dict(options)
+    try:
+        config.merge_from_dict(options)
+    except (IndexError, KeyError, TypeError) as error:
+        raise Vid3dError(f"the recipe cannot be changed so: {error}") from error
     if config.get("task") not in TASKS:
         raise Vid3dError(f"recipe {path}: task is {config.get('task')!r}, expected one of {TASKS}")
     return config
@@ -73,6 +85,21 @@ def _value(change: str, text: str) -> Any:
         return Loader(text).get_single_data()
     except yaml.YAMLError as error:
         raise Vid3dError(f"{change!r} is no YAML behind the =, like data.skipped=[a, b]") from error
+
+
+def _check_known(config: Any, key: str) -> None:
+    """Only keys of the recipe may be changed, and those that its task reads besides.
+
+    Groups that become dataclasses (stage, encoder, ...) refuse unknown fields by themselves.
+    """
+    group, dot, rest = key.partition(".")
+    has, name = set(config.keys()), group
+    if dot and group in ("data", "training"):
+        has = {f"{group}.{member}" for member in config.get(group, {})}
+        name = f"{group}.{rest.partition('.')[0]}"
+    known = has.union(OPTIONAL.get(config.get("task"), ()))
+    if name not in known:
+        raise Vid3dError(f"the recipe has no {name} to set; choose of {', '.join(sorted(known))}")
 
 
 def _check_number(config: Any, key: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,11 +15,13 @@ class _End:
         self.error = error
 
 
-def prefetch(items: Iterable[Item], depth: int = 8) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int = 8) -> Generator[Item, None, None]:
     """The same items in the same order, made up to `depth` ahead by a thread of their own.
 
     Decoding, drawing and encoding release the interpreter lock, so chained stages overlap. An
     error in the producer is raised here; when the consumer stops early, so does the producer.
+    Close it before what the items come from: a file that is closed while the thread decodes takes
+    the whole process with it.
     """
     worker = _Worker(items, depth)
     try:
@@ -36,7 +38,7 @@ class _Worker(Generic[Item]):
         self.waiting: queue.Queue[Item | _End] = queue.Queue(depth)
         self._items = items
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

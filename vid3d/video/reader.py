@@ -65,6 +65,9 @@ class VideoReader:
         self._damaged = self._patched = 0
         self._last_end = 0.0
         self._container, self._stream = open_video(self._path, self._device)
+        # AVI counts pictures in the order of the file, not in that in which they are shown.
+        in_order = self._stream.codec_context.codec.intra_only
+        self._counted = self._container.format.name == "avi" and not in_order
         self._frames = self._decode()
         first = next(self._frames, None)
         if first is None:
@@ -76,7 +79,8 @@ class VideoReader:
         self.info = describe(self._path, self._container, self._stream, self._display)
         self.coding = Coding.of(first)
         self._origin = Clock(1 / self.info.fps)
-        self._origin.read(_stamp(first))  # time zero is the first frame, wherever reading starts
+        # Time zero is the first frame, wherever reading starts.
+        self._origin.read(self._stamp(first))
         self._origin.last = None
         self._clock = copy(self._origin)
 
@@ -94,6 +98,11 @@ class VideoReader:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+
+    def stamp_of(self, frame: Frame) -> float:
+        """Seconds of a frame that was decoded on the container's clock, which its sound has too."""
+        stamp = None if frame.decoded is None else self._stamp(frame.decoded)
+        return frame.time if self._counted else float(stamp or 0)
 
     @property
     def expected_frames(self) -> int | None:
@@ -121,8 +130,9 @@ class VideoReader:
         """
         if stride < 1:
             raise Vid3dError(f"stride is {stride}; expected a whole number from 1")
-        part, count = part_reader(self._stream.codec_context), 0
-        if part is not None and stride > 1 and not self._stream.codec_context.is_hwaccel:
+        context, count = self._stream.codec_context, 0
+        part = None if self._counted or context.is_hwaccel else part_reader(context)
+        if part is not None and stride > 1:
             try:
                 for frame in self._sparse(stride, part):
                     count += 1
@@ -140,7 +150,7 @@ class VideoReader:
         """Frames of the interval, all decoded."""
         index = 0
         for decoded in self._from_start():
-            time = self._clock.read(_stamp(decoded))
+            time = self._clock.read(self._stamp(decoded))
             if time > self.end + SAME_TIME:
                 break
             self._last_end = time + float((decoded.duration or 0) * (decoded.time_base or 0))
@@ -191,8 +201,8 @@ class VideoReader:
                 break
             frames = self._decode()
             first = next(frames, None)
-            if first is not None and _stamp(first) is not None:
-                if self._clock.read(_stamp(first)) <= self.start:
+            if first is not None and self._stamp(first) is not None:
+                if self._clock.read(self._stamp(first)) <= self.start:
                     self._clock.last = None
                     return chain([first], frames)
                 self._clock.last = None
@@ -244,6 +254,13 @@ class VideoReader:
             self._damaged += 1
             return []
 
+    def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
+        """When a frame is shown, by the container; where that only counts, by what was read."""
+        ticks = frame.dts if self._counted else frame.pts
+        if ticks is None or frame.time_base is None:
+            return None
+        return ticks * frame.time_base
+
     def _warning(self) -> str | None:
         last = self._clock.last or 0.0
         if self._break:
@@ -280,9 +297,3 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """
     with VideoReader(path) as reader:
         return reader.info
-
-
-def _stamp(frame: av.VideoFrame) -> Fraction | None:
-    if frame.pts is None or frame.time_base is None:
-        return None
-    return frame.pts * frame.time_base

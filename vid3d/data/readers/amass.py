@@ -34,8 +34,8 @@ def motions(path: Path, reading: Reading) -> Iterator[MotionClip]:
     models: dict[str, BodyModel] = {}
     found = False
     for name, file in files_below(path, ".npz", _ORIGIN):
-        if not reading.wants(name) or file.stem in ("shape", "neutral_stagei", "male_stagei"):
-            continue
+        if not reading.wants(name) or file.stem == "shape" or file.stem.endswith("_stagei"):
+            continue  # bodies, no motions
         found = True
         poses, betas, trans, gender, fps = _read(file)
         if gender not in models:

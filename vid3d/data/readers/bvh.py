@@ -86,11 +86,9 @@ def _read_hierarchy(words: Iterator[str]) -> list[_Joint]:
 
 def _read_motion(words: Iterator[str], channels: int) -> tuple[Array, float]:
     """Channels (F, C), and frames a second."""
-    _expect(words, "FRAMES:")
-    frames = _count(next(words), 1 << 31)
+    frames = _count(_behind(words, "FRAMES:"), 1 << 31)
     _expect(words, "FRAME")
-    _expect(words, "TIME:")
-    period = _number(next(words))
+    period = _number(_behind(words, "TIME:"))
     if not 1e-4 <= period <= 10:
         raise ValueError(f"a frame time of {period} s")
     values = np.array([float(word) for word in words])
@@ -132,6 +130,14 @@ def _expect(words: Iterator[str], wanted: str) -> None:
     word = next(words)
     if word.upper() != wanted:
         raise ValueError(f"{word[:40]!r} where {wanted} was expected")
+
+
+def _behind(words: Iterator[str], label: str) -> str:
+    """The word behind a label; there may be no space between them."""
+    word = next(words)
+    if not word.upper().startswith(label):
+        raise ValueError(f"{word[:40]!r} where {label} was expected")
+    return word[len(label) :] or next(words)
 
 
 def _count(word: str, most: int) -> int:

@@ -74,7 +74,8 @@ def acclaim_motions(path: Path, reading: Reading) -> Iterator[MotionClip]:
 
 def _skeleton_of(file: Path) -> Path:
     """The ASF file beside an AMC file whose name its name begins with; the only one fits always."""
-    beside = sorted(file.parent.glob("*.asf"), key=lambda asf: -len(asf.stem))
+    found = (other for other in file.parent.iterdir() if other.suffix.lower() == ".asf")
+    beside = sorted(found, key=lambda asf: (-len(asf.stem), asf.name))
     fitting = [asf for asf in beside if file.stem.startswith(asf.stem)]
     if not fitting and len(beside) != 1:
         raise Vid3dError(f"there is no skeleton for {file}; {_ASF}")
@@ -99,7 +100,8 @@ def _unit(joints: np.ndarray) -> float:
 
 
 def _has(path: Path, suffix: str) -> bool:
-    return path.suffix.lower() == suffix or (path.is_dir() and any(path.rglob(f"*{suffix}")))
+    files = path.rglob("*") if path.is_dir() else [path]
+    return any(file.suffix.lower() == suffix for file in files)
 
 
 BVH = DataSet("bvh", "BVH", lambda path: _has(path, ".bvh"), _ORIGIN, motions=bvh_motions)

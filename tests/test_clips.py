@@ -1,0 +1,175 @@
+"""Keypoints out of files beside videos: which frame a look belongs to."""
+
+import json
+import shutil
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from video_toys import make
+
+from vid3d.clips import clips_of_keypoints
+from vid3d.errors import Vid3dError
+from vid3d.lift_options import LiftOptions
+from vid3d.pipeline import Pipeline
+from vid3d.pose2d.keypoint_files import write_keypoints
+from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
+from vid3d.video import VideoReader
+
+RATE, SIZE = 25, (160, 120)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("video") / "a.mp4", frames=50)
+
+
+def look(frame, time, still=False):
+    """Somebody whose first joint is at the second of the look, times ten."""
+    keypoints = np.random.default_rng(0).uniform(20, 100, (1, 17, 2)).astype(np.float32)
+    keypoints[0, 0, 0] = 10 * time
+    confidence = np.ones((1, 17), np.float32)
+    boxes = boxes_around(keypoints, confidence)
+    return Look(frame, time, People(boxes, np.ones(1), keypoints, confidence), still)
+
+
+def written(path, looks, size=SIZE, timed=True):
+    write_keypoints(path, KeypointClip("a", looks, "coco17", looks[-1].frame + 1, RATE, size))
+    if not timed:
+        document = json.loads(path.read_text())
+        for image in document["images"]:
+            del image["time"]
+        path.write_text(json.dumps(document))
+    return path
+
+
+def placed(path, video, **options):
+    """Frame, time and what was seen at that time, of every look; and the clip."""
+    (clip,) = clips_of_keypoints(path, video, LiftOptions(stride=1, **options))
+    looks = list(clip.looks(None))
+    for each in looks:
+        assert each.time == clip.times[each.frame]
+    seen = [round(float(each.people.keypoints[0, 0, 0]) / 10, 3) for each in looks]
+    return [each.frame for each in looks], seen, clip
+
+
+@pytest.mark.parametrize(("start", "end"), [(None, None), (0.4, None), (0.4, 1.2), (None, 0.8)])
+@pytest.mark.parametrize("begun", [0.0, 0.4])
+def test_looks_stay_at_their_times_whatever_part_is_wanted(tmp_path, video, start, end, begun):
+    # As `vid3d detect --start BEGUN` writes them: frames count from there, times from the video's.
+    looks = [look(5 * i, begun + 0.2 * i) for i in range(6)]
+    frames, seen, clip = placed(written(tmp_path / "k.json", looks), video, start=start, end=end)
+    low, high = start or 0.0, end or 1.96
+    assert clip.times[0] == pytest.approx(low)
+    assert clip.times[-1] == pytest.approx(high)
+    inside = [begun + 0.2 * i for i in range(6) if low - 1e-6 <= begun + 0.2 * i <= high + 1e-6]
+    np.testing.assert_allclose(seen, inside, atol=1e-3)
+    np.testing.assert_allclose([clip.times[frame] for frame in frames], inside, atol=1e-3)
+
+
+def test_frames_count_from_the_beginning_of_the_video(tmp_path, video):
+    path = written(tmp_path / "k.json", [look(5 * i, 0.2 * i) for i in range(6)], timed=False)
+    frames, seen, _ = placed(path, video, start=0.4)
+    assert frames == [0, 5, 10, 15]
+    assert seen == [0.4, 0.6, 0.8, 1.0]
+
+
+def test_start_and_end_hold_without_a_video(tmp_path):
+    path = written(tmp_path / "k.json", [look(5 * i, 0.2 * i) for i in range(6)])
+    frames, seen, clip = placed(path, None, start=0.4, end=0.85)
+    assert frames == [0, 5, 10]
+    assert seen == [0.4, 0.6, 0.8]
+    assert clip.times[-1] == pytest.approx(0.84)
+
+
+def test_looks_beyond_the_video_or_twice_at_a_frame_are_left_out(tmp_path, video):
+    looks = [look(0, 0.0), look(1, 0.01), look(2, 0.2), look(3, 1.97), look(4, 2.5)]
+    frames, seen, _ = placed(written(tmp_path / "k.json", looks), video)
+    assert frames == [0, 5, 49]
+    assert seen == [0.0, 0.2, 1.97]
+
+
+@pytest.mark.parametrize(
+    ("looks", "size", "options", "words"),
+    [
+        ([look(0, 0.0)], (320, 240), {}, "pictures of 320 x 240 pixels.* has 160 x 120"),
+        ([look(0, 7.0)], SIZE, {}, "no look between 0.00 and 1.96 s"),
+        ([look(0, 0.2)], SIZE, {"start": 1.0}, "no look between 1.00 and 1.96 s"),
+        ([look(0, 0.2)], SIZE, {"start": 7.0}, "no frame between 7 and inf s: its last is at 1.96"),
+    ],
+)
+def test_what_does_not_belong_together_is_said(tmp_path, video, looks, size, options, words):
+    with pytest.raises(Vid3dError, match=words):
+        placed(written(tmp_path / "k.json", looks, size), video, **options)
+
+
+def test_rest_between_looks_is_believed_if_it_lasted(tmp_path):
+    looks = [look(0, 0.0), look(6, 0.24), look(12, 0.48, still=True), look(18, 0.72, still=True),
+             look(24, 0.96, still=True)]  # fmt: skip
+    path = written(tmp_path / "k.json", looks)
+    (clip,) = clips_of_keypoints(path, None, LiftOptions(stride=12))
+    kept = [(each.frame, each.still) for each in clip.looks(None)]
+    assert kept == [(0, False), (12, False), (24, True)]  # it moved until 6
+
+
+class Nobody:
+    """Networks that see nobody."""
+
+    name, joint_set = "nobody", "coco17"
+
+    def __call__(self, images):
+        return [People.none() for _ in images]
+
+    def pose(self, images, boxes):
+        return [(np.zeros((0, 17, 2)), np.zeros((0, 17))) for _ in images]
+
+
+@pytest.mark.parametrize("stride", [1, 7, "auto"])
+def test_a_video_is_closed_when_nobody_decodes_it_any_more(tmp_path, monkeypatch, stride):
+    """A file that is closed while a thread decodes takes the process with it."""
+    video = make(tmp_path / "long.mp4", frames=200)
+    decoding = []
+    close = VideoReader.close
+
+    def watched(self):
+        decoding.append([one.name for one in threading.enumerate() if one.name == "prefetch"])
+        close(self)
+
+    pipeline = Pipeline(LiftOptions(stride=stride))
+    pipeline.estimator = Nobody()
+    (clip,) = pipeline.observe(video)
+    monkeypatch.setattr(VideoReader, "close", watched)
+    looks = clip.looks(None)
+    next(looks)
+    assert any(one.name == "prefetch" for one in threading.enumerate())
+    looks.close()
+    assert decoding
+    assert decoding[-1] == []
+
+
+def test_kept_answers_are_those_of_the_same_networks(repo, tmp_path):
+    """The names of networks are not enough: models are trained again under theirs."""
+    shutil.copytree(repo / "weights/vid3d-pose", tmp_path / "vid3d-pose")
+    manifest = json.loads((tmp_path / "vid3d-pose/manifest.json").read_text())
+    manifest["calibration"] = {"score": [0, 1], "probability": [0, 0.5]}
+    (tmp_path / "vid3d-pose/manifest.json").write_text(json.dumps(manifest))
+    keys = []
+    for options in (
+        LiftOptions(),
+        LiftOptions(pose=str(repo / "weights/vid3d-pose")),
+        LiftOptions(pose=str(tmp_path / "vid3d-pose")),
+        LiftOptions(flip_test=True),
+    ):
+        (clip,) = Pipeline(options).observe(repo / "tests/data/tiny.mp4")
+        keys.append(clip.journal(tmp_path / "journal", options)._key)
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_nothing_else_changes_a_look(tmp_path, video):
+    first = look(0, 0.2)
+    (clip,) = clips_of_keypoints(written(tmp_path / "k.json", [first]), video, LiftOptions())
+    (found,) = clip.looks(None)
+    assert replace(found, people=first.people) == replace(first, frame=5, time=clip.times[5])
+    np.testing.assert_allclose(found.people.keypoints, first.people.keypoints, atol=0.01)
