@@ -180,17 +180,33 @@ def test_a_detector_begins_with_the_backbone_of_a_model(
     config = _config("vid3d-person", size=(96, 96))
     torch.manual_seed(0)
     model = networks2d.build_detector(config.model)
-    detect2d.load_backbone(model, config.training.backbone)
+    networks2d.start_from(model, config.training.backbone, "backbone")
     pth = weights_dir() / "vid3d-pose" / "model.pth"
     state = torch.load(pth, weights_only=True)["state_dict"]
     name = "backbone.stem.0.conv.weight"
     torch.testing.assert_close(model.state_dict()[name], state[name].float())
     with pytest.raises(Vid3dError, match="unknown model"):
-        detect2d.load_backbone(model, tmp_path / "none.pth")
+        networks2d.start_from(model, tmp_path / "none.pth", "backbone")
     (tmp_path / "text.pth").write_text("none")
     for wrong in ("vid3d-base", tmp_path / "text.pth"):
-        with pytest.raises(Vid3dError, match="cannot start the backbone from"):
-            detect2d.load_backbone(model, wrong)
+        with pytest.raises(Vid3dError, match="cannot start backbone from"):
+            networks2d.start_from(model, wrong, "backbone")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("vid3d-pose", {"stages": [{"name": "a", "sise": [9, 9]}]}, "training.stages .*'sise'"),
+        ("vid3d-pose", {"augmentation": {"scle": 1}}, "training.augmentation .*'scle'"),
+        ("vid3d-person", {"tiling": {"zom": 1}}, "training.tiling .*'zom'"),
+    ],
+)
+def test_fields_that_there_are_not(tmp_path: Path, name: str, change: dict, words: str) -> None:
+    config = _config(name, size=(96, 96))
+    config.training.update(change)
+    task = {"vid3d-pose": pose2d, "vid3d-person": detect2d}[name]
+    with pytest.raises(Vid3dError, match=words):
+        task.train(config, [], tmp_path)
 
 
 def test_a_detector_that_goes_on_needs_no_other_backbone(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from vid3d.data.scenes import Scenes, Tiling
-from vid3d.errors import Vid3dError
 from vid3d.training.distillation2d import Teacher, dense_predictions, distillation_losses
 from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
@@ -20,31 +18,11 @@ from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
 from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed, start_from
 from vid3d.training.pose2d import open_sets
-from vid3d.weights import find_model, read_manifest
+from vid3d.training.recipes import made
 
 BESIDE = 0.25  # weight of the loss on labelled boxes beside a teacher
 Heads = tuple[list[Tensor], list[Tensor]]
 """Logits (n,1,h,w) and distances (n,4,h,w) of each stride."""
-
-
-def load_backbone(model: nn.Module, name: str | Path) -> None:
-    """Start ``model.backbone`` from that of another network: a model's name or folder, or a `.pth`.
-
-    Raises:
-        Vid3dError: no such model, or a backbone that does not fit.
-    """
-    path = find_model(str(name))
-    mark = "backbone."
-    backbone: Any = model.backbone
-    try:
-        if path.is_dir():
-            path = path / str(read_manifest(path)["files"]["pth"]["path"])
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        part = {k.split(mark, 1)[1]: v.float() for k, v in state.items() if mark in k}
-        backbone.load_state_dict(part)
-    except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise Vid3dError(f"cannot start the backbone from {path}: {reason}") from error
 
 
 def _label_losses(
@@ -61,8 +39,8 @@ def _label_losses(
 
 def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
     """The loss of a stage: on labelled boxes, and on what ``training.teacher`` says if given."""
+    tiling = made("training.tiling", Tiling, training["tiling"])
     scenes = Scenes(open_sets(folders))
-    tiling = Tiling(**training["tiling"])
     network: Any = model
     head: Any = network.bbox_head
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
@@ -113,7 +91,7 @@ def train(
     if start is not None:
         start_from(model, start)
     elif training.get("backbone"):
-        load_backbone(model, training["backbone"])
+        start_from(model, training["backbone"], "backbone")
     model = placed(model)
     for options in training["stages"]:
         stage = ImageStage.of(options)

@@ -8,7 +8,7 @@ The head learns from the encoder's features without changing them: one pass serv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +34,10 @@ from vid3d.lifter.published.text import load_text_encoder
 from vid3d.machine import find_device
 from vid3d.training.distributed import rank
 from vid3d.training.fitting import Stage, fast_precision, fit
+from vid3d.training.recipes import made
 from vid3d.training.targets import Targets, encoder_losses, make_targets
 
 _DEV_SEED = 1000
-_Made = TypeVar("_Made")
 
 
 def encode(encoder: nn.Module, batch: Batch, centred: bool = True) -> tuple[Encoded, Targets]:
@@ -194,19 +194,6 @@ class Networks(nn.Module):
         return figures
 
 
-def _made(part: str, kind: Callable[..., _Made], fields: Mapping[str, Any]) -> _Made:
-    """What a part of a config describes.
-
-    Raises:
-        Vid3dError: the part has a field that there is not, or lacks one.
-    """
-    try:
-        return kind(**fields)
-    except TypeError as error:
-        reason = str(error).rpartition("() ")[2]
-        raise Vid3dError(f"the recipe's {part} {reason}; correct the recipe or --set") from error
-
-
 def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
     """Options of batches from a config's plain dicts.
 
@@ -217,11 +204,11 @@ def batch_options(fields: Mapping[str, Any]) -> BatchOptions:
         "body": BodyRanges, "bend": BendRanges, "camera": CameraRanges, "noise": NoiseLevels
     }  # fmt: skip
     built: dict[str, Any] = {
-        key: _made(f"batches.{key}", parts[key], value) if key in parts else value
+        key: made(f"batches.{key}", parts[key], value) if key in parts else value
         for key, value in fields.items()
     }
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in built.items()}
-    return _made("batches", BatchOptions, plain)
+    return made("batches", BatchOptions, plain)
 
 
 def lifter_config(cfg: Any) -> LifterConfig:
@@ -230,16 +217,16 @@ def lifter_config(cfg: Any) -> LifterConfig:
     Raises:
         Vid3dError: a field that there is not, or settings that exclude each other.
     """
-    head = cfg.diffusion and _made("diffusion", lambda **sizes: head_config(sizes), cfg.diffusion)
+    head = cfg.diffusion and made("diffusion", lambda **sizes: head_config(sizes), cfg.diffusion)
     fields = {
         "name": cfg.name,
-        "encoder": _made("encoder", lambda **sizes: encoder_config(sizes), cfg.encoder),
+        "encoder": made("encoder", lambda **sizes: encoder_config(sizes), cfg.encoder),
         "diffusion": head or None,
         "seconds": cfg.batches["seconds"],
         "grid": cfg.batches["grid"],
         "hypotheses": LifterConfig.hypotheses if head else 1,
     }
-    return _made("lifting", LifterConfig, {**fields, **cfg.get("lifting", {})})
+    return made("lifting", LifterConfig, {**fields, **cfg.get("lifting", {})})
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:
@@ -317,7 +304,7 @@ def _begun(work_dir: Path, stage: Stage) -> bool:
 
 
 def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None) -> Networks:
-    options, stage = batch_options(cfg.batches), _made("stage", Stage, cfg.stage)
+    options, stage = batch_options(cfg.batches), made("stage", Stage, cfg.stage)
     motions, dev_motions = load_motions(cfg, data)
     dev = dev_batches(dev_motions, options, cfg.dev_windows)
     torch.manual_seed(cfg.seed)

@@ -15,6 +15,7 @@ from vid3d.errors import Vid3dError
 from vid3d.machine import find_device
 from vid3d.pose2d import openmmlab
 from vid3d.training.fitting import Stage
+from vid3d.training.recipes import made
 from vid3d.weights import find_model, read_manifest
 
 
@@ -35,8 +36,13 @@ class ImageStage(Stage):
 
     @staticmethod
     def of(options: dict[str, Any]) -> ImageStage:
-        """The stage that a recipe's entry describes."""
-        return ImageStage(**{**options, "size": tuple(options["size"])})
+        """The stage that a recipe's entry describes.
+
+        Raises:
+            Vid3dError: a field that there is not, or one that is missing.
+        """
+        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+        return made("training.stages", ImageStage, plain)
 
 
 def freeze(model: Any, last: int) -> None:
@@ -72,22 +78,29 @@ def _initialised(model: Any) -> nn.Module:
     return built
 
 
-def start_from(model: nn.Module, start: str | Path) -> None:
-    """Give a model the weights of another training: a model's name or folder, or a `.pth` file.
+def start_from(model: nn.Module, start: str | Path, part: str = "") -> None:
+    """Give a model, or a part of it, the weights of another training.
+
+    Args:
+        model: to be trained.
+        start: a model's name or folder, or a `.pth` file.
+        part: name of the part, as `backbone`; the other model may differ in all else.
 
     Raises:
         Vid3dError: no such model, or weights that do not fit.
     """
     path = find_model(str(start))
-    if path.is_dir():
-        path = path / str(read_manifest(path)["files"]["pth"]["path"])
     try:
+        if path.is_dir():
+            path = path / str(read_manifest(path)["files"]["pth"]["path"])
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state = saved["averaged"] if "averaged" in saved else saved["state_dict"]
-        model.load_state_dict(state)
+        mark = f"{part}." if part else ""
+        own = {name.removeprefix(mark): v for name, v in state.items() if name.startswith(mark)}
+        model.get_submodule(part).load_state_dict(own)
     except (OSError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise Vid3dError(f"cannot start from {path}: {reason}") from error
+        raise Vid3dError(f"cannot start {part or 'it'} from {path}: {reason}") from error
 
 
 def heatmaps(model: Any, images: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from vid3d.training.networks2d import (
     placed,
     start_from,
 )
+from vid3d.training.recipes import made
 
 FLATTENED = "head.mlp.1.weight"  # (hidden, rows * columns) of the last feature map
 
@@ -133,8 +134,8 @@ def _heatmap_loss(
 
 def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], training: Any) -> Loss:
     """The loss that ``fit`` wants."""
+    aug = made("training.augmentation", Augmentation, training["augmentation"])
     crops = PoseCrops(open_sets(folders), training["nobody"])
-    aug = Augmentation(**training["augmentation"])
     network: Any = model
     mean, std = (getattr(network.data_preprocessor, k).view(1, 3, 1, 1) for k in ("mean", "std"))
     simcc = hasattr(network.head, "cls_x")

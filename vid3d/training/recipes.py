@@ -1,9 +1,9 @@
 """Recipes: the config files of `configs/`, found by name, changed by `key=value`, and run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vid3d.errors import Vid3dError
 from vid3d.weights import configs_dir
@@ -17,6 +17,21 @@ OPTIONAL = {
     "detect2d": ("training.backbone", "training.teacher"),
 }
 """Keys that a task reads where a recipe has them; all others it needs."""
+
+Made = TypeVar("Made")
+
+
+def made(part: str, kind: Callable[..., Made], fields: Mapping[str, Any]) -> Made:
+    """What a part of a config describes.
+
+    Raises:
+        Vid3dError: the part has a field that there is not, or lacks one.
+    """
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        reason = str(error).rpartition("() ")[2]
+        raise Vid3dError(f"the recipe's {part} {reason}; correct the recipe or --set") from error
 
 
 def recipes() -> dict[str, Path]:
