@@ -2,6 +2,7 @@
 
 import csv
 import json
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from vid3d.camera import Camera
 from vid3d.data.pairs import read_pairs
 from vid3d.errors import Vid3dError
 from vid3d.export import FORMATS, export
+from vid3d.export.clock import steady
 from vid3d.export.rig import JOINTS, NAMES, PLACES, height
 from vid3d.export.space import Space, export_space
 from vid3d.export.take import Take
@@ -257,6 +259,48 @@ def test_c3d_by_another_reader(motion, tmp_path):
     assert (residual[here] >= 0).all()
 
 
+@pytest.mark.parametrize(("units", "metre"), [("mm", 1000), ("cm", 100), ("m", 1)])
+def test_c3d_residuals_are_the_spread_in_all_units(motion, tmp_path, units, metre):
+    ezc3d = pytest.importorskip("ezc3d")
+    spread = motion.spread.copy()
+    spread[0, :, 3] = 0.6  # more than a byte of millimetres
+    export(replace(motion, spread=spread), ["c3d"], tmp_path, "clip", ABOVE, units=units)
+    data = ezc3d.c3d(str(tmp_path / "clip.c3d"))["data"]
+    residual = data["meta_points"]["residuals"][0].reshape(2, 17, FRAMES).swapaxes(1, 2)
+    here = motion.present
+    expected = metre * spread[here].clip(0, 0.255)
+    np.testing.assert_allclose(residual[here], expected, atol=0.0011 * metre)
+    points = data["points"][:3].reshape(3, 2, 17, FRAMES).transpose(1, 3, 2, 0)
+    np.testing.assert_allclose(points[here], metre * placed(motion)[here], rtol=1e-5, atol=1e-5)
+
+
+def test_c3d_counts_no_further_than_its_header(motion, tmp_path, monkeypatch):
+    pytest.importorskip("ezc3d")
+    monkeypatch.setattr("vid3d.export.c3d.MOST_FRAMES", FRAMES - 1)
+    with pytest.raises(Vid3dError, match="counts 39 frames at most, these are 40"):
+        export(motion, ["c3d"], tmp_path, "clip", ABOVE)
+    assert not (tmp_path / "clip.c3d").exists()
+
+
+def test_names_in_other_alphabets(motion, tmp_path):
+    export(motion, ["trc", "bvh", "csv", "glb"], tmp_path, "größe 走る", ABOVE)
+    text = (tmp_path / "größe 走る.person1.trc").read_text(encoding="utf-8")
+    assert text.splitlines()[0].endswith("größe 走る.person1.trc")
+
+
+def test_who_is_there_between_two_ticks_is_not_lost(motion):
+    times = np.cumsum([0, *np.tile([0.02, 0.06], FRAMES)[: FRAMES - 1]])
+    present = motion.present.copy()
+    present[1] = False
+    present[1, 5] = True
+    joints = np.where(present[..., None, None], motion.joints3d, np.nan)
+    joints[1, 5] = 1.0
+    even = steady(replace(motion, timestamps=times, present=present, joints3d=joints, meta={}))
+    (tick,) = np.flatnonzero(even.present[1])
+    assert abs(even.timestamps[tick] - times[5]) <= 0.5 / even.fps + 1e-9
+    np.testing.assert_allclose(even.joints3d[1, tick], 1.0)
+
+
 def test_usd_by_openusd(motion, tmp_path):
     pytest.importorskip("pxr")
     from pxr import Usd, UsdGeom, UsdSkel
@@ -268,6 +312,8 @@ def test_usd_by_openusd(motion, tmp_path):
     assert stage.GetTimeCodesPerSecond() == FPS
     lens = UsdGeom.Camera.Get(stage, "/vid3d/camera").GetCamera()
     assert lens.GetFieldOfView(lens.FOVHorizontal) == pytest.approx(60, abs=0.1)
+    film = UsdGeom.Camera.Get(stage, "/vid3d/camera").GetHorizontalApertureAttr().Get()
+    assert film / 10 == pytest.approx(0.036)  # in tenths of the stage's unit, a metre
     person = UsdGeom.Imageable.Get(stage, "/vid3d/person4")
     shown = [person.ComputeVisibility(frame) == "inherited" for frame in range(FRAMES)]
     np.testing.assert_array_equal(shown, motion.present[1])
@@ -322,6 +368,10 @@ def test_nobody_is_no_error(motion, tmp_path):
     written = export(empty, list(FORMATS), tmp_path, "clip", ABOVE)
     assert not [path for path in written if path.suffix in (".bvh", ".trc")]
     assert all(path.stat().st_size for path in written)
+    glb = (tmp_path / "clip.glb").read_bytes()
+    length, size = struct.unpack_from("<I", glb, 8)[0], struct.unpack_from("<I", glb, 12)[0]
+    assert length == len(glb) == 20 + size  # no buffer of no bytes, which glTF forbids
+    assert "buffers" not in json.loads(glb[20:])
 
 
 def test_frames_of_files(motion):

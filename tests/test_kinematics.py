@@ -198,6 +198,13 @@ def test_velocity_of_even_change_is_exact_at_any_times(steps, window):
     np.testing.assert_allclose(velocity(7 - 2 * times, times, window), -2, atol=1e-6)
 
 
+def test_velocity_does_not_depend_on_how_long_the_clip_is():
+    times = np.arange(400_000) / 60
+    values = np.sin(np.pi * times) + 2 * np.sin(2 * np.pi * times / 600)
+    whole, end = velocity(values, times)[-2000:], velocity(values[-2000:], times[-2000:])
+    np.testing.assert_allclose(whole[20:], end[20:], atol=1e-5)
+
+
 def test_velocity_is_not_late():
     times = np.arange(100) / 100
     moved = velocity(np.sin(2 * np.pi * times), times, 0.1)

@@ -252,6 +252,19 @@ def test_trails_show_where_people_went():
     assert more > 1.2 * less > 0
 
 
+def test_trails_do_not_cross_an_absence(monkeypatch):
+    motion = walk(30, people=1)
+    present = motion.present.copy()
+    present[0, 10:20] = False
+    joints = np.where(present[..., None, None], motion.joints3d, np.nan)
+    drawn = []
+    monkeypatch.setattr("vid3d.render.draw.polylines", lambda to, parts, *_: drawn.append(parts))
+    for here, there in ((motion.joints3d, motion.present), (joints, present)):
+        shown(replace(motion, joints3d=here, present=there), (600, 400), 29, trails=2.0)
+    whole, cut = (np.concatenate(parts)[:, 0] for parts in drawn)
+    assert np.ptp(cut) < 0.5 * np.ptp(whole)
+
+
 def test_labels_and_names():
     motion = walk()
     plain, named = drawn(motion, 2, labels=False), drawn(motion, 2, names={1: "Ann of the hills"})

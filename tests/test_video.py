@@ -2,6 +2,7 @@ import shutil
 import subprocess
 import threading
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ from video_toys import RED, TURNS, make, picture, turn, wandering
 from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
 from vid3d.video.clock import Clock
-from vid3d.video.container import FOCAL_TAG
+from vid3d.video.container import FOCAL_TAG, _rate
 from vid3d.video.frame import Display
 
 
@@ -121,6 +122,15 @@ def test_containers_and_codecs(tmp_path, name, codec, pixels):
     assert reader.truncated is None
     assert is_red(images[9][5, 5])
     assert not is_red(images[9][5, 100])
+
+
+@pytest.mark.parametrize(
+    ("average", "guessed", "fps"),
+    [(30, 30, 30), (29.7, 30, 29.7), (1000, 29.75, 29.75), (240, 240, 240), (60, 30, 60),
+     (90_000, 25, 25), (None, 50, 50), (None, None, 25)],
+)  # fmt: skip
+def test_rates_that_count_milliseconds_are_not_believed(average, guessed, fps):
+    assert _rate(SimpleNamespace(average_rate=average, guessed_rate=guessed)) == fps
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])

@@ -170,6 +170,15 @@ def test_wrong_depth_of_one_person_does_not_tilt_the_floor():
     assert factors[1] / factors[[0, 2, 3]].mean() == pytest.approx(1 / 1.12, abs=0.03)
 
 
+@pytest.mark.parametrize("people", [50, 51])
+def test_people_beyond_the_first_fifty_are_put_on_their_floor(people):
+    places = np.random.default_rng(0).uniform((-4, 4), (4, 12), (people, 2))
+    joints = standers([tuple(place) for place in places], tilt=10, height=2)
+    joints[-1] *= 1.12
+    _, factors = fit_ground(make_motion(joints))
+    assert factors[-1] / factors[:-1].mean() == pytest.approx(1 / 1.12, abs=0.04)
+
+
 def test_a_person_on_a_box_is_left_there():
     joints = standers([(-1, 4), (1, 5), (0, 6.5), (2, 7)], tilt=10, height=2)
     joints[2] += true_up(10) * 1.5

@@ -93,7 +93,7 @@ def describe_motion(path: Path) -> Card:
         ("feet", _feet_text(meta.get("feet"))),
         ("smoothing", _smoothing_text(meta.get("smooth"))),
         *_people_lines(motion, slides, jitters(motion)),
-        ("source", str(meta.get("source", {}).get("name", "unknown"))),
+        ("source", str((meta.get("source") or {}).get("name", "unknown"))),
         ("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"),
     ]
 

@@ -56,6 +56,7 @@ AXIS_SHARE = 1 / 1.8724
 (the square root of the chi-square distribution's quantile with three degrees of freedom)."""
 WINDOW = 0.1
 """Seconds over which velocities are taken."""
+_BLOCK = 4096  # frames whose slopes are taken from the same running sums
 _STEP = 1e-4
 
 
@@ -245,10 +246,21 @@ def _slopes(values: Array, times: Array, window: float) -> Array:
     after = np.searchsorted(times, times + window / 2 + 1e-9) - 1 - here
     reach = np.maximum(np.minimum(before, after), 1)
     low, high = np.maximum(here - reach, 0), np.minimum(here + reach, count - 1) + 1
+    blocks = [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
+    return np.concatenate([_slopes_in(values, times, low[one], high[one]) for one in blocks])
+
+
+def _slopes_in(values: Array, times: Array, low: NDArray[np.intp], high: NDArray[np.intp]) -> Array:
+    """Slopes of values and times from each of `low` to before each of `high`.
+
+    By differences of running sums, which are exact as long as they are short.
+    """
+    first, stop = low.min(), high.max()
+    times, values = times[first:stop], values[first:stop]
     times, values = times - times.mean(), values - values.mean()
-    columns = np.stack([np.ones(count), times, values, times * times, times * values])
+    columns = np.stack([np.ones_like(times), times, values, times * times, times * values])
     sums = np.concatenate([np.zeros((5, 1)), columns.cumsum(1)], 1)
-    n, t, x, tt, tx = sums[:, high] - sums[:, low]
+    n, t, x, tt, tx = sums[:, high - first] - sums[:, low - first]
     return (n * tx - t * x) / (n * tt - t * t)
 
 

@@ -51,10 +51,13 @@ def steady(motion: Motion) -> Motion:
             inside = motion.timestamps[run]
             margin = TOLERANCE / motion.fps
             at = np.flatnonzero((times >= inside[0] - margin) & (times <= inside[-1] + margin))
+            if not len(at):  # present between two ticks
+                at = np.array([np.abs(times - inside[0]).argmin()])
             present[person, at] = True
             for name, array in arrays.items():
                 read = cubic if name == "joints3d" else linear
-                array[person, at] = read(getattr(motion, name)[person, run], inside, times[at])
+                within = times[at].clip(inside[0], inside[-1])
+                array[person, at] = read(getattr(motion, name)[person, run], inside, within)
     return replace(
         motion,
         **arrays,

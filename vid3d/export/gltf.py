@@ -58,13 +58,15 @@ class Document:
 
     def save(self, path: Path) -> Path:
         """Write the GLB."""
-        self.content["buffers"] = [{"byteLength": self._size}]
+        if self._size:
+            self.content["buffers"] = [{"byteLength": self._size}]
         text = json.dumps(self.content, separators=(",", ":"), allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            length = 12 + 8 + len(text) + 8 + self._size
+            length = 12 + 8 + len(text) + (8 + self._size if self._size else 0)
             file.write(struct.pack("<4sII", b"glTF", 2, length))
             file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-            file.write(struct.pack("<I4s", self._size, b"BIN\0"))
-            file.writelines(self._chunks)
+            if self._size:
+                file.write(struct.pack("<I4s", self._size, b"BIN\0"))
+                file.writelines(self._chunks)
         return path

@@ -90,11 +90,11 @@ class Take:
 
     def about(self) -> dict[str, Any]:
         """What every file that can says of itself."""
-        source = self.motion.meta.get("source", {})
+        source = self.motion.meta.get("source") or {}
         return {
             "generator": f"vid3d {self.motion.meta.get('vid3d', '')}".strip(),
             "source": source.get("name", "") if isinstance(source, dict) else str(source),
-            "model": str(self.motion.meta.get("model", {}).get("name", "")),
+            "model": str((self.motion.meta.get("model") or {}).get("name", "")),
         }
 
     def _animate(self, person: int) -> Animation:

@@ -22,7 +22,7 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
         if take.steady.present[person].any():
             path = folder / f"{stem}.person{track_id}.trc"
             with atomic_path(path) as temporary:
-                temporary.write_text(_text(take, person, path.name), encoding="ascii", newline="\n")
+                temporary.write_text(_text(take, person, path.name), encoding="utf-8", newline="\n")
             paths.append(path)
     return paths
 

@@ -45,7 +45,7 @@ def _camera(stage: Any, take: Take) -> None:
 
     matrix, (width, height) = take.motion.intrinsics.astype(float), take.motion.frame_size
     camera = UsdGeom.Camera.Define(stage, "/vid3d/camera")
-    tenths = 0.1 / 1000 * 10  # apertures and focal lengths are in tenths of a stage unit
+    tenths = 0.01  # millimetres in tenths of a stage unit, a metre, as apertures are
     film = 36.0
     camera.CreateHorizontalApertureAttr(film * tenths)
     camera.CreateVerticalApertureAttr(film * tenths * height / width * matrix[0, 0] / matrix[1, 1])
@@ -61,7 +61,7 @@ def _person(stage: Any, take: Take, animation: Animation, number: int) -> None:
     """One person's skeleton, animation and mesh."""
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
-    path = f"/vid3d/person{animation.track_id}"
+    path = f"/vid3d/person{animation.track_id}".replace("-", "minus")  # names in USD are words
     turned = animation.turned(take.space.up)
     person = UsdSkel.Root.Define(stage, path)
     skeleton = UsdSkel.Skeleton.Define(stage, f"{path}/skeleton")

@@ -1,5 +1,6 @@
 """Videos of a motion: the source with skeletons on it, the 3D view, or both, with the sound."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -144,16 +145,19 @@ def paced(items: Iterable[tuple[float, Item]], fps: float) -> Iterator[tuple[Ite
     Args:
         items: rising times in seconds from 0, and what is shown from then on.
         fps: frames per second. The frame nearest to its time is the first of each item; of items
-            with the same first frame the last is shown, the others left out.
+            with the same first frame the one nearest to it is shown, the others left out.
     """
-    shown: tuple[int, Item] | None = None
+    shown: tuple[int, float, Item] | None = None
     for time, item in items:
-        slot = round(time * fps)
+        slot = math.floor(time * fps + 0.5 - 1e-6)
+        away = abs(time * fps - slot)
         if shown is not None and slot > shown[0]:
-            yield shown[1], slot - shown[0]
-        shown = slot, item
+            yield shown[2], slot - shown[0]
+        elif shown is not None and away > shown[1] - 1e-6:
+            continue
+        shown = slot, away, item
     if shown is not None:
-        yield shown[1], 1
+        yield shown[2], 1
 
 
 def nearest(motion: AnyMotion, time: float) -> int:
@@ -187,6 +191,8 @@ def _film(
             while progress is not None and reported < done:  # frames left out count as done
                 reported += 1
                 progress(reported, motion.frames)
+    if progress is not None and reported < motion.frames:
+        progress(motion.frames, motion.frames)
 
 
 def _numbered(

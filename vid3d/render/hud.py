@@ -84,7 +84,7 @@ class Hud:
         _dot(picture, (x, y), unit, style.LOOK if looked else style.TEXT)
         base = y - unit * 1.3
         draw.text(picture, clock(self.motion.timestamps[index]), (left, base), style.TEXT, unit)
-        words = f"frame {index + 1} / {self.motion.frames}"
+        words = f"frame {index} / {self.motion.frames - 1}"
         draw.text(picture, words, (right, base), style.TEXT, unit, align=1)
         if looked:
             middle = (self.panel.size[0] / 2, base)

@@ -117,7 +117,9 @@ class View3D:
         times = self.motion.timestamps
         first = int(np.searchsorted(times, times[index] - self.options.trails))
         step = max(2, -(-(index - first) // TRAIL_POINTS))
-        path = self.motion.path(person, first, index + 1)[::-step]
+        path = self.motion.path(person, first, index + 1)[::-1]
+        absent = np.flatnonzero(~np.isfinite(path[:, 0]))
+        path = path[: absent[0] if len(absent) else None : step]  # since the person came
         spots, _ = self.view.project(self.floor.below(path))
         spots = spots[draw.drawable(spots)]
         size = -(-len(spots) // TRAIL_PARTS)

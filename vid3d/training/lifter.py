@@ -25,9 +25,8 @@ from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import canonicalise
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
-from vid3d.lifter.encoder import Block, Encoded, Encoder
+from vid3d.lifter.encoder import Block, Encoded
 from vid3d.lifter.encoders import encoder_config
-from vid3d.lifter.growth import grown
 from vid3d.lifter.heads import head_config
 from vid3d.lifter.process import ddim, diffusion_loss, standardised
 from vid3d.lifter.published.text import load_text_encoder
@@ -112,16 +111,11 @@ class Networks(nn.Module):
     def start_from(self, other: checkpoint.Networks) -> None:
         """Take the weights of another lifter, those of its head if it is of the same kind.
 
-        An `Encoder` may have more blocks and wider MLPs than the other's: see `growth`.
-
         Raises:
             Vid3dError: they do not fit.
         """
         try:
-            weights = other.encoder.state_dict()
-            if isinstance(self.encoder, Encoder) and isinstance(other.encoder, Encoder):
-                weights = grown(weights, self.encoder.state_dict())
-            self.encoder.load_state_dict(weights)
+            self.encoder.load_state_dict(other.encoder.state_dict())
             if self.diffusion is not None and type(self.diffusion) is type(other.diffusion):
                 self.diffusion.load_state_dict(other.diffusion.state_dict())
         except RuntimeError as error:

@@ -14,6 +14,8 @@ from vid3d.errors import Vid3dError
 from vid3d.video.frame import Display, Size
 
 FALLBACK_FPS = 25.0
+ABSURD = 4.0
+"""How many times the rate of its stamps a file's average is when it means something else."""
 MOST_PIXELS = 1 << 27
 """Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
 FOCAL_TAG = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
@@ -111,8 +113,7 @@ def check_size(path: Path, width: int, height: int) -> None:
 
 def describe(path: Path, container: Any, stream: Any, display: Display) -> VideoInfo:
     """What an open file says of itself, its pictures being displayed like this."""
-    rates = (stream.average_rate, stream.guessed_rate)
-    fps = next((float(rate) for rate in rates if rate and 0 < rate <= 1000), FALLBACK_FPS)
+    fps = _rate(stream)
     duration = _duration(container, stream)
     width, height = display.displayed_size
     return VideoInfo(
@@ -126,6 +127,20 @@ def describe(path: Path, container: Any, stream: Any, display: Display) -> Video
         rotation=display.rotation,
         focal_35mm=_focal_35mm(stream.metadata | container.metadata),
     )
+
+
+def _rate(stream: Any) -> float:
+    """Frames a second: what the file says on average, unless its stamps make that absurd.
+
+    Some say 1000, and mean that they count milliseconds.
+    """
+    average, guessed = (
+        float(rate) if rate and 0 < rate <= 1000 else None
+        for rate in (stream.average_rate, stream.guessed_rate)
+    )
+    if average is not None and guessed is not None and average > ABSURD * guessed:
+        return guessed
+    return average or guessed or FALLBACK_FPS
 
 
 def _focal_35mm(tags: Mapping[str, str]) -> float | None:

@@ -173,12 +173,13 @@ def _solved(
     bodies: Sequence[tuple[Array, Array]],
     ground: Ground | None,
 ) -> tuple[Ground, NDArray[np.float64]]:
-    """Ground and factors of people with feet (N, 3) each; near a ground that is known."""
+    """Ground and factors of people with feet (N, 3) each; on a ground that is known."""
     owners = np.repeat(np.arange(len(feet)), [len(places) for places in feet])
     directions, rays = (np.reshape([body[i] for body in bodies], (-1, 3)) for i in (0, 1))
     evidence = np.concatenate(feet), owners, scales, directions, rays
     guesses = _first_guesses(directions) if ground is None else [ground.normal]
-    problems = [_Problem(up, *evidence) for up in guesses]
+    height = None if ground is None else ground.height
+    problems = [_Problem(up, *evidence, height) for up in guesses]
     fits = [
         (fit.cost, number, fit)
         for number, problem in enumerate(problems)
@@ -220,7 +221,8 @@ def _first_guesses(bodies: Array) -> list[NDArray[np.float64]]:
 class _Problem:
     """Residuals of a plane and of people's scales; parameters: two slopes, height, log scales.
 
-    The plane's normal is that of `up` moved by the slopes along two level axes.
+    The plane's normal is that of `up` moved by the slopes along two level axes. Where the plane is
+    known, `up` is its normal and `height` its height, and they stay.
     """
 
     def __init__(
@@ -231,7 +233,9 @@ class _Problem:
         scales: Array,
         bodies: Array,
         rays: Array,
+        height: float | None = None,
     ) -> None:
+        self.height = height
         self.up, self.feet, self.owners, self.bodies = up, feet, owners, bodies
         self.scales = scales
         self.say = np.minimum(1, ENOUGH / np.bincount(owners)[owners])
@@ -255,6 +259,9 @@ class _Problem:
         """The best parameters near a start, as scipy gives them."""
         high = np.concatenate([[LEANING, LEANING, np.inf], 3 * self.scales])
         low = np.concatenate([[-LEANING, -LEANING, LOWEST_CAMERA], -3 * self.scales])
+        if self.height is not None:  # the plane is known: only scales are free
+            plane = np.array([0.0, 0.0, max(self.height, LOWEST_CAMERA)])
+            high[:3], low[:3] = plane + 1e-5, plane - 1e-5
         start = np.clip(start, low + 1e-6, high - 1e-6)
         return least_squares(self.residuals, start, bounds=(low, high), loss=self.loss)
 
