@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 import wave
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from motion_toys import make_video, walk
 
 from vid3d.cli import COMMANDS, cli
+from vid3d.monitor import Monitor
+from vid3d.results import keep_earlier
 
 
 def run(*arguments):
@@ -163,3 +168,69 @@ def test_networks_do_not_report_home(tmp_path):
         [sys.executable, "-c", code], check=True, env=home, cwd=Path(__file__).parents[1]
     )
     assert not list(tmp_path.rglob("*onnxruntime*"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["models"], ["data"]])
+def test_nothing_asked_is_answered_with_help(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout.startswith("Usage: ")
+    assert "error" not in result.output
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path, blank):
+    video, motion = tmp_path / "a.mp4", tmp_path / "a.vid3d.npz"
+    video.write_bytes(blank.read_bytes())
+    walk().save(motion)
+    before = video.read_bytes(), motion.read_bytes()
+    for arguments in (
+        ["detect", video, "-o", video],
+        ["render", motion, "--video", video, "-o", video],
+        ["render", motion, "-o", motion],
+        ["view", motion, "--video", video, "-o", motion],
+    ):
+        assert_one_line(run(*arguments), 1, "is what is read", "-o")
+    assert_one_line(run("detect", video, "-o", tmp_path), 1, "is a folder")
+    assert (video.read_bytes(), motion.read_bytes()) == before
+
+
+def test_another_video_than_the_motions_own_is_told(tmp_path):
+    motion = walk()
+    source = {"name": "mine.mp4", "sha256": "0" * 64}
+    path = replace(motion, meta={**motion.meta, "source": source}).save(tmp_path / "a.vid3d.npz")
+    video = make_video(tmp_path / "other.mp4", motion)
+    result = run("render", path, "--video", video, "-o", tmp_path / "b.mp4")
+    assert result.exit_code == 0
+    assert "is not the file that the motion was made from (mine.mp4)" in result.stderr
+
+
+@pytest.mark.parametrize("person", ["bob", "Largest", "1.5", ""])
+def test_people_are_named_before_anything_is_computed(blank, tmp_path, person):
+    result = run("lift", blank, "-o", tmp_path / "o", "--person", person)
+    assert_one_line(result, 1, "expected largest, longest or a track id")
+    assert not (tmp_path / "o").exists()
+
+
+def test_what_is_for_other_programs_is_not_read(tmp_path):
+    (tmp_path / "a.vid3d.json").write_text("{}")
+    (tmp_path / "seen.txt").write_text("1,1,0,0,9,9,1,-1,-1,-1")
+    assert_one_line(run("info", tmp_path / "a.vid3d.json"), 1, "the .vid3d.npz beside it")
+    assert_one_line(run("info", tmp_path / "seen.txt"), 1, "is text")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("earlier", ["none", "other", "whole", "partial", "damaged"])
+def test_earlier_results(tmp_path, partial, earlier):
+    """Whole ones stay where a lift was interrupted; of another video they are replaced, aloud."""
+    path, motion = tmp_path / "a.vid3d.npz", walk()
+    digests = {"whole": "x", "partial": "x", "other": "y"}
+    if earlier in digests:
+        meta = {**motion.meta, "source": {"name": "a.mp4", "sha256": digests[earlier]}}
+        replace(motion, meta=meta | ({"partial": {}} if earlier == "partial" else {})).save(path)
+    elif earlier == "damaged":
+        path.write_bytes(b"PK")
+    monitor = Monitor()
+    kept = keep_earlier(tmp_path, SimpleNamespace(name="a", digest="x"), partial, monitor)
+    assert kept == (partial and earlier in ("whole", "other"))
+    replaced = earlier == "other" and not partial
+    assert any("another video" in text for text in monitor.warnings) == replaced

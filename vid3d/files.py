@@ -172,6 +172,19 @@ def safe_stem(name: str) -> str:
     return stem.encode()[:200].decode(errors="ignore")
 
 
+def check_output(output: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what is read, or onto a folder.
+
+    Raises:
+        Vid3dError: the output is a folder or one of the inputs.
+    """
+    if output.is_dir():
+        raise Vid3dError(f"{output} is a folder; give the file to write with -o")
+    for path in inputs:
+        if path is not None and output.exists() and path.exists() and output.samefile(path):
+            raise Vid3dError(f"{output} is what is read: choose another file with -o")
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     digest = hashlib.sha256()

@@ -43,6 +43,10 @@ def describe(target: str) -> Card:
         return describe_lifter(path)
     if path.suffix == ".npz":
         return describe_pairs(path) if _is_pairs(path) else describe_motion(path)
+    if path.name.endswith(".vid3d.json"):
+        raise Vid3dError(f"{path} is for other programs: give the .vid3d.npz beside it")
+    if path.suffix == ".txt":
+        raise Vid3dError(f"{path} is text; give a video, a motion, keypoints or weights")
     if path.suffix == ".json":
         return describe_keypoints(path)
     return describe_video(path)

@@ -76,6 +76,9 @@ class LiftOptions:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
+        known = self.person in (None, "largest", "longest")
+        if not known and not str(self.person).removeprefix("-").isdecimal():
+            raise Vid3dError(f"person is {self.person!r}, expected largest, longest or a track id")
         if not 0 <= self.smooth <= 1:
             raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:

@@ -1,5 +1,6 @@
 """The files that a lift leaves behind."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from vid3d.errors import Vid3dError
 from vid3d.export import check, export
 from vid3d.export.rerun import rerun_package, write_rrd
 from vid3d.export.space import export_space
-from vid3d.files import atomic_path, safe_stem
+from vid3d.files import atomic_path, open_npz, safe_stem
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pipeline import Clip
@@ -67,6 +68,26 @@ class Wanted:
 
 PARTIAL = Wanted(render=False)
 """What an interrupted lift leaves."""
+
+
+def keep_earlier(folder: Path, clip: Clip, partial: bool, monitor: Monitor) -> bool:
+    """Whether an earlier result is to stay: whole ones do where a lift was interrupted.
+
+    Warns where a result of another video of the same name is about to be replaced.
+    """
+    path = folder / f"{safe_stem(clip.name)}.vid3d.npz"
+    try:
+        with open_npz(path) as data:
+            earlier = json.loads(str(data["meta"]))
+            source = (earlier.get("source") or {}).get("sha256")
+    except (OSError, ValueError, KeyError, AttributeError):  # none, or none of ours
+        return False
+    if partial and "partial" not in earlier:
+        monitor.warn(f"{path} is whole and stays; what was done until now is kept beside it")
+        return True
+    if source and clip.digest and source != clip.digest:
+        monitor.warn(f"{path} was the result of another video of that name, and is replaced")
+    return False
 
 
 def write_results(

@@ -42,7 +42,7 @@ def height_factors(
     if unknown:
         raise Vid3dError(
             f"height is given for person {min(key for key in unknown if key is not None)}, "
-            f"but the people found are {list(ids)}"
+            f"but the people chosen are {list(ids)}"
         )
     metres = [height.get(one, height.get(None)) for one in ids]
     return [

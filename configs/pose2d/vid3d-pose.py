@@ -1,6 +1,6 @@
 """vid3d-pose: CSPNeXt-tiny with stride-8 heat maps, COCO-17, 256x192, distilled on a CPU.
 
-A recipe for one CPU core and seven hours: small crops first, which show several times as
+A recipe for one CPU core and ten hours: small crops first, which show several times as
 many people a minute, then finer ones. Heat maps that read three strides learn sooner than a SimCC
 head (see weights/vid3d-pose/README.md). With a GPU: rtmpose-t.py.
 """

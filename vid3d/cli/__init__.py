@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from vid3d import __version__
 from vid3d.errors import Vid3dError
@@ -58,6 +59,9 @@ class LazyGroup(click.Group):
         options["standalone_mode"] = False
         try:
             status = super().main(arguments, *rest, **options)
+        except NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help() if error.ctx else error.message)
+            sys.exit(2)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "vid3d"
             fail(f"{error.format_message().rstrip('.')}; see `{where} --help`", 2)

@@ -46,7 +46,7 @@ def command(inputs: tuple[str, ...], output: Path, workers: int | None, ray: str
     def ended(source: str, outcome: "Outcome") -> None:
         talk.detail(f"{source}: {outcome.error or 'done'}, {outcome.seconds:.1f} s")
         if debug and outcome.trace:
-            talk.error(outcome.trace)
+            click.echo(outcome.trace, err=True)
 
     how = {"workers": workers, "resume": resume, "monitor": talk, "ended": ended}
     return _conclude(lift_folder(inputs, output, options, wanted, ray, **how), output, talk)

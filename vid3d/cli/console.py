@@ -11,6 +11,7 @@ from types import FrameType
 
 import click
 
+from vid3d.files import printable
 from vid3d.monitor import Advance, Monitor
 
 
@@ -37,7 +38,7 @@ class Console(Monitor):
 
     def error(self, text: str) -> None:
         """Print an error line without ending."""
-        click.echo(f"vid3d: error: {text}", err=True)
+        click.echo(f"vid3d: error: {printable(' '.join(text.split()))}", err=True)
 
     def warn(self, text: str) -> None:
         """Print a warning to the error stream, once."""

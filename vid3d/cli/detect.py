@@ -16,16 +16,23 @@ from vid3d.cli.options import FILE, console, network_options, span_options, talk
 @talk_options
 def command(
     video: Path, output: Path, quiet: bool, verbose: int, debug: bool, **options: Any
-) -> None:
+) -> int:
     """2D people of VIDEO on keyframes, with identities, as COCO-style JSON.
 
     `vid3d lift VIDEO --keypoints FILE` reads it back, so that the networks run once. A name that
     ends in .txt gets MOTChallenge text: boxes and identities. After an interruption the same
     command goes on where it stopped.
     """
+    from vid3d.files import check_output
     from vid3d.pipeline import LiftOptions, Pipeline
 
     talk = console(quiet, verbose)
+    check_output(output, video)
     pipeline = Pipeline(LiftOptions(**options), talk)
-    people = pipeline.detect(video, output)
+    try:
+        people = pipeline.detect(video, output)
+    except KeyboardInterrupt:
+        talk.error("interrupted; the same command goes on from here")
+        return 130
     talk.say(f"{video.name}: {people} people\n{talk.summary()}\n{output}")
+    return 0

@@ -58,7 +58,7 @@ class Strides(click.ParamType):
               help="Keypoints left out: random, leg-arm, leg or frames (DiffHPE).")  # fmt: skip
 @click.option("--by", type=Names(BREAKDOWNS), multiple=True,
               help="Break-downs to show: moment, action, joint.")  # fmt: skip
-@click.option("--fov", type=float, metavar="DEG",
+@click.option("--fov", type=click.FloatRange(1, 179), metavar="DEG",
               help="Assume this field of view in place of the true camera.")  # fmt: skip
 @click.option("--screen", is_flag=True,
               help="Tell of no camera: screen-normalised 2D, for models trained so.")  # fmt: skip
@@ -91,6 +91,10 @@ def command(
     from vid3d.data.pairs import read_pairs
     from vid3d.files import atomic_path
 
+    if options["fov"] is not None and options["screen"]:
+        raise click.UsageError("--fov and --screen exclude each other: give one")
+    if target.endswith(".vid3d.json"):
+        raise click.UsageError(f"{target} is for other programs: give the .vid3d.npz beside it")
     talk = console(quiet, verbose)
     truth = [sequence for paths in data for path in paths for sequence in read_pairs(path)]
     if target.endswith(".npz"):

@@ -31,6 +31,8 @@ def command(motion: Path, formats: tuple[str, ...], output: Path, up: str, origi
     from vid3d.export import check, export
 
     chosen = [name for part in formats for name in part.lower().split(",") if name]
+    if not chosen:
+        raise click.UsageError("--to names no format")
     check(chosen, units)
     from vid3d.export.space import export_space
     from vid3d.motion import Motion

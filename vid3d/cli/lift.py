@@ -123,12 +123,13 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
 
     Looks for people on keyframes only, follows each of them, lifts them to 3D at every frame and
     places them in the camera's space, in metres. Ctrl-C writes what there is so far; after any
-    interruption the same command goes on where it stopped.
+    interruption the same command goes on where it stopped (of several videos, finished ones are
+    lifted again: see `vid3d batch`).
     """
     _check_videos(videos, given["keypoints"])
     options, wanted = settings(given)
     from vid3d.pipeline import Pipeline
-    from vid3d.results import PARTIAL, prepare_folder, write_results
+    from vid3d.results import PARTIAL, keep_earlier, prepare_folder, write_results
 
     talk = console(quiet, verbose)
     folder = prepare_folder(output)
@@ -138,14 +139,19 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
         try:
             for clip in pipeline.observe(video):
                 with pipeline.reel(clip, folder) as motion:
-                    files = PARTIAL if "partial" in motion.meta else wanted
-                    written = write_results(motion, clip, folder, video, files, talk)
+                    partial = "partial" in motion.meta
+                    if not keep_earlier(folder, clip, partial, talk):
+                        files = PARTIAL if partial else wanted
+                        written = write_results(motion, clip, folder, video, files, talk)
+                    else:
+                        written = []
                     talk.say(_report(motion, clip.name, talk.summary(), written))
                     talk.detail(_origin(motion))
                 if "partial" in motion.meta:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
-            talk.error("interrupted; the same command goes on from here")
+            again = "; videos that are finished are lifted again" if len(videos) > 1 else ""
+            talk.error(f"interrupted; the same command goes on from here{again}")
             return 130
         except Vid3dError as error:
             if len(videos) <= 1 or debug:

@@ -1,6 +1,6 @@
 """Option groups that commands share, and the types that read them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +53,11 @@ class Heights(click.ParamType):
 class Stride(click.ParamType):
     """`N` frames, or `auto`."""
 
-    name = "N|auto"
+    name = "stride"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
         """A whole number from 1 up, or "auto"."""
-        if value == "auto":
+        if str(value).lower() == "auto":
             return "auto"
         try:
             number = int(value)
@@ -133,12 +133,26 @@ span_options = together(
     click.option(
         "--stride",
         type=Stride(),
+        metavar="N|auto",
         help="Frames from one look to the next; auto: as motion asks for.  "
         "[default: about 5 looks a second]",
     ),
     click.option("--start", type=click.FloatRange(min=0), help="Second to begin at."),
     click.option("--end", type=click.FloatRange(min=0), help="Second to stop at."),
 )
+
+
+def warn_of_another(meta: Mapping[str, Any], video: Path, talk: Console) -> None:
+    """Say so where a motion was not made from this very file: a copy will do, another will not."""
+    from vid3d.files import sha256_of
+
+    source = meta.get("source") or {}
+    known = source.get("sha256")
+    if known and video.is_file() and sha256_of(video) != known:
+        talk.warn(
+            f"{video} is not the file that the motion was made from ({source.get('name')}): "
+            "unless it is a copy, people and skeletons will not agree"
+        )
 
 
 def console(quiet: bool, verbose: int) -> Console:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options, together
+from vid3d.cli.options import FILE, console, talk_options, together, warn_of_another
 
 
 class Name(click.ParamType):
@@ -85,11 +85,15 @@ def command(
     """Draw MOTION (.vid3d.npz) over its video with a 3D view, as H.264 with the sound."""
     if video is None and chosen["layout"] in ("inset", "overlay"):
         raise click.UsageError(f"--layout {chosen['layout']} draws on a video: give --video")
+    from vid3d.files import check_output
     from vid3d.motion import Motion
     from vid3d.render import RenderOptions, render_motion, render_overlay
 
     talk = console(quiet, verbose)
+    check_output(output, motion, video)
     loaded = Motion.load(motion)
+    if video is not None:
+        warn_of_another(loaded.meta, video, talk)
     options = RenderOptions(**{**chosen, "names": dict(chosen["names"])})
     _check_names(options.names, loaded)
     with talk.stage("drawing", loaded.frames) as advance:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options
+from vid3d.cli.options import FILE, console, talk_options, warn_of_another
 
 
 @click.command("view")
@@ -39,6 +39,7 @@ def command(
     debug: bool,
 ) -> None:
     """Write MOTION (.vid3d.npz) as one web page that opens from disk, offline."""
+    from vid3d.files import check_output
     from vid3d.motion import Motion
     from vid3d.render.page import find_video, write_page
 
@@ -53,6 +54,9 @@ def command(
         video = find_video(loaded, motion.parent)
         if video is None:
             talk.say("the video was not found: 3D alone; name it with --video")
+    check_output(page, motion, video)
+    if video is not None:
+        warn_of_another(loaded.meta, video, talk)
     with talk.stage("page", loaded.frames) as advance:
         write_page(loaded, page, video, embed, lambda done, total: advance(1))
     talk.say(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
