@@ -140,14 +140,13 @@ def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, d
             for clip in pipeline.observe(video):
                 with pipeline.reel(clip, folder) as motion:
                     partial = "partial" in motion.meta
+                    written = []
                     if not keep_earlier(folder, clip, partial, talk):
                         files = PARTIAL if partial else wanted
                         written = write_results(motion, clip, folder, video, files, talk)
-                    else:
-                        written = []
                     talk.say(_report(motion, clip.name, talk.summary(), written))
                     talk.detail(_origin(motion))
-                if "partial" in motion.meta:
+                if partial:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             again = "; videos that are finished are lifted again" if len(videos) > 1 else ""

@@ -50,13 +50,13 @@ def command(
     page = output or motion.with_name(
         f"{motion.name.removesuffix('.npz').removesuffix('.vid3d')}.html"
     )
-    if video is None and not no_video:
+    if video is not None:
+        warn_of_another(loaded.meta, video, talk)
+    elif not no_video:
         video = find_video(loaded, motion.parent)
         if video is None:
             talk.say("the video was not found: 3D alone; name it with --video")
     check_output(page, motion, video)
-    if video is not None:
-        warn_of_another(loaded.meta, video, talk)
     with talk.stage("page", loaded.frames) as advance:
         write_page(loaded, page, video, embed, lambda done, total: advance(1))
     talk.say(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
