@@ -93,11 +93,11 @@ def clips_of_keypoints(
             times, info = _clock(Path(video), options)
             fps, size, filmed = info.fps, info.size, camera_of(info)
             _check_size(clip, size, path, video)
-            frames = _frames_in(clip, np.array(times), fps)
+            frames = _frames_in(clip, np.asarray(times), fps)
         else:
             times, fps, size = array("d", clip.timestamps.tolist()), clip.fps, clip.frame_size
             frames, filmed = [look.frame for look in clip.looks], None
-        first, stop = _span(np.array(times), options, path)
+        first, stop = _span(np.asarray(times), options, path)
         placed = [
             replace(look, frame=frame - first, time=times[frame])
             for look, frame in zip(clip.looks, frames, strict=True)

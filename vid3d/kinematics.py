@@ -16,6 +16,7 @@ elevation (ISB, Wu et al. 2005); rotations of a limb about its own axis are not 
 
 import csv
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from vid3d.files import atomic_path
 from vid3d.floor import floor_of
 from vid3d.motion import Motion
+from vid3d.motion_schema import runs
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.float64]
@@ -182,7 +184,7 @@ def velocity(values: ArrayLike, times: ArrayLike, window: float = WINDOW) -> Arr
     flat = values.reshape(len(times), -1)
     slopes = np.full(flat.shape, np.nan)
     for column in range(flat.shape[1]):
-        for run in _runs(np.isfinite(flat[:, column])):
+        for run in starmap(slice, runs(np.isfinite(flat[:, column]))):
             slopes[run, column] = _slopes(flat[run, column], times[run], window)
     return slopes.reshape(values.shape)
 
@@ -192,7 +194,7 @@ def unwrapped(degrees: ArrayLike) -> Array:
     degrees = np.array(degrees, np.float64)
     flat = degrees.reshape(len(degrees), -1)
     for column in range(flat.shape[1]):
-        for run in _runs(np.isfinite(flat[:, column])):
+        for run in starmap(slice, runs(np.isfinite(flat[:, column]))):
             flat[run, column] = np.unwrap(flat[run, column], period=360.0)
     return flat.reshape(degrees.shape)
 
@@ -262,12 +264,6 @@ def _slopes_in(values: Array, times: Array, low: NDArray[np.intp], high: NDArray
     sums = np.concatenate([np.zeros((5, 1)), columns.cumsum(1)], 1)
     n, t, x, tt, tx = sums[:, high - first] - sums[:, low - first]
     return (n * tx - t * x) / (n * tt - t * t)
-
-
-def _runs(there: NDArray[np.bool_]) -> list[slice]:
-    """Stretches of frames (F,) that are there."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    return [slice(a, b) for a, b in edges.reshape(-1, 2).tolist()]
 
 
 def _dot(a: Array, b: Array) -> Array:
