@@ -132,6 +132,28 @@ def test_config_and_checkpoint_alone_are_a_model(toys, tmp_path):
     assert isinstance(people, People)
 
 
+@needs_openmmlab
+def test_networks_that_regress_joints(toys, tmp_path):
+    """DeepPose and RLE heads call the number of their joints `num_joints`."""
+    import pose2d_toys
+    import torch
+    from mmengine.config import Config
+
+    fields = Config.fromfile(f"{toys[1]}/config.py").to_dict()
+    fields["model"]["neck"] = {"type": "GlobalAveragePooling"}
+    fields["model"]["head"] = {
+        "type": "RLEHead", "in_channels": 128, "num_joints": 17,
+        "decoder": {"type": "RegressionLabel", "input_size": pose2d_toys.POSE_SIZE},
+    }  # fmt: skip
+    network = pose2d_toys._random(Config(fields), "mmpose")
+    (tmp_path / "config.py").write_text("".join(f"{k} = {v!r}\n" for k, v in fields.items()))
+    torch.save(network.state_dict(), tmp_path / "model.pth")
+    estimator = load_estimator("mmpose", toys[0], str(tmp_path), "cpu")
+    people = estimator([noise(200, 300, 0)])[0]
+    assert estimator.joint_set == "coco17"
+    assert len(people)
+
+
 # ---------------------------------------------------------------- stand-ins on real people
 
 

@@ -160,7 +160,9 @@ class MMPosePose(_Model):
         self.config.model.test_cfg = {**test, "flip_test": False, "output_heatmaps": False}
 
     def _joint_set(self, manifest: Manifest) -> str:
-        joints = int(self.config.model.head.get("out_channels") or 0)
+        head = self.network.head
+        # maps and SimCC call the number like this, regression like that
+        joints = getattr(head, "out_channels", None) or getattr(head, "num_joints", 0)
         if joints not in _JOINT_SETS:
             raise Vid3dError(
                 f"{self.name} has {joints} joints; vid3d reads networks of coco17, h36m17, "
