@@ -3,6 +3,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,3 +226,55 @@ def test_unknown_backends_and_devices():
         load_estimator("tflite")
     with pytest.raises(Vid3dError, match="unknown device 'gpu'"):
         load_estimator(device="gpu")
+
+
+# ---------------------------------------------------------------- networks of other people
+
+
+def network_of(path, nodes, inputs, outputs, constants=(), **manifest):
+    """An ONNX file, as the manifest says; inputs and outputs are (name, type, shape)."""
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    described = (
+        [helper.make_tensor_value_info(*each) for each in some] for some in (inputs, outputs)
+    )
+    arrays = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants]
+    made = [helper.make_node(kind, *rest, **options) for kind, *rest, options in nodes]
+    graph = helper.make_graph(made, "g", *described, arrays)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    fields = {"schema": 1, "name": path.stem, "files": {"onnx": {"path": path.name}}, **manifest}
+    return parse_manifest(fields, path)
+
+
+FLOAT, INT64, FLOAT16 = 1, 7, 10  # onnx.TensorProto
+
+
+def as_many_boxes_as_bright(path):
+    """A detector for one picture at a time that gives as many boxes as the picture is bright."""
+    box = np.array([[[8, 8, 24, 40, 0.9]]], np.float32)
+    return network_of(
+        path,
+        [
+            ("ReduceMax", ["input"], ["bright"], {"axes": [1, 2, 3], "keepdims": 0}),
+            ("Cast", ["bright"], ["count"], {"to": INT64}),
+            ("Concat", ["one", "count"], ["labels_shape"], {"axis": 0}),
+            ("Concat", ["labels_shape", "five"], ["dets_shape"], {"axis": 0}),
+            ("Expand", ["box", "dets_shape"], ["dets"], {}),
+            ("Expand", ["person", "labels_shape"], ["labels"], {}),
+        ],
+        [("input", FLOAT, [1, 3, 64, 64])],
+        [("dets", FLOAT, [1, None, 5]), ("labels", INT64, [1, None])],
+        [("one", [1]), ("five", [5]), ("box", box), ("person", [[0]])],
+        task="detection",
+        input={"size": [64, 64], "pad": 0},
+        decode={"kind": "end2end"},
+    )
+
+
+def test_detectors_of_single_pictures_find_as_many_as_there_are(tmp_path):
+    from vid3d.pose2d.onnx import OnnxDetector
+
+    detect = OnnxDetector(as_many_boxes_as_bright(tmp_path / "net.onnx"))
+    found = detect([np.full((32, 64, 3), level, np.uint8) for level in (2, 0, 1)])
+    assert [boxes.tolist() for boxes, _ in found] == [[[8, 8, 24, 32]], [], [[8, 8, 24, 32]]]

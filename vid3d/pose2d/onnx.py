@@ -54,10 +54,14 @@ class Network:
 
     def __call__(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
         """Outputs for pictures (B, 3, H, W), each (B, ...)."""
-        parts = [self._run(chunk) for chunk in self._chunks(pictures)]
+        parts = list(self.runs(pictures))
         if len(parts) == 1:
             return parts[0]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def runs(self, pictures: NDArray[np.float32]) -> Iterator[list[NDArray[np.floating]]]:
+        """Outputs run by run: other widths than the batch may differ between them."""
+        return map(self._run, self._chunks(pictures))
 
     def bare(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
         """The session alone, for a batch that it takes as it is: what benchmarks compare with."""
@@ -110,18 +114,20 @@ class OnnxDetector:
         if not images:
             return []
         pictures, scales = whole_images(images, self.network.spec, self.multiple)
-        outputs = self.network(pictures)
         height, width = pictures.shape[2:]
+        found: list[tuple[Any, Any]] = []
         try:
-            boxes, scores = decode.boxes_of(outputs, self._manifest.decode, (width, height))
-            return [self._people(*each) for each in zip(boxes, scores, scales, images, strict=True)]
+            for outputs in self.network.runs(pictures):
+                boxes, scores = decode.boxes_of(outputs, self._manifest.decode, (width, height))
+                found += zip(boxes, scores, strict=True)
+            return [self._people(*each) for each in zip(found, scales, images, strict=True)]
         except (IndexError, ValueError) as error:
             raise self.network.misfit(error) from error
 
     def _people(
-        self, boxes: Any, scores: Any, scale: NDArray[np.float32], image: Image
+        self, found: tuple[Any, Any], scale: NDArray[np.float32], image: Image
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        manifest = self._manifest
+        manifest, (boxes, scores) = self._manifest, found
         boxes = boxes.clip(0, np.tile(self.network.spec.size, 2))
         kept = decode.suppress(boxes, scores, manifest.score_threshold, manifest.iou_threshold)
         return clipped(boxes[kept] / np.tile(scale, 2), scores[kept].clip(0, 1), image)
