@@ -247,7 +247,7 @@ def network_of(path, nodes, inputs, outputs, constants=(), **manifest):
     return parse_manifest(fields, path)
 
 
-FLOAT, INT64, FLOAT16 = 1, 7, 10  # onnx.TensorProto
+FLOAT, UINT8, INT64, FLOAT16 = 1, 2, 7, 10  # onnx.TensorProto
 
 
 def as_many_boxes_as_bright(path):
@@ -278,3 +278,81 @@ def test_detectors_of_single_pictures_find_as_many_as_there_are(tmp_path):
     detect = OnnxDetector(as_many_boxes_as_bright(tmp_path / "net.onnx"))
     found = detect([np.full((32, 64, 3), level, np.uint8) for level in (2, 0, 1)])
     assert [boxes.tolist() for boxes, _ in found] == [[[8, 8, 24, 32]], [], [[8, 8, 24, 32]]]
+
+
+def peaks_at(path, bins, kind):
+    """A pose network that puts all joints of bright pictures at these SimCC bins."""
+    nodes = [
+        ("ReduceMax", ["input"], ["bright"], {"axes": [1, 2, 3], "keepdims": 1}),
+        ("Reshape", ["bright", "shape"], ["level"], {}),
+    ]
+    constants = [("shape", [-1, 1, 1])]
+    for axis, place in zip("xy", bins, strict=True):
+        peak = np.zeros((1, 17, 64), np.float16 if kind == FLOAT16 else np.float32)
+        peak[..., place] = 0.5
+        constants.append((f"peak_{axis}", peak))
+        nodes.append(("Mul", ["level", f"peak_{axis}"], [f"simcc_{axis}"], {}))
+    return network_of(
+        path,
+        nodes,
+        [("input", kind, ["n", 3, 32, 32])],
+        [(f"simcc_{axis}", kind, ["n", 17, 64]) for axis in "xy"],
+        constants,
+        task="pose",
+        input={"size": [32, 32]},
+        decode={"kind": "simcc"},
+    )
+
+
+@pytest.mark.parametrize("kind", [FLOAT, FLOAT16])
+def test_networks_of_single_and_half_floats(tmp_path, kind):
+    from vid3d.pose2d.onnx import OnnxPose
+
+    pose = OnnxPose(peaks_at(tmp_path / "net.onnx", (20, 40), kind))
+    image, box = np.ones((80, 80, 3), np.uint8), np.array([[20.0, 20, 52, 52]])
+    ((points, confidence),) = pose([image], [box])
+    # bins 20 and 40 are pixels 10 and 20 of 32, which show 40 pixels about (36, 36)
+    np.testing.assert_allclose(points[0], [[36 - 6 * 1.25, 36 + 4 * 1.25]] * 17)
+    np.testing.assert_allclose(confidence, 0.5)
+    assert points.dtype == confidence.dtype == np.float32
+
+
+def added(path, inputs):
+    """A model that adds a constant of 3 x 32 x 32 to its first input."""
+    return network_of(
+        path,
+        [("Cast", ["input"], ["floats"], {"to": FLOAT}), ("Add", ["floats", "one"], ["heat"], {})],
+        inputs,
+        [("heat", FLOAT, None)],
+        [("one", np.ones((1, 3, 32, 32), np.float32))],
+        task="pose",
+        input={"size": [32, 32]},
+        decode={"kind": "heatmap"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ([("input", UINT8, ["n", 3, 32, 32])], r"takes input tensor\(uint8\), expected pictures"),
+        (
+            [("input", FLOAT, ["n", 3, 32, 32]), ("scale", FLOAT, [1, 2])],
+            r"takes input tensor\(float\), scale tensor\(float\), expected pictures of floats and",
+        ),
+    ],
+)
+def test_networks_that_take_something_else_are_refused(tmp_path, inputs, words):
+    from vid3d.pose2d.onnx import Network
+
+    with pytest.raises(Vid3dError, match=words):
+        Network(added(tmp_path / "net.onnx", inputs), "cpu")
+
+
+def test_networks_that_fail_while_they_run_say_so_in_a_line(tmp_path):
+    from vid3d.pose2d.onnx import Network
+
+    says_any_size = [("input", FLOAT, ["n", 3, "h", "w"])]
+    network = Network(added(tmp_path / "net.onnx", says_any_size), "cpu")
+    with pytest.raises(Vid3dError, match=r"net cannot be run on \(1, 3, 64, 48\)") as error:
+        network(np.zeros((1, 3, 64, 48), np.float32))
+    assert "\n" not in str(error.value)

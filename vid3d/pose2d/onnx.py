@@ -23,6 +23,9 @@ BATCH = 32
 MOST_THREADS = 8
 """Networks this small have too little work in a layer for more; the cores serve decoding."""
 
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+"""What networks may take pictures as, by onnxruntime's names."""
+
 
 class Network:
     """One ONNX file in a session, run in batches of a size that it takes."""
@@ -33,8 +36,14 @@ class Network:
         self.name = manifest.name
         self.spec: InputSpec = manifest.input
         self._session = _session(manifest.file("onnx"), device)
-        source = self._session.get_inputs()[0]
-        self._input = source.name
+        source, *others = self._session.get_inputs()
+        if others or source.type not in _FLOATS:
+            taken = ", ".join(f"{each.name} {each.type}" for each in (source, *others))
+            raise Vid3dError(
+                f"model {self.name} takes {taken}, expected pictures of floats and nothing else: "
+                "export it like that"
+            )
+        self._input, self._type = source.name, _FLOATS[source.type]
         self._batch = source.shape[0] if isinstance(source.shape[0], int) else None
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = list(manifest.outputs) or names
@@ -65,7 +74,7 @@ class Network:
 
     def bare(self, pictures: NDArray[np.float32]) -> list[NDArray[np.floating]]:
         """The session alone, for a batch that it takes as it is: what benchmarks compare with."""
-        return list(self._session.run(self._outputs, {self._input: pictures}))
+        return list(self._session.run(self._outputs, {self._input: self._fed(pictures)}))
 
     def _chunks(self, pictures: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         size = self._batch or BATCH
@@ -75,8 +84,16 @@ class Network:
     def _run(self, chunk: NDArray[np.float32]) -> list[NDArray[np.floating]]:
         missing = (self._batch or 0) - len(chunk)
         full = np.pad(chunk, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing > 0 else chunk
-        outputs = self._session.run(self._outputs, {self._input: full})
-        return [output[: len(chunk)] for output in outputs]
+        try:
+            outputs = self._session.run(self._outputs, {self._input: self._fed(full)})
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise Vid3dError(
+                f"model {self.name} cannot be run on {full.shape} ({_reason(error)})"
+            ) from error
+        return [_single(output[: len(chunk)]) for output in outputs]
+
+    def _fed(self, pictures: NDArray[np.float32]) -> NDArray[np.floating]:
+        return pictures.astype(self._type, copy=False)
 
     def misfit(self, error: Exception) -> Vid3dError:
         """The error to raise where outputs are not what the manifest's decoder takes."""
@@ -178,6 +195,16 @@ def signature(path: Path) -> tuple[list[int] | None, list[str]]:
     return size if fixed else None, [output.name for output in session.get_outputs()]
 
 
+def _single(output: NDArray[Any]) -> NDArray[Any]:
+    """Half floats as float32, so that decoding rounds nothing more."""
+    return output.astype(np.float32) if output.dtype == np.float16 else output
+
+
+def _reason(error: Exception) -> str:
+    """What onnxruntime says, in a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(usable_cores(), MOST_THREADS)
@@ -189,8 +216,9 @@ def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no base class
-        reason = str(error).strip().splitlines()[0][:200]
-        raise Vid3dError(f"{path} is not an ONNX model that can be run ({reason})") from error
+        raise Vid3dError(
+            f"{path} is not an ONNX model that can be run ({_reason(error)})"
+        ) from error
 
 
 def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, int]]]:
