@@ -98,6 +98,17 @@ def test_list_of_results(tmp_path):
         _ = clip.fps
 
 
+def test_lists_of_results_leave_out_images_without_people(tmp_path):
+    # somebody at every second of the frames 0 to 8 and 14 to 20, at the last one of 21 too
+    seen = [0, 2, 4, 6, 8, 14, 16, 18, 20, 21]
+    clip = read(tmp_path, [{"image_id": f"{n}.png", "keypoints": flat(), "idx": 3} for n in seen])
+    at = {look.frame: len(look.people) for look in clip.looks}
+    assert at == dict.fromkeys(seen, 1) | {10: 0, 12: 0}
+    images = ["0.png", "1.png", f"{10**9}.png"]
+    with pytest.raises(Vid3dError, match="frames apart: cut the clip"):
+        read(tmp_path, [{"image_id": name, "keypoints": flat()} for name in images])
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [

@@ -3,11 +3,14 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain, pairwise
+from statistics import mode
 from typing import Any
 
 import numpy as np
 
 from vid3d.errors import Vid3dError
+from vid3d.motion_checks import MOST_FRAMES
 from vid3d.pose2d.people import JOINTS, KeypointClip, Look, People, boxes_around
 from vid3d.skeleton import COCO17, H36M17, joint_set
 
@@ -108,15 +111,25 @@ def _annotation(people: People, person: int) -> dict[str, Any]:
 def _from_results(results: Sequence[Any]) -> dict[str, Any]:
     """A list of {image_id, keypoints, score}, as detectors write it; image ids are frames.
 
-    They count from 0 or from 1; images without people are not in such a list.
+    They count from 0 or from 1. Images without people are not in such a list: those that its usual
+    step would have brought are put back, or nobody could be told to have been away.
     """
     if not results or not all(isinstance(r, dict) and "image_id" in r for r in results):
         raise Vid3dError("expected a list of results with image_id and keypoints")
-    numbers = {_number_in(result["image_id"]) for result in results}
+    numbers = _with_empty(sorted({_number_in(result["image_id"]) for result in results}))
     first = min(*numbers, 1)
-    images = [{"id": number, "frame": number - first} for number in sorted(numbers)]
+    images = [{"id": number, "frame": number - first} for number in numbers]
     annotations = [{**result, "image_id": _number_in(result["image_id"])} for result in results]
     return {"images": images, "annotations": annotations}
+
+
+def _with_empty(numbers: Sequence[int]) -> list[int]:
+    """Rising numbers, and those that are missing between them at their most frequent step."""
+    step = mode(np.diff(numbers).tolist() or [1])
+    if numbers[-1] - numbers[0] > step * MOST_FRAMES:
+        raise Vid3dError(f"image_ids lie more than {MOST_FRAMES} frames apart: cut the clip")
+    gaps = (range(before, after, step) for before, after in pairwise(numbers))
+    return [*chain.from_iterable(gaps), numbers[-1]]
 
 
 def _number_in(image_id: Any) -> int:
