@@ -12,6 +12,7 @@ from vid3d.skeleton import COCO17
 from vid3d.tracking import (
     Track,
     clean,
+    people_of,
     segments,
     select,
     select_people,
@@ -302,6 +303,28 @@ def test_max_people_and_selection():
         select([], "largest")
     with pytest.raises(Vid3dError, match="expected 1 or more"):
         select_people(tracks, max_people=0)
+
+
+def test_people_of_all_looks_are_gathered_in_one_pass():
+    class Once(list):
+        """Tracks that may be walked through once: a search at every look takes hours."""
+
+        walked = 0
+
+        def __iter__(self):
+            self.walked += 1
+            assert self.walked == 1
+            return super().__iter__()
+
+    ours, theirs = track_people(looks_of([[standing(100), standing(700)]] * 4), FRAME_SIZE)
+    names = "looks", "boxes", "keypoints", "confidence"
+    some = replace(theirs, **{name: getattr(theirs, name)[1:3] for name in names})
+    them = people_of(Once([ours, some]), 5)
+    assert [None if each.ids is None else each.ids.tolist() for each in them] == [
+        [1], [1, 2], [1, 2], [1], None,
+    ]  # fmt: skip
+    np.testing.assert_array_equal(them[1].keypoints[1], theirs.keypoints[1])
+    np.testing.assert_allclose(them[1].scores, 0.9)
 
 
 def _as_table(tracks):

@@ -32,7 +32,7 @@ from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
 from vid3d.pose2d.watching import LOOKS_A_BATCH, watch
 from vid3d.streaming import Reel, Workplace
-from vid3d.tracking import clean, people_at, select_people, track_people
+from vid3d.tracking import clean, people_of, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride
 from vid3d.video.keyframes import AutoStride
 from vid3d.video.prefetch import prefetch
@@ -137,7 +137,8 @@ class Pipeline:
             advance(len(seen))
         tracks = [track for track in tracks if (track.confidence > 0).any()]
         tracks = select_people(tracks, self.options.person, self.options.max_people)
-        looks = [replace(look, people=people_at(tracks, i)) for i, look in enumerate(seen)]
+        them = people_of(tracks, len(seen))
+        looks = [replace(look, people=one) for look, one in zip(seen, them, strict=True)]
         found = KeypointClip(
             name=clip.name,
             looks=looks,

@@ -4,7 +4,7 @@ from vid3d.tracking.cleaning import clean
 from vid3d.tracking.continuation import continuations, joined
 from vid3d.tracking.presence import Segment, segments
 from vid3d.tracking.tracker import Tracker, has_identities, track_people, tracker_of
-from vid3d.tracking.tracks import Track, people_at, select, select_people
+from vid3d.tracking.tracks import Track, people_of, select, select_people
 
 __all__ = [
     "Segment",
@@ -14,7 +14,7 @@ __all__ = [
     "continuations",
     "has_identities",
     "joined",
-    "people_at",
+    "people_of",
     "segments",
     "select",
     "select_people",

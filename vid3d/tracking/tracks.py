@@ -120,16 +120,21 @@ def select_people(
     return strongest(tracks, max_people)
 
 
-def people_at(tracks: Sequence[Track], look: int) -> People:
-    """The tracked people of one look, with their identities."""
-    here = [(track, int(np.searchsorted(track.looks, look))) for track in tracks]
-    here = [(track, row) for track, row in here if row < len(track) and track.looks[row] == look]
-    if not here:
-        return People.none()
+def people_of(tracks: Sequence[Track], looks: int) -> list[People]:
+    """The tracked people of each of so many looks, with their identities."""
+    here: list[list[tuple[Track, int]]] = [[] for _ in range(looks)]
+    for track in tracks:
+        for row, look in enumerate(track.looks.tolist()):
+            here[look].append((track, row))
+    return [_people(each) if each else People.none() for each in here]
+
+
+def _people(sightings: Sequence[tuple[Track, int]]) -> People:
+    """Some sightings, given as tracks and rows in them."""
     return People(
-        boxes=np.stack([track.boxes[row] for track, row in here]),
-        scores=np.array([track.confidence[row].mean() for track, row in here], np.float32),
-        keypoints=np.stack([track.keypoints[row] for track, row in here]),
-        confidence=np.stack([track.confidence[row] for track, row in here]),
-        ids=np.array([track.id for track, _ in here], np.int64),
+        boxes=np.stack([track.boxes[row] for track, row in sightings]),
+        scores=np.array([track.confidence[row].mean() for track, row in sightings], np.float32),
+        keypoints=np.stack([track.keypoints[row] for track, row in sightings]),
+        confidence=np.stack([track.confidence[row] for track, row in sightings]),
+        ids=np.array([track.id for track, _ in sightings], np.int64),
     )
