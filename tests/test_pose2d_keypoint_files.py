@@ -225,6 +225,20 @@ def test_what_is_written_is_read_back(tmp_path, clip):
             assert after.people.ids.tolist() == before.people.ids.tolist()
 
 
+def test_mot_text_counts_frames_of_the_whole_video(tmp_path):
+    """Of the part that begins at 10 s of a video of 29.97 frames a second, frame 300 of it."""
+    rate = 30_000 / 1001
+    people = People([[9, 19, 29, 59]], [0.9], np.ones((1, 17, 2)), np.ones((1, 17)), [4])
+    looks = [Look(frame, (300 + frame) / rate, people) for frame in (0, 6, 8)]
+    clip = KeypointClip("part", looks, "coco17", 9, rate)
+    lines = write_keypoints(tmp_path / "a.txt", clip).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["301", "307", "309"]
+    assert lines[0] == "301,4,10.00,20.00,20.00,40.00,0.9000,-1,-1,-1"
+    whole = replace(clip, looks=[Look(frame, frame / rate, people) for frame in (0, 6, 8)])
+    lines = write_keypoints(tmp_path / "a.txt", whole).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["1", "7", "9"]
+
+
 # ---------------------------------------------------------------- OpenPose
 
 BODY25 = ["Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist",
