@@ -113,6 +113,24 @@ def test_rest_between_looks_is_believed_if_it_lasted(tmp_path):
     assert kept == [(0, False), (12, False), (24, True)]  # it moved until 6
 
 
+@pytest.mark.parametrize(
+    ("apart", "stride", "wanted"),
+    [
+        (1, 6, [0, 6, 12, 18, 24, 30, 35]),
+        (5, 6, [0, 5, 10, 15, 20, 25, 30, 35]),  # not every second one: 10 frames apart
+        (4, 6, [0, 4, 8, 12, 16, 20, 24, 28, 32]),
+        (2, 5, [0, 4, 8, 12, 16, 20, 24, 28, 32, 34]),
+        (6, 6, [0, 6, 12, 18, 24, 30]),
+        (6, 10, [0, 12, 24, 30]),
+    ],
+)
+def test_looks_of_a_file_are_thinned_to_what_is_nearest(tmp_path, apart, stride, wanted):
+    looks = [look(frame, frame / 30) for frame in range(0, 36, apart)]
+    path = written(tmp_path / "k.json", looks)
+    (clip,) = clips_of_keypoints(path, None, LiftOptions(stride=stride))
+    assert [each.frame for each in clip.looks(None)] == wanted
+
+
 class Nobody:
     """Networks that see nobody."""
 

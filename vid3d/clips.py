@@ -175,18 +175,23 @@ def _given(looks: list[Look]) -> Callable[[Journal | None], Generator[Look, None
 
 
 def _thinned(seen: list[Look], stride: int) -> list[Look]:
-    """Looks at least `stride` frames apart; the first and the last always stay.
+    """Looks as near to `stride` frames apart as they come; the first and the last always stay.
 
     Nothing moved since the look before if nothing did since any that is left out.
     """
     kept: list[Look] = []
     still = True
-    for number, look in enumerate(seen, 1):
+    for look, after in zip(seen, [*seen[1:], None], strict=True):
         still = still and look.still
-        if not kept or look.frame - kept[-1].frame >= stride or number == len(seen):
+        if not kept or after is None or _is_nearer(look, after, kept[-1].frame + stride):
             kept.append(replace(look, still=still))
             still = True
     return kept
+
+
+def _is_nearer(look: Look, after: Look, frame: int) -> bool:
+    """Whether a look is at least as near to a frame as the one after it."""
+    return abs(look.frame - frame) <= abs(after.frame - frame)
 
 
 def camera_of(info: VideoInfo) -> Camera | None:
