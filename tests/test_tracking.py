@@ -16,6 +16,7 @@ from vid3d.tracking import (
     segments,
     select,
     select_people,
+    similarity,
     track_people,
 )
 from vid3d.tracking.association import assign
@@ -220,6 +221,16 @@ def test_two_boxes_on_one_body_are_one_person():
     tracks = track_people(looks_of([double] * 3), FRAME_SIZE)
     assert len(tracks) == 1
     np.testing.assert_allclose(tracks[0].keypoints[0], first, rtol=1e-5)
+
+
+def test_a_crowd_is_compared_person_by_person_not_pair_by_pair(monkeypatch):
+    calls = []
+    monkeypatch.setattr(similarity, "oks", lambda *given: calls.append(0) or oks(*given))
+    crowd = people([standing(100 + 60 * i) for i in range(12)] + [standing(103)])
+    looks = (crowd.boxes, crowd.keypoints, crowd.confidence, crowd.scores)
+    dropped = similarity.duplicates(*looks, np.full(13, 0.75), "coco17")
+    assert dropped.tolist() == [False] * 12 + [True]
+    assert len(calls) == 13
 
 
 def test_weak_sighting_continues_a_track_but_begins_none():

@@ -111,13 +111,14 @@ def duplicates(
     order = np.lexsort((boxes[:, 1], boxes[:, 0], -rank))
     tolerance = 2 * sigmas(name)
     size = sizes(boxes)
-    dropped = np.zeros(len(boxes), bool)
-    for place, i in enumerate(order):
-        for j in order[:place]:
-            shared = np.where(weights[j] > 0, weights[i], 0.0)
-            if dropped[j] or (shared > 0).sum() < MIN_SHARED:
-                continue
-            scale = min(size[i], size[j])
-            if oks((keypoints[i] - keypoints[j]) / scale, shared, tolerance) > limits[i]:
-                dropped[i] = True
+    kept: list[int] = []
+    for i in order.tolist():
+        shared = np.where(weights[kept] > 0, weights[i], 0.0)
+        scale = np.minimum(size[i], size[kept])[:, None, None]
+        likeness = oks((keypoints[i] - keypoints[kept]) / scale, shared, tolerance)
+        same = (likeness > limits[i]) & ((shared > 0).sum(-1) >= MIN_SHARED)
+        if not same.any():
+            kept.append(i)
+    dropped = np.ones(len(boxes), bool)
+    dropped[kept] = False
     return dropped
