@@ -13,6 +13,7 @@ from vid3d.pose2d.estimator import load_estimator
 from vid3d.pose2d.manifest import load_manifest, parse_manifest
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.official import MODELS
+from vid3d.pose2d.preprocess import crops
 
 POSE = {
     "schema": 1,
@@ -315,6 +316,24 @@ def test_networks_of_single_and_half_floats(tmp_path, kind):
     np.testing.assert_allclose(points[0], [[36 - 6 * 1.25, 36 + 4 * 1.25]] * 17)
     np.testing.assert_allclose(confidence, 0.5)
     assert points.dtype == confidence.dtype == np.float32
+
+
+def test_however_many_people_no_more_crops_are_made_than_are_run_at_once(tmp_path, monkeypatch):
+    from vid3d.pose2d import onnx
+
+    made = []
+
+    def counted(images, boxes, spec):
+        made.append(len(images))
+        return crops(images, boxes, spec)
+
+    monkeypatch.setattr(onnx, "crops", counted)
+    monkeypatch.setattr(onnx, "BATCH", 3)
+    pose = onnx.OnnxPose(peaks_at(tmp_path / "net.onnx", (32, 32), FLOAT))
+    boxes = [np.array([[x, 0, x + 32, 32.0] for x in range(count)]) for count in (4, 0, 3)]
+    found = pose([np.ones((64, 64, 3), np.uint8)] * 3, boxes)
+    assert made == [3, 3, 1]
+    assert [points[:, 0, 0].tolist() for points, _ in found] == [[16, 17, 18, 19], [], [16, 17, 18]]
 
 
 def added(path, inputs):

@@ -167,19 +167,26 @@ class OnnxPose:
         self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Keypoints (N, 17, 2) in image pixels and confidence (N, 17) of each image."""
-        counts = [len(each) for each in boxes]
-        if not sum(counts):
-            return [(np.zeros((0, JOINTS, 2), np.float32), np.zeros((0, JOINTS), np.float32))
-                    for _ in counts]  # fmt: skip
-        pictures, maps = crops(images, boxes, self.network.spec)
+        seen = [(image, box) for image, own in zip(images, boxes, strict=True) for box in own]
+        keypoints = np.zeros((len(seen), JOINTS, 2), np.float32)
+        confidence = np.zeros((len(seen), JOINTS), np.float32)
+        for start in range(0, len(seen), BATCH):  # so many crops at a time, however many people
+            some = slice(start, start + BATCH)
+            keypoints[some], confidence[some] = self._joints(*zip(*seen[some], strict=True))
+        ends = pairwise(accumulate((len(own) for own in boxes), initial=0))
+        return [(keypoints[start:end], confidence[start:end]) for start, end in ends]
+
+    def _joints(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Keypoints (N, 17, 2) and confidence (N, 17) of N people: an image and a box (4,) each."""
+        pictures, maps = crops(images, [box[None] for box in boxes], self.network.spec)
         outputs = self.network(pictures)
         try:
             points, confidence = decode.joints_of(outputs, self._decode, self.network.spec.size)
         except (IndexError, ValueError) as error:
             raise self.network.misfit(error) from error
-        keypoints = to_image(points, maps)
-        ends = pairwise(accumulate(counts, initial=0))
-        return [(keypoints[start:end], confidence[start:end]) for start, end in ends]
+        return to_image(points, maps), confidence
 
 
 def signature(path: Path) -> tuple[list[int] | None, list[str]]:
