@@ -104,6 +104,15 @@ def test_more_is_asked_of_who_stands_still():
     assert is_person([0.5] * 9, seconds=9.0)
 
 
+@pytest.mark.parametrize(("clarity", "count"), [(0.7, 1), (0.8, 2)])  # log odds 1.7 and 2.8
+def test_who_was_seen_once_is_not_taken_to_stand_still(clarity, count):
+    # asked: -0.4 + 2.4 for who comes and goes; nothing for a speed that nobody knows
+    walker = people([standing(100)])
+    passing = people([standing(700)], [clarity], np.full((1, 17), clarity))
+    rows = [together(walker, passing) if i == 5 else walker for i in range(11)]
+    assert len(track_people(looks_of(rows, step=2.0), FRAME_SIZE)) == count
+
+
 def test_a_thing_that_stays_is_nobody_and_a_walker_as_unclear_is_somebody():
     rng = np.random.default_rng(3)
     rows = []

@@ -97,7 +97,8 @@ class _Trail:
         throughout = len(self.evidence) == looks
         if throughout:
             return is_person(self.evidence)
-        return is_person(self.evidence, self.seen - self.begun, float(np.median(self.speeds or 0)))
+        speed = float(np.median(self.speeds)) if self.speeds else np.inf  # seen once: nobody knows
+        return is_person(self.evidence, self.seen - self.begun, speed)
 
 
 class Tracker:
