@@ -104,3 +104,29 @@ def test_placement_corrects_the_track_and_survives_nothing():
     unsolved = np.full((3, 3), np.nan)
     free = placement.place_roots(predicted, unsolved, np.ones(3), times[looks], times)
     np.testing.assert_allclose(placement.to_track(free), predicted, atol=0.05)
+
+
+def test_who_walks_towards_the_camera_does_not_slow_down_at_the_ends():
+    """Depth falls by a tenth in 0.8 s: a mean of what is there stays 2 % (16 cm) behind."""
+    times = np.arange(51) * 0.08
+    depth = 8.0 * np.exp(-0.13 * times)
+    truth = np.stack([0 * times, 0 * times, depth], -1)
+    looks = np.arange(0, 51, 3)
+    placed = placement.place_roots(
+        placement.to_track(truth), truth[looks], np.ones(len(looks)), times[looks], times
+    )
+    np.testing.assert_allclose(placed, truth, atol=1e-3)
+
+
+def test_smoothing_by_lines_is_a_mean_inside_and_with_one_value():
+    times = np.arange(101) * 0.08
+    values = np.random.default_rng(0).normal(size=(101, 1))
+    mean, lines = (
+        placement.kernel_smooth(values, np.ones(101), times, times, 0.2, sloped=sloped)
+        for sloped in (False, True)
+    )
+    np.testing.assert_allclose(lines[20:-20], mean[20:-20], atol=1e-5)
+    np.testing.assert_allclose(
+        placement.kernel_smooth(values[:1], np.ones(1), times[:1], times[:5], 0.2, sloped=True),
+        np.repeat(values[:1], 5, 0),
+    )

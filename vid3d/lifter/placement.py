@@ -86,19 +86,28 @@ def from_track(track: Array) -> Array:
     return np.concatenate([track[..., :2] * depth, depth], -1)
 
 
-def kernel_smooth(values: Array, weights: Array, times: Array, at: Array, width: float) -> Array:
+def kernel_smooth(
+    values: Array, weights: Array, times: Array, at: Array, width: float, sloped: bool = False
+) -> Array:
     """Gaussian kernel regression of values (K, C), weighted (K,), from times (K,) at (G,).
 
-    Far from every look the nearest one counts. Both times rise.
+    Far from every look the nearest one counts. Both times rise. A mean, which at an end lags
+    behind what grows or falls there; `sloped` fits a line at every moment instead (local linear
+    regression, Fan & Gijbels 1996), which among even times makes no difference but there.
     """
     smooth = np.empty((len(at), values.shape[1]))
     for start in range(0, len(at), _CHUNK):  # a long clip has too many pairs of moments and looks
         part = at[start : start + _CHUNK]
         low = max(int(np.searchsorted(times, part[0] - 6 * width)) - 1, 0)
         high = int(np.searchsorted(times, part[-1] + 6 * width)) + 1
-        distance = np.abs(part[:, None] - times[low:high]) / width
+        offset = (times[low:high] - part[:, None]) / width
+        distance = np.abs(offset)
         distance -= distance.min(1, keepdims=True)
         kernel = np.exp(-0.5 * distance**2) * weights[low:high]
+        if sloped:
+            first = (kernel * offset).sum(1, keepdims=True)
+            second = (kernel * (offset**2 + 1e-6)).sum(1, keepdims=True)  # one look has no slope
+            kernel *= second - first * offset
         total = np.maximum(kernel.sum(1, keepdims=True), 1e-9)
         smooth[start : start + _CHUNK] = kernel @ values[low:high] / total
     return smooth
@@ -118,7 +127,10 @@ def place_roots(
     """
     track = predicted.copy()
     alike = np.ones(len(times))
-    track[:, 2:] = kernel_smooth(predicted[:, 2:], alike, times, times, DEPTH_SMOOTHING)
+    # People who come or go would stand still in depth where a mean of what is there ends.
+    track[:, 2:] = kernel_smooth(
+        predicted[:, 2:], alike, times, times, DEPTH_SMOOTHING, sloped=True
+    )
     good = np.isfinite(solved).all(-1) & (solved[:, 2] > 0.1) & (weights > 0)
     if not good.any():
         return from_track(track)
