@@ -123,6 +123,30 @@ def test_rays_undo_projection(x, y, z, distorted):
     np.testing.assert_allclose(camera.rays(camera.project(point)) * z, point, atol=2e-3 * z)
 
 
+@pytest.mark.parametrize(
+    ("focal", "dist"),
+    [
+        (700, (-0.3, 0.0, 0.0, 0.0)),  # folds at a slope of 1.05
+        (440, (-0.25, 0.07, 0.0005, -0.0005, -0.008)),  # action camera
+        (450, (0.5, 0.1, 0.0003, -0.0002, 0.01, 0.9, 0.25, 0.03)),  # rational, phone's wide lens
+        (700, (0.15, 0.05, 0.0, 0.0)),  # pincushion
+    ],
+)
+def test_strong_distortion_is_undone_everywhere(focal, dist):
+    camera = Camera.from_focal(focal, focal, 480, 270, (960, 540), dist)
+    slopes = np.stack(np.meshgrid(np.linspace(-0.85, 0.85, 18), np.linspace(-0.5, 0.5, 11)), -1)
+    points = np.concatenate([slopes, np.ones((11, 18, 1))], -1)
+    np.testing.assert_allclose(camera.rays(camera.project(points)), points, atol=1e-6)
+
+
+def test_pixels_that_no_ray_reaches_get_the_outermost():
+    """At r (1 - 0.3 r^2) the farthest ray that is seen has r = 1 / sqrt(0.9)."""
+    camera = Camera.from_focal(700, 700, 480, 270, (960, 540), (-0.3, 0.0, 0.0, 0.0))
+    beyond = camera.rays([[-400.0, 270.0], [480.0, 5000.0], [1500.0, 1290.0]])
+    np.testing.assert_allclose(np.linalg.norm(beyond[:, :2], axis=1), 0.9**-0.5, atol=0.03)
+    np.testing.assert_allclose(beyond[2, 0], beyond[2, 1])
+
+
 @pytest.mark.parametrize("dist", [None, (-0.1, 0.02, 0.001, -0.001)])
 def test_cameras_take_no_points_at_all(dist):
     camera = Camera.from_focal(900, 880, 640, 350, SIZE, dist)
