@@ -12,6 +12,7 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import bone_lengths
 from vid3d.info import describe
+from vid3d.kinematics import ANGLES, joint_angles
 from vid3d.motion import Motion
 from vid3d.motion_schema import runs
 from vid3d.skeleton import H36M17
@@ -450,6 +451,20 @@ def test_move_ankle_reaches_or_stretches(shift, foot):
     )
     others = [j for j in range(17) if j not in (ankle, ankle - 1)]
     np.testing.assert_array_equal(moved[:, others], joints[:, others])
+
+
+def test_a_knee_does_not_snap_where_the_leg_is_too_short():
+    """Asked 8 cm down and back within two seconds, of which the leg has 4 and a half: the knee
+    turns by less than a degree a frame, in place of 4 at once as it leaves its limit.
+    """
+    body = camera_frame(BODY + [0, 0, -4])
+    bent = move_ankle(body[None], 0, np.array([[0, -0.04, 0]]))
+    seconds = np.linspace(0, 2, 101)
+    shift = 0.04 * (1 - np.cos(np.pi * seconds))[:, None] * [0, 1, 0]
+    moved = move_ankle(np.repeat(bent, 101, 0), 0, shift)
+    knee = joint_angles(moved, [0, -1, 0])[:, list(ANGLES).index("left_knee_flexion")]
+    assert np.abs(np.diff(knee)).max() < 1
+    assert knee.min() < knee[0] - 15
 
 
 def test_move_ankle_by_nothing_changes_nothing():

@@ -22,7 +22,8 @@ def move_ankle(joints: Array, foot: int, shift: Array) -> NDArray[np.float64]:
     """Joints (F, 17, 3) with one ankle moved by `shift` (F, 3) as far as the leg reaches.
 
     Thigh and shin keep their lengths and the knee the plane it bends in; a straight leg bends
-    forward. Where the shift is zero nothing changes.
+    forward. Where the shift is zero nothing changes. What a leg has left to stretch is used up
+    gradually: near straight a knee turns by much for little, and would snap where the reach ends.
 
     Args:
         joints: h36m17, metres.
@@ -33,9 +34,11 @@ def move_ankle(joints: Array, foot: int, shift: Array) -> NDArray[np.float64]:
     hip, knee, ankle = (joints[:, joint] for joint in LEGS[foot])
     thigh, shin = (np.linalg.norm(b - a, axis=-1) for a, b in ((hip, knee), (knee, ankle)))
     line, before = ankle + shift - hip, np.linalg.norm(ankle - hip, axis=-1)
-    longest = np.maximum(before, STRETCHED * (thigh + shin))
+    room = np.maximum(STRETCHED * (thigh + shin) - before, 0)
     shortest = np.minimum(before, np.abs(thigh - shin) + 0.02)
-    reach = np.clip(np.linalg.norm(line, axis=-1), shortest, longest)
+    longer = np.linalg.norm(line, axis=-1) - before
+    stretch = room * -np.expm1(-np.maximum(longer, 0) / np.maximum(room, 1e-9))
+    reach = np.maximum(before + np.where(longer > 0, stretch, longer), shortest)
     line = unit(line)
     along = (thigh**2 - shin**2 + reach**2) / (2 * np.maximum(reach, 1e-9))
     across = np.sqrt(np.maximum(thigh**2 - along**2, 0))
