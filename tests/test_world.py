@@ -163,6 +163,19 @@ def test_floor_under_people_who_stand_about(tilt):
     assert ground.confidence > 0.3
 
 
+def test_a_stage_may_be_higher_than_the_camera(tmp_path):
+    joints = standers([(-1, 6), (1, 7), (0, 8)], tilt=-10, height=-0.8)
+    settled = settle(make_motion(joints, meta={"axes": "a", "units": "u"}))
+    ground = ground_of(settled)
+    assert np.degrees(np.arccos(ground.normal @ true_up(-10))) < 1
+    assert ground.height == pytest.approx(-0.8, abs=0.1)
+    np.testing.assert_allclose(
+        ground.above(settled.joints3d[:, :, ANKLES]), ANKLE_HEIGHT, atol=0.02
+    )
+    card = dict(describe(str(settled.save(tmp_path / "stage.vid3d.npz"))))
+    assert f"camera {-ground.height:.2f} m below, looks 10 degrees up" in card["floor"]
+
+
 def test_wrong_depth_of_one_person_does_not_tilt_the_floor():
     joints = standers([(-1, 4), (1, 5), (0, 6.5), (2, 7)], tilt=25, height=3)
     joints[1] *= 1.12

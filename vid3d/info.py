@@ -106,7 +106,8 @@ def _floor_text(ground: "Ground", stored: bool) -> str:
     """Where the floor is, in words."""
     pitch = np.degrees(np.arcsin(np.clip(-ground.normal[2], -1, 1)))
     roll = np.degrees(np.arcsin(np.clip(ground.normal[0], -1, 1)))
-    looks = f"camera {ground.height:.2f} m above, looks {abs(round(pitch))} degrees "
+    side = "above" if ground.height >= 0 else "below"
+    looks = f"camera {abs(ground.height):.2f} m {side}, looks {abs(round(pitch))} degrees "
     looks += f"{'down' if pitch >= 0 else 'up'}, rolled {round(roll)}"
     found = "" if stored else "; not in the file, estimated now"
     if ground.confidence == 0:

@@ -48,8 +48,6 @@ MOST_PEOPLE, MOST_BODIES = 50, 100
 """Whose feet, and whose bodies, tell where the ground is."""
 ENOUGH = 8.0
 """Stances that one person can count for: they share the person's errors."""
-LOWEST_CAMERA = 0.1
-"""Metres: a camera is above the floor."""
 NEAR_TILT, NEAR_HEIGHT = np.radians(5.0), 0.1
 """What confidence is about: radians, and share of the camera's height."""
 
@@ -258,9 +256,9 @@ class _Problem:
     def solve(self, start: Array) -> Any:
         """The best parameters near a start, as scipy gives them."""
         high = np.concatenate([[LEANING, LEANING, np.inf], 3 * self.scales])
-        low = np.concatenate([[-LEANING, -LEANING, LOWEST_CAMERA], -3 * self.scales])
+        low = np.concatenate([[-LEANING, -LEANING, -np.inf], -3 * self.scales])
         if self.height is not None:  # the plane is known: only scales are free
-            plane = np.array([0.0, 0.0, max(self.height, LOWEST_CAMERA)])
+            plane = np.array([0.0, 0.0, self.height])
             high[:3], low[:3] = plane + 1e-5, plane - 1e-5
         start = np.clip(start, low + 1e-6, high - 1e-6)
         return least_squares(self.residuals, start, bounds=(low, high), loss=self.loss)
