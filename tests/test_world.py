@@ -321,6 +321,22 @@ def test_no_weight_interpolates_whatever_the_value():
     assert smooth_series(values, weights, times, 3.0)[7] == pytest.approx(2 * times[7] + 1)
 
 
+@pytest.mark.parametrize(
+    "gaps",
+    [
+        np.full(4000, 1 / 960),
+        np.where(np.arange(300) // 20 % 3 == 1, 1 / 90_000, 1 / 30),  # frames a tick apart
+        np.where(np.arange(300) % 40 == 39, 2.0, 1e-4),
+    ],
+    ids=["960 a second", "bursts", "bursts and pauses"],
+)
+@pytest.mark.parametrize("hertz", [8.0, 3.9, 0.7])
+def test_what_stands_still_stays_at_any_times(gaps, hertz):
+    times = np.cumsum(gaps)
+    smooth = smooth_series(np.full(len(times), 8.0), np.ones(len(times)), times, hertz)
+    np.testing.assert_allclose(smooth, 8, atol=1e-6)
+
+
 def test_rate_does_not_matter():
     for rate in (25, 240):
         times = np.arange(4 * rate) / rate

@@ -8,6 +8,13 @@ Array = NDArray[np.floating]
 
 ORDER = 3
 """Derivative that is penalised: constant acceleration passes unchanged."""
+CLOSEST = 0.02
+"""Share of the mean gap between frames; nearer ones count as so far apart: some files hold frames
+a few microseconds apart, by which derivatives cannot be taken."""
+LEAST_WEIGHT = 1e-10
+"""What no weight counts as, a share of the largest."""
+SLACK = 1e-14
+"""Share of itself that is added to every equation, so that double precision can tell them apart."""
 
 
 def smooth_series(
@@ -34,17 +41,35 @@ def smooth_series(
         return np.array(values, np.float64)
     seconds = np.gradient(times)
     scale = seconds.mean()  # times in frames, so that the system is well conditioned
-    bands = _penalty(times / scale, order) * (2 * np.pi * cutoff * scale) ** (-2 * order)
+    gaps = np.diff(times) / scale
+    derivative = _derivative(np.cumsum([0, *np.maximum(gaps, CLOSEST)]), order)
     mass = weights * seconds / scale
-    bands[0] += mass
-    kept = np.where((weights > 0).reshape(-1, *[1] * (values.ndim - 1)), values, 0.0)
-    right = mass[:, None] * kept.reshape(len(times), -1)
-    solved = solveh_banded(bands, right, lower=True, check_finite=False)
-    return np.asarray(solved.reshape(values.shape), np.float64)
+    give = 1 / np.maximum(mass, LEAST_WEIGHT * mass.max())
+    # What is taken away is D'u by the weights (Reinsch 1967). It is millimetres: digits that the
+    # solution loses matter less than they would of x itself, which is metres.
+    bands = _gram(derivative, give)
+    bands[0] += (2 * np.pi * cutoff * scale) ** (2 * order) + SLACK * bands[0]
+    kept = _filled(values.reshape(len(times), -1), weights > 0, times)
+    count = len(derivative)
+    columns = [slice(i, i + count) for i in range(order + 1)]
+    bent = sum(derivative[:, i, None] * kept[part] for i, part in enumerate(columns))
+    force = solveh_banded(bands, bent, lower=True, check_finite=False)
+    taken = np.zeros_like(kept)
+    for i, part in enumerate(columns):
+        taken[part] += derivative[:, i, None] * force
+    return np.asarray((kept - give[:, None] * taken).reshape(values.shape), np.float64)
 
 
-def _penalty(times: Array, order: int) -> NDArray[np.float64]:
-    """Lower bands (order + 1, F) of D'D for the derivative D by divided differences."""
+def _filled(values: Array, known: NDArray[np.bool_], times: Array) -> NDArray[np.float64]:
+    """Values (F, C), between the known ones (F,) linearly interpolated."""
+    if known.all():
+        return np.asarray(values, np.float64)
+    columns = [np.interp(times, times[known], column[known]) for column in values.T]
+    return np.stack(columns, -1)
+
+
+def _derivative(times: Array, order: int) -> NDArray[np.float64]:
+    """Rows (F - order, order + 1) of D by divided differences: row i is about frames i onwards."""
     rows = np.ones((len(times), 1))
     for level in range(1, order + 1):
         span = (times[level:] - times[:-level]) / level
@@ -52,9 +77,16 @@ def _penalty(times: Array, order: int) -> NDArray[np.float64]:
         wider[:, 1:] += rows[1:] / span[:, None]
         wider[:, :-1] -= rows[:-1] / span[:, None]
         rows = wider
-    rows = rows * np.sqrt((times[order:] - times[:-order]) / order)[:, None]
-    bands = np.zeros((order + 1, len(times)))
-    for i in range(order + 1):
-        for j in range(i + 1):
-            bands[i - j, j : j + len(rows)] += rows[:, i] * rows[:, j]
+    return rows * np.sqrt((times[order:] - times[:-order]) / order)[:, None]
+
+
+def _gram(rows: Array, give: Array) -> NDArray[np.float64]:
+    """Lower bands (order + 1, F - order) of D diag(give) D' of rows as `_derivative` has them."""
+    count, width = rows.shape
+    bands = np.zeros((width, count))
+    for apart in range(width):
+        last = count - apart
+        for i in range(width - apart):
+            shared = give[apart + i : apart + i + last]
+            bands[apart, :last] += rows[:last, apart + i] * rows[apart:, i] * shared
     return bands
