@@ -23,7 +23,7 @@ from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs
 from vid3d.batch.lock import locked
 from vid3d.batch.manifest import NAME, Manifest
 from vid3d.batch.plan import plan_batch
-from vid3d.batch.pool import Pool
+from vid3d.batch.pool import Pool, Worker
 from vid3d.batch.runner import TRIES, _work_of, run_batch
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made, Task, carry_out
@@ -285,6 +285,16 @@ def test_a_worker_has_its_share_of_threads(tmp_path):
         ((_, outcome),) = pool.run([task], lambda task: None)
     assert outcome.error == "3 threads"
     assert dict(os.environ) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_is_left_to_the_parent_even_while_a_worker_starts():
+    worker = Worker(toy_load, 1)
+    try:
+        os.kill(worker._process.pid, signal.SIGINT)
+        assert worker.connection.recv() is None  # ready
+    finally:
+        worker.kill()
 
 
 def test_a_video_whose_process_died_is_begun_again_with_its_work(tmp_path, output):

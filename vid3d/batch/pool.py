@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from vid3d.batch.worker import Load, Outcome, Task, serve
@@ -39,7 +40,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # threads and CUDA do not survive a fork
         self.connection, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, load), daemon=True)
-        with _environment("OMP_NUM_THREADS", str(threads)):
+        with _environment("OMP_NUM_THREADS", str(threads)), _deaf():
             self._process.start()
         other.close()
 
@@ -157,3 +158,17 @@ def _environment(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started inside hear no Ctrl-C, not even while they import what they need."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which would unblock the signal when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
