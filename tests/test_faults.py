@@ -171,6 +171,12 @@ def test_stems_are_names_of_files(name):
     assert stem not in (".", "..")
 
 
+def test_stems_keep_the_marks_of_letters():
+    assert safe_stem("हिन्दी 1") == "हिन्दी_1"
+    assert safe_stem("กิ") != safe_stem("กี")  # two syllables of Thai
+    assert safe_stem("cafe\u0301 (2)") == "caf\u00e9_2"  # as macOS writes it
+
+
 # --- what leads elsewhere
 
 

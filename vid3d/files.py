@@ -166,10 +166,19 @@ def printable(text: str) -> str:
 def safe_stem(name: str) -> str:
     """What files of a clip called `name` begin with: letters, digits and `_ . + -` only.
 
-    Long names are cut, so that with a suffix they fit what file systems take (255 bytes).
+    Marks belong to their letters: Hindi and Thai names would be the same without their vowels, and
+    macOS writes accents so. Long names are cut, so that with a suffix they fit what file systems
+    take (255 bytes).
     """
-    stem = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "clip"
+    plain = unicodedata.normalize("NFC", name)
+    spaced = "".join(char if _is_of_a_word(char) or char in ".+-" else " " for char in plain)
+    stem = re.sub(" +", "_", spaced).strip("._") or "clip"
     return stem.encode()[:200].decode(errors="ignore")
+
+
+def _is_of_a_word(char: str) -> bool:
+    """Whether a character is a letter, a digit, `_`, or a mark on a letter."""
+    return char == "_" or char.isalnum() or unicodedata.category(char).startswith("M")
 
 
 def check_output(output: Path, *inputs: Path | None) -> None:
