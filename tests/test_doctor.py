@@ -1,4 +1,6 @@
 import json
+import re
+import tomllib
 
 import pytest
 
@@ -56,6 +58,28 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(doctor.importlib, "import_module", missing)
     problems = [finding for finding in doctor._versions() if finding.mend]
     assert 'pip install "onnxruntime"' in [problem.mend for problem in problems]
+
+
+def test_all_that_is_required_is_looked_at(repo):
+    project = tomllib.loads((repo / "pyproject.toml").read_text("utf-8"))["project"]
+    required = {re.split("[<>=]", line)[0] for line in project["dependencies"]}
+    assert set(doctor._NEEDED) == required
+
+
+@pytest.mark.parametrize("package", ["numpy", "torch", "av", "platformdirs"])
+def test_where_a_package_is_missing_nothing_that_needs_it_is_imported(package, monkeypatch):
+    def load(name):
+        if name == package:
+            raise ImportError(f"No module named {name!r}")
+
+    def needs_it():
+        raise AssertionError
+
+    monkeypatch.setattr(doctor.importlib, "import_module", load)
+    for part in ("_openmmlab", "_devices", "_codecs", "_weights"):
+        monkeypatch.setattr(doctor, part, needs_it)
+    (problem,) = diagnose().problems
+    assert problem.mend == f'pip install "{package}"'
 
 
 def test_missing_openmmlab_names_the_line(monkeypatch):

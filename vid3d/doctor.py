@@ -14,7 +14,7 @@ from vid3d.machine import usable_cores
 
 _NEEDED = (
     "torch", "numpy", "scipy", "opencv-python-headless", "av", "onnxruntime", "safetensors",
-    "matplotlib", "click", "rich", "platformdirs",
+    "matplotlib", "click", "rich", "platformdirs", "filelock",
 )  # fmt: skip
 _MODULES = {"opencv-python-headless": "cv2"}
 _OPENMMLAB = ("mmengine", "mmcv", "mmcv-lite", "mmdet", "mmpose", "xtcocotools", "pycocotools")
@@ -66,8 +66,14 @@ class Report:
 
 
 def diagnose() -> Report:
-    """Look at versions, devices, codecs and weights."""
-    return Report((*_versions(), *_openmmlab(), *_devices(), *_codecs(), *_weights()))
+    """Look at versions, devices, codecs and weights; at versions alone where a package is missing.
+
+    The rest cannot be imported then.
+    """
+    versions = Report(tuple(_versions()))
+    if versions.problems:
+        return versions
+    return Report((*versions.findings, *_openmmlab(), *_devices(), *_codecs(), *_weights()))
 
 
 def _versions() -> Iterator[Finding]:
@@ -107,15 +113,13 @@ def _openmmlab() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
+    import onnxruntime
+    import torch
+
     section = "Devices"
     yield Finding(
         section, "cpu", f"{platform.processor() or platform.machine()}, {usable_cores()} cores"
     )
-    try:
-        import onnxruntime
-        import torch
-    except (ImportError, OSError):
-        return  # reported under versions
     providers = onnxruntime.get_available_providers()
     yield Finding(section, "onnxruntime", ", ".join(p.removesuffix("ExecutionProvider")
                                                     for p in providers))  # fmt: skip
@@ -131,12 +135,10 @@ def _devices() -> Iterator[Finding]:
 
 
 def _codecs() -> Iterator[Finding]:
+    import av
+
     section = "Codecs"
     mend = "pip install --force-reinstall --no-deps av"
-    try:
-        import av
-    except (ImportError, OSError):
-        return  # reported under versions
     for codec in ("h264", "hevc", "vp9", "av1"):
         known = codec in av.codecs_available
         yield Finding(
