@@ -1,5 +1,8 @@
 """The whole chain on small clips: both backends, keypoint files, options and what they change."""
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -174,11 +177,33 @@ def test_camera_options(tiny, options, expected):
         ({"fov": 50.0, "intrinsics": (1.0, 1.0, 1.0, 1.0)}, "exclude each other"),
         ({"height": {None: 17.0}}, "between 0.3 and 3"),
         ({"model": "nonsense"}, "unknown model 'nonsense'"),
+        ({"start": math.inf}, "start is inf"),
+        ({"end": math.inf}, "end is inf"),
+        ({"intrinsics": [[1.0, 0.0, 0.0]] * 3}, "expected fx, fy, cx, cy"),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(Vid3dError, match=message):
         Pipeline(LiftOptions(**options))
+
+
+def test_files_may_be_text_or_paths_and_a_height_a_number():
+    options = LiftOptions(keypoints="a.json", camera="c.json", model=Path("vid3d-base"), height=1.8)
+    assert options.keypoints == Path("a.json")
+    assert options.camera == Path("c.json")
+    assert options.model == "vid3d-base"
+    assert options.height == {None: 1.8}
+    with pytest.raises(Vid3dError, match="field of view is 0"):
+        LiftOptions(fov=0.0).camera_of(None, (640, 480))
+
+
+def test_results_name_networks_without_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a+b").touch()
+    absolute = LiftOptions(pose=f"{tmp_path}/pose", model=f"vid3d-base+{tmp_path}/a+b").to_meta()
+    relative = LiftOptions(pose="pose", model="vid3d-base+a+b").to_meta()
+    assert absolute == relative  # batches make paths absolute
+    assert (relative["pose"], relative["model"]) == ("pose", "vid3d-base+a+b")
 
 
 def test_person_and_max_people(tiny):

@@ -1,5 +1,7 @@
 """Everything that a lift can be told."""
 
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -7,12 +9,15 @@ from typing import Any, Literal
 
 from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.errors import Vid3dError
+from vid3d.weights import split_adapters
 from vid3d.world.smoothing import DEFAULT as SMOOTH
 
 
 @dataclass(frozen=True)
 class LiftOptions:
     """Everything a lift can be told; the defaults are what `vid3d lift VIDEO` uses.
+
+    Files may be given as text or as paths, and one height for everybody as a number.
 
     Attributes:
         stride: frames from one look to the next; None: about five looks a second; "auto": more
@@ -70,6 +75,7 @@ class LiftOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._settle_types()
         for name in ("stride", "detect_every", "hypotheses", "steps", "max_people"):
             value = getattr(self, name)
             if value is None or (name == "stride" and value == "auto"):
@@ -79,13 +85,29 @@ class LiftOptions:
         known = self.person in (None, "largest", "longest")
         if not known and not str(self.person).removeprefix("-").isdecimal():
             raise Vid3dError(f"person is {self.person!r}, expected largest, longest or a track id")
+        for name in ("start", "end"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 <= seconds < math.inf:
+                raise Vid3dError(f"{name} is {seconds}, expected seconds from 0 up")
         if not 0 <= self.smooth <= 1:
             raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
+        if self.intrinsics is not None and len(self.intrinsics) != 4:
+            raise Vid3dError(f"intrinsics is {self.intrinsics}, expected fx, fy, cx, cy in pixels")
         for metres in self.height.values():
             if not 0.3 <= metres <= 3:
                 raise Vid3dError(f"height is {metres}, expected metres between 0.3 and 3")
+
+    def _settle_types(self) -> None:
+        """Text and paths, a number and a table, as the fields hold them."""
+        for name in ("keypoints", "camera"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
+        for name in ("detector", "pose", "model"):
+            object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        if isinstance(self.height, int | float):
+            object.__setattr__(self, "height", {None: self.height})
 
     def camera_of(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera:
         """The camera of a clip, given what its source says of it, or None."""
@@ -97,12 +119,20 @@ class LiftOptions:
             return Camera.from_focal(*self.intrinsics, frame_size=frame_size)
         if self.fov is None and seen is not None:
             return seen
-        return Camera.from_fov(self.fov or ASSUMED_FOV, frame_size)
+        return Camera.from_fov(ASSUMED_FOV if self.fov is None else self.fov, frame_size)
 
     def to_meta(self) -> dict[str, Any]:
-        """What is set, as JSON holds it."""
+        """What is set, as JSON holds it; of networks in files only the name, as of other files."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
+        base, adapters = split_adapters(self.model)
+        values["model"] = "+".join(map(_name, (base, *adapters)))
+        values["detector"], values["pose"] = _name(self.detector), _name(self.pose)
         return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _name(network: str) -> str:
+    """A network's own name, or that of its file or folder."""
+    return Path(os.path.abspath(Path(network).expanduser())).name
 
 
 def _plain(value: Any) -> Any:
