@@ -1,6 +1,7 @@
 """Joint sets, files, camera and motion: values by hand, and properties."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -98,6 +99,15 @@ def test_atomic_path_says_what_cannot_be_written(tmp_path):
         atomic_path(tmp_path / "file" / "out.npz"),
     ):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_atomic_path_leaves_pipes_and_devices_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Vid3dError, match="a pipe or a device"), atomic_path(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 # --- camera

@@ -32,9 +32,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary name keeps the suffix, so that writers which choose a format by suffix work.
 
     Raises:
-        Vid3dError: the folder cannot be made or written to.
+        Vid3dError: the folder cannot be made or written to, or a pipe or a device has that name,
+            which renaming would take away (root may do so to /dev/null).
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise Vid3dError(f"cannot write {target}: a pipe or a device; give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
