@@ -137,3 +137,13 @@ def test_command_writes_the_same_bytes(motion, folder, tmp_path):
     assert "clip.1.poses.svg" in result.output
     for name, path in written.items():
         assert path.read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(["--person", "1,99"], "number 99"), (["--format", "png,gif"], "'gif' is not one of")],
+)
+def test_the_command_takes_lists_with_commas(motion, tmp_path, given, words):
+    path = motion.save(tmp_path / "clip.vid3d.npz")
+    result = CliRunner().invoke(cli, ["plot", str(path), "-o", str(tmp_path / "out"), *given])
+    assert words in result.output

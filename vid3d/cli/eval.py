@@ -8,28 +8,9 @@ from typing import Any
 
 import click
 
-from vid3d.cli.options import FILE, Paths, console, talk_options
+from vid3d.cli.options import FILE, Names, Paths, console, talk_options
 
 BREAKDOWNS = ("moment", "action", "joint")
-
-
-class Names(click.ParamType):
-    """Some of several names, separated by commas."""
-
-    name = "NAME,..."
-
-    def __init__(self, choices: tuple[str, ...]) -> None:
-        self.choices = choices
-
-    def convert(self, value: object, param: object, ctx: object) -> tuple[str, ...]:
-        """Known names, in the order given."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(filter(None, str(value).split(",")))
-        for name in names:
-            if name not in self.choices:
-                self.fail(f"{name!r} is not one of {', '.join(self.choices)}")
-        return names
 
 
 class Strides(click.ParamType):

@@ -33,6 +33,40 @@ class Paths(click.ParamType):
         return [whole] if whole.exists() else [Path(part) for part in str(value).split(",")]
 
 
+class Names(click.ParamType):
+    """Some of several names, separated by commas."""
+
+    name = "NAME,..."
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[str, ...]:
+        """Known names, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(filter(None, str(value).split(",")))
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}")
+        return names
+
+
+class Numbers(click.ParamType):
+    """Whole numbers, separated by commas."""
+
+    name = "ID,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """The numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers, like 1,2")
+
+
 class Heights(click.ParamType):
     """`M` or `ID=M`, or several with commas: metres for everybody or for one person."""
 

@@ -1,10 +1,11 @@
 """`vid3d plot`: figures of a motion."""
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options
+from vid3d.cli.options import FILE, Names, Numbers, console, talk_options
 
 
 @click.command("plot")
@@ -13,16 +14,16 @@ from vid3d.cli.options import FILE, console, talk_options
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["png", "svg"]),
+    type=Names(("png", "svg")),
     multiple=True,
-    default=["png", "svg"],
+    default=["png,svg"],
     show_default=True,
-    help="Of the figures; repeatable.",
+    help="Of the figures: png, svg; repeatable.",
 )
 @click.option(
     "--person",
     "people",
-    type=int,
+    type=Numbers(),
     multiple=True,
     help="Track id of whom to plot; repeatable.  [default: everybody]",
 )
@@ -30,8 +31,8 @@ from vid3d.cli.options import FILE, console, talk_options
 def command(
     motion: Path,
     output: Path,
-    formats: tuple[str, ...],
-    people: tuple[int, ...],
+    formats: tuple[tuple[str, ...], ...],
+    people: tuple[tuple[int, ...], ...],
     quiet: bool,
     verbose: int,
     debug: bool,
@@ -49,5 +50,5 @@ def command(
     loaded = Motion.load(motion)
     if not loaded.present.any():
         raise Vid3dError(f"{motion} has nobody in it: there is nothing to plot")
-    written = plot_motion(loaded, output, name, formats, people or None)
+    written = plot_motion(loaded, output, name, list(chain(*formats)), list(chain(*people)) or None)
     talk.say("\n".join(map(str, written)))
