@@ -249,6 +249,13 @@ def test_results_of_another_folder_are_not_mixed_in_but_a_moved_one_goes_on(tmp_
     assert run_batch([two], output, "r", toy_load).kept == 1
 
 
+def test_the_same_folder_by_another_name_goes_on(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1")
+    (tmp_path / "link").symlink_to(folder)
+    run_batch([folder], output, "r", toy_load)
+    assert run_batch([tmp_path / "link"], output, "r", toy_load).kept == 1
+
+
 def test_no_writing_through_links_that_leave_the_folder(tmp_path, output):
     folder = write(tmp_path / "in", a__a_mp4="1", b__a_mp4="2")
     output.mkdir()
@@ -351,6 +358,25 @@ def test_what_is_not_a_manifest_is_refused_and_kept(tmp_path, output):
         db.execute("CREATE TABLE jobs (name)")
     with pytest.raises(Vid3dError, match="not a batch manifest"):
         run_batch([folder], output, "r", toy_load)
+
+
+def test_a_manifest_left_in_mid_transaction_can_be_looked_at(tmp_path, output):
+    run_batch([write(tmp_path / "in", a_mp4="1")], output, "r", toy_load)
+    before = rows(output)
+    code = """if True:
+        import os, sqlite3, sys
+        db = sqlite3.connect(sys.argv[1])
+        db.execute("PRAGMA cache_size = 1")  # so that half of it is in the file
+        db.execute("UPDATE jobs SET status = 'failed'")
+        db.executemany("INSERT INTO recipes VALUES (?, ?)", [(i, "x" * 3000) for i in range(99)])
+        os._exit(9)"""
+    subprocess.run([sys.executable, "-c", code, output / NAME], check=False)
+    assert (output / f"{NAME}-journal").exists()
+    with Manifest(output / NAME, writable=False) as manifest:
+        assert [entry.status for entry in manifest.entries().values()] == ["done"]
+        with pytest.raises(Vid3dError, match="readonly"):
+            manifest.interrupt()
+    assert rows(output) == before
 
 
 def test_a_manifest_cannot_lead_out_of_the_folder(tmp_path, output):

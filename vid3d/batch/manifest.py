@@ -93,10 +93,12 @@ class Manifest:
 
     def __init__(self, path: Path, writable: bool = True) -> None:
         self.path = path
-        mode = "rwc" if writable else "ro"
         with self._guarded():
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+            # By path: SQLite takes no URI of a Windows share. Not opened as read-only: what a kill
+            # left in mid-transaction can only be read after it was rolled back.
+            self._db = sqlite3.connect(path)
             try:
+                self._db.execute(f"PRAGMA query_only = {not writable}")
                 self._check()
             except BaseException:
                 self._db.close()

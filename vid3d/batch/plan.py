@@ -78,7 +78,7 @@ def make_plan(
     """The plan beside a manifest that is open, or None where there is none yet."""
     known = manifest.entries() if manifest else {}
     before = manifest.root if manifest else None
-    if before is not None and before != Path(printable(str(root))) and before.exists():
+    if before is not None and _is_another(before, root):
         raise Vid3dError(
             f"{output} holds the results of {before}, not of {root}; choose another folder with -o"
         )
@@ -95,6 +95,14 @@ def make_plan(
                 kept.append(source.key)
             advance(1)
     return Plan(root, recipe, jobs, kept)
+
+
+def _is_another(before: Path, root: Path) -> bool:
+    """Whether a folder is there still, and is not `root` by another name (a link, another case)."""
+    try:
+        return before != Path(printable(str(root))) and not before.samefile(root)
+    except OSError:  # it moved
+        return False
 
 
 def _reason(path: Path, entry: Entry | None, output: Path, recipe: str, resume: bool) -> str | None:
