@@ -74,6 +74,7 @@ def test_help_is_quick_because_torch_stays_out():
         (["lift", "a.mp4", "--intrinsics", "1,2,3"], ["FX,FY,CX,CY"]),
         (["lift", "a.mp4", "--height", "tall"], ["1.75"]),
         (["lift", "a/x.mp4", "b/x.mp4"], ["overwrite"]),
+        (["lift", "a/x.mp4", "b/X.mp4"], ["overwrite"]),
         (["lift", "a.mp4", "--start", "3", "--end", "2"], ["later"]),
         (["lift", "a.mp4", "--backend", "tensorflow"], ["tensorflow"]),
         (["fly"], ["fly"]),

@@ -1,5 +1,6 @@
 """`vid3d lift`: 3D people from videos."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,8 +188,8 @@ def _check_videos(videos: tuple[Path, ...], keypoints: Path | None) -> None:
         raise click.UsageError("Missing argument 'VIDEO': give a video or --keypoints FILE")
     if len(videos) > 1 and keypoints is not None:
         raise click.UsageError("--keypoints goes with one video, or with none")
-    stems = [safe_stem(video.stem) for video in videos]
-    twins = sorted({stem for stem in stems if stems.count(stem) > 1})
+    counts = Counter(safe_stem(video.stem).casefold() for video in videos)  # as file systems may
+    twins = sorted(stem for stem, count in counts.items() if count > 1)
     if twins:
         raise click.UsageError(
             f"several videos are called {twins[0]}: their results would overwrite each other; "
