@@ -240,6 +240,15 @@ def test_older_results_that_a_run_does_not_make_are_removed_unless_changed(tmp_p
     assert (output / "b.bvh").exists()
 
 
+def test_no_result_is_written_over_a_video(tmp_path):
+    folder = write(tmp_path / "in", a_mp4="1", a_overlay_mp4="mine")
+    report = run_batch([folder], folder, "r", toy_load, workers=1)
+    assert list(report.failed) == ["a.mp4"]
+    assert "is a video of this batch" in report.failed["a.mp4"]
+    assert (folder / "a.overlay.mp4").read_text() == "mine"
+    assert not (folder / "a.vid3d.npz").exists()
+
+
 def test_results_of_another_folder_are_not_mixed_in_but_a_moved_one_goes_on(tmp_path, output):
     one, two = write(tmp_path / "1", a_mp4="1"), write(tmp_path / "2", a_mp4="1")
     run_batch([one], output, "r", toy_load)

@@ -82,7 +82,8 @@ def run_batch(
         _tidy(private, {_work_of(job.source) for job in plan.jobs})
         report = Report(len(found[1]), len(plan.kept))
         staging = private.absolute() / f"run-{uuid.uuid4().hex[:12]}"
-        run = _Run(plan, output, staging, manifest, monitor)
+        videos = {source.path.resolve() for source in found[1]}
+        run = _Run(plan, videos, output, staging, manifest, monitor)
         try:
             for source, outcome in run.outcomes(load, workers, cluster):
                 if outcome.error is None:
@@ -114,9 +115,15 @@ class _Run:
     """One run: hands jobs to workers, and puts what they made where it belongs."""
 
     def __init__(
-        self, plan: Plan, output: Path, staging: Path, manifest: Manifest, monitor: Monitor
+        self,
+        plan: Plan,
+        videos: Set[Path],
+        output: Path,
+        staging: Path,
+        manifest: Manifest,
+        monitor: Monitor,
     ) -> None:
-        self._plan, self._output, self._staging = plan, output, staging
+        self._plan, self._videos, self._output, self._staging = plan, videos, output, staging
         self._manifest, self._monitor = manifest, monitor
         manifest.begin(plan.root, plan.recipe, {job.source: job.output for job in plan.jobs})
 
@@ -194,6 +201,8 @@ class _Run:
             owner = self._manifest.owner(below)
             if owner not in (None, job.source):
                 raise Vid3dError(f"{below} is a result of {owner}; rename one of the two videos")
+            if inside(self._output, below).resolve() in self._videos:
+                raise Vid3dError(f"{below} is a video of this batch: choose another folder with -o")
         published = {}
         for name, below in targets.items():
             target = inside(self._output, below)
