@@ -46,6 +46,7 @@ from vid3d.lifter.published.uplift import UpliftConfig
 from vid3d.monitor import Monitor
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
+from vid3d.skeleton import H36M17
 from vid3d.training import fitting
 from vid3d.training.lifter import Networks, batch_options, encode
 from vid3d.training.recipes import load_recipe
@@ -169,6 +170,20 @@ def test_source_windows_stand_where_the_targets_do():
     assert (batch.looks.confidence[looked].amax(-1) > 0).all()
     again = source.draw(windows, generator())
     assert torch.equal(batch.looks.rays, again.looks.rays)
+
+
+def test_the_foot_that_rests_is_said_to_rest_in_source_windows():
+    joints = walker(400).joints[:1].repeat(400, 0)
+    joints[:, H36M17.index("left_ankle"), 0] += 0.02 * np.arange(400)  # 1 m/s; the right one rests
+    clip = MotionClip("limp", "somebody", "drags a foot", joints)
+    windows = target.draw_windows([piece()], 16, 2.56, 0.08, generator())
+    detector = Detector(QUIET, torch.tensor([0.5, 0.6]))
+    up = torch.tensor([[0.0, -1.0, 0.0]])
+    batch = Source([clip], up, detector, BodyRanges(0, 0, 0, 0)).draw(windows, generator())
+    ankles = batch.joints[:, :, H36M17.indices(["left_ankle", "right_ankle"])]
+    resting = ankles.diff(dim=1).norm(dim=-1).mean(1) < 0.01
+    assert 0 < resting[:, 0].sum() < 16  # windows are mirrored, some of them
+    torch.testing.assert_close(batch.contacts, resting[:, None].expand(-1, 33, -1).float())
 
 
 def test_a_share_of_the_source_is_seen_as_in_training():

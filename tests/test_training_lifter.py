@@ -14,7 +14,7 @@ from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.bending import BendRanges
 from vid3d.data.cameras import CameraRanges, view
 from vid3d.data.looking import look_frames
-from vid3d.data.mocap import DEV_ACTORS
+from vid3d.data.mocap import DEV_ACTORS, MotionClip
 from vid3d.errors import Vid3dError
 from vid3d.lifter.canonical import interpolation
 from vid3d.lifter.checkpoint import build_networks
@@ -191,9 +191,25 @@ def test_rays_and_joints_agree_without_noise():
 def test_mirror_twice_is_nothing():
     joints = torch.randn(2, 3, 17, 3)
     chosen = torch.tensor([True, False])
-    mirrored = augment.mirror(joints, chosen)
-    torch.testing.assert_close(augment.mirror(mirrored, chosen), joints)
+    ankles = torch.rand(2, 3, 2)
+    mirrored, exchanged = augment.mirror(joints, ankles, chosen)
+    again, back = augment.mirror(mirrored, exchanged, chosen)
+    torch.testing.assert_close(again, joints)
+    torch.testing.assert_close(back, ankles)
     torch.testing.assert_close(mirrored[0, :, 1, 0], -joints[0, :, 4, 0])
+    torch.testing.assert_close(exchanged, torch.stack([ankles[0].flip(-1), ankles[1]]))
+
+
+def test_the_foot_that_rests_is_said_to_rest():
+    joints = motion(200).joints[:1].repeat(200, 0)
+    joints[:, H36M17.index("left_ankle"), 0] += 0.02 * np.arange(200)  # 1 m/s; the right one rests
+    options = BatchOptions(short=0, body=augment.BodyRanges(0, 0, 0, 0))
+    clip = MotionClip("limp", "somebody", "drags a foot", joints)
+    batch = make_batch(Motions([clip]), 16, options, generator())
+    ankles = batch.joints[:, :, H36M17.indices(["left_ankle", "right_ankle"])]
+    resting = ankles.diff(dim=1).norm(dim=-1).mean(1) < 0.01
+    assert 0 < resting[:, 0].sum() < 16  # windows are mirrored, some of them
+    torch.testing.assert_close(batch.contacts, resting[:, None].expand(-1, 33, -1).float())
 
 
 def test_bones_are_scaled_one_by_one():

@@ -182,7 +182,8 @@ class Source:
         last = (within.sum(1, keepdim=True) - 1).float()
         at = needed.clamp(min=0.0)
         joints, ankles = self.motions.read(clip, begin[:, None] + at * speed[:, None])
-        joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        joints, ankles = augment.mirror(joints, ankles, mirrored)
         factors = augment.bone_factors(count, self.body, generator)
         joints = augment.resize_bones(joints, factors)
         both = torch.cat([joints, random_coco(joints, at / max(frames - 1, 1), generator)], 2)

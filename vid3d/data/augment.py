@@ -58,10 +58,19 @@ def recombine(joints: Tensor, share: float, generator: torch.Generator) -> Tenso
     return mixed
 
 
-def mirror(joints: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the chosen (B,) windows (B, F, 17, 3) in the plane x = 0."""
+def mirror(joints: Tensor, ankles: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror the chosen (B,) windows in the plane x = 0.
+
+    Args:
+        joints: (B, F, 17, 3).
+        ankles: (B, F, 2) of the left and the right ankle, which exchange their names as well.
+        chosen: (B,) bool.
+    """
     flipped = joints[:, :, H36M17.flip] * torch.tensor([-1.0, 1.0, 1.0])
-    return torch.where(chosen.view(-1, 1, 1, 1), flipped, joints)
+    return (
+        torch.where(chosen.view(-1, 1, 1, 1), flipped, joints),
+        torch.where(chosen.view(-1, 1, 1), ankles.flip(-1), ankles),
+    )
 
 
 def resize_bones(joints: Tensor, factors: Tensor) -> Tensor:

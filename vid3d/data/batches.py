@@ -196,7 +196,8 @@ def make_batch(
     joints, ankles = motions.read(clip, begin[:, None] + played * speed[:, None])
     joints = augment.recombine(joints, options.recombined, generator)
     joints, bent = bend(joints, needed / MOCAP_FPS, options.bend, generator)
-    joints = augment.mirror(joints, torch.rand(count, generator=generator) < 0.5)
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    joints, ankles = augment.mirror(joints, ankles, mirrored)
     factors = augment.bone_factors(count, options.body, generator)
     joints = augment.resize_bones(joints, factors)
     moving = ankles[:, : len(grid)] * (speed * augment.leg_factor(factors))[:, None, None]
