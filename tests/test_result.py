@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -206,6 +207,18 @@ def test_matching_prefers_the_nearest_and_holds_it():
     found[0, 2] += (9, 0)  # now outside: the other takes over
     visible = np.ones((1, 3), bool)
     assert match_people(truth, visible, found).tolist() == [[0, 0, 1]]
+
+
+def test_matching_many_tracks_takes_little_memory():
+    truth = CAMERA.project(np.stack([walker(-1.0, frames=500), walker(1.0, frames=500)]))
+    found = np.full((40, *truth.shape[1:]), np.nan)
+    found[3], found[30] = truth[1], truth[0]
+    tracemalloc.start()
+    matched = match_people(truth, np.ones(truth.shape[:2], bool), found)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (matched == [[30], [3]]).all()
+    assert peak < found.nbytes / 2
 
 
 def test_report_as_json_and_text():

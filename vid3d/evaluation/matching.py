@@ -26,7 +26,9 @@ def match_people(
         (T, F) index into `found`, -1 for none.
     """
     size = np.sqrt(np.maximum(np.prod(np.ptp(truth, axis=-2), axis=-1), 1.0))
-    gaps = np.linalg.norm(truth[:, None] - found[None], axis=-1).mean(-1)
+    gaps = np.empty((len(truth), len(found), truth.shape[1]))
+    for index, one in enumerate(found):  # all joints of all pairs at once would fill the memory
+        gaps[:, index] = np.linalg.norm(truth - one, axis=-1).mean(-1)
     allowed = (gaps <= gate * size[:, None]) & visible[:, None]
     matched = np.full(visible.shape, -1, np.int64)
     current = np.full(len(truth), -1, np.int64)
