@@ -320,6 +320,13 @@ def test_boxes_are_matched_by_hand() -> None:
     assert figures.recall_at_75 == 0.5
 
 
+def test_a_detector_that_finds_nobody_recalls_nobody() -> None:
+    image, true, nothing = np.zeros((100, 100, 3), np.uint8), [[0, 0, 50, 90]], np.zeros((0, 4))
+    blind = lambda images: [(nothing, np.zeros(0))]  # noqa: E731
+    figures = measure.box_accuracy(blind, [(image, np.array(true, float), nothing)], 0.3)
+    assert (figures.people, figures.recall, figures.recall_at_75) == (1, 0.0, 0.0)
+
+
 @pytest.fixture
 def opengl() -> None:
     moderngl = pytest.importorskip("moderngl")

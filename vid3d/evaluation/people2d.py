@@ -226,9 +226,9 @@ def _box_figures(
     precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
     last = int((ranked >= threshold).sum()) - 1
     good = np.flatnonzero(precision >= 0.75)
-    best = int(good[-1]) if len(good) else 0
     own = (float(recall[last]), float(precision[last])) if last >= 0 else (0.0, 1.0)
-    figures = [*own, float(recall[best]) if len(good) else 0.0, float(ranked[best])]
+    best = (float(recall[good[-1]]), float(ranked[good[-1]])) if len(good) else (0.0, 1.0)
+    figures = [*own, *best]
     return BoxAccuracy(people, *(round(value, 4) for value in figures))
 
 
