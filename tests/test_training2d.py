@@ -1,5 +1,6 @@
 """The 2D trainings at toy size, resuming, exports, and that every recipe builds."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from test_people2d import _toy_set
 
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import load_manifest
-from vid3d.training import detect2d, export2d, fitting, networks2d, pose2d
+from vid3d.training import detect2d, export2d, feeding, fitting, networks2d, pose2d
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Stage, average, fit
 from vid3d.training.networks2d import ImageStage
@@ -96,6 +97,17 @@ def test_a_stage_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_feed_gives_the_batch_of_the_step(workers: int) -> None:
     feed = Feed(lambda step: torch.full((2,), float(step)), workers)
     assert [int(feed(step)[0]) for step in (0, 1, 2, 7, 8)] == [0, 1, 2, 7, 8]
+
+
+def test_a_feed_where_processes_usually_begin_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)  # as on macOS, or in Python 3.14
+    try:
+        assert int(Feed(lambda step: torch.tensor(step), 1)(3)) == 3
+        monkeypatch.setattr(feeding, "FORKS", False)  # as on Windows
+        assert int(Feed(lambda step: torch.tensor(step), 1)(4)) == 4
+    finally:
+        multiprocessing.set_start_method(usual, force=True)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:

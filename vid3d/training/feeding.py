@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -12,6 +13,9 @@ from vid3d.training.distributed import processes
 T = TypeVar("T")
 
 LAST_STEP = 10**9
+FORKS = "fork" in multiprocessing.get_all_start_methods()
+"""Whether processes can begin with what this one holds: no other way hands on how batches are made
+and the pictures that they are made of. Windows has none."""
 
 
 class _Steps(Dataset[T]):
@@ -31,7 +35,8 @@ class Feed(Generic[T]):
     in the middle.
 
     make     draws the batch of a step
-    workers  processes that make batches ahead; 0: none, which suits a CPU that trains
+    workers  processes that make batches ahead; 0: none, which suits a CPU that trains, and none
+             where they cannot be forked
     """
 
     def __init__(self, make: Callable[[int], T], workers: int = 0) -> None:
@@ -41,12 +46,17 @@ class Feed(Generic[T]):
 
     def __call__(self, step: int) -> T:
         """The batch of ``step``."""
-        if not self.workers:
+        if not (self.workers and FORKS):
             return self.make(step)
         if self._ahead is None or step != self._next:
             steps = range(step, LAST_STEP, processes())
-            self._ahead = iter(
-                DataLoader(_Steps(self.make), None, sampler=steps, num_workers=self.workers)
+            loader = DataLoader(
+                _Steps(self.make),
+                None,
+                sampler=steps,
+                num_workers=self.workers,
+                multiprocessing_context="fork",
             )
+            self._ahead = iter(loader)
         self._next = step + processes()
         return next(self._ahead)
