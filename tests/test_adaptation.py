@@ -560,7 +560,8 @@ def test_merged_from_motion_that_the_lifter_drew(shelf, tmp_path):
 def test_options_are_changed_by_text():
     changed = AdaptOptions.changed(["rank=2", "lr=1e-4", "taught=true", "aggregate=jpma"])
     assert changed == AdaptOptions(rank=2, lr=1e-4, taught=True, aggregate="jpma")
-    for wrong in ("rank", "rank=x", "speed=1", "rank=1.5", "batch=7", "aggregate=all"):
+    typing = ("rank", "rank=x", "speed=1", "rank=1.5", "batch=7", "aggregate=all")
+    for wrong in (*typing, "rehearsed=-0.5", "rehearsed=2.0", "ema=1.5"):
         with pytest.raises(Vid3dError):
             AdaptOptions.changed([wrong])
 

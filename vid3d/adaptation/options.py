@@ -58,6 +58,9 @@ class AdaptOptions:
                 f"batch is {self.batch} (expected an even number), rank {self.rank} (0 to 64), "
                 f"lr {self.lr} (between 0 and 1)"
             )
+        for name in ("rehearsed", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise Vid3dError(f"{name} is {getattr(self, name)}, expected a share from 0 to 1")
         if self.aggregate not in AGGREGATES:
             raise Vid3dError(f"aggregate is {self.aggregate!r}, expected one of {AGGREGATES}")
 
