@@ -78,3 +78,10 @@ def test_missing_data_and_another_run_are_refused(tmp_path):
     (tmp_path / "run" / "checkpoint.pth").write_bytes(b"")
     with pytest.raises(Vid3dError, match="--resume"):
         train(recipe, [tmp_path], tmp_path / "run", resume=False)
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path):
+    (tmp_path / "main.pth").touch()  # too short for a checkpoint
+    with pytest.raises(Vid3dError, match="holds a run: go on with --resume or give another"):
+        train(load_recipe("lifter/base"), [tmp_path], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["main.pth"]

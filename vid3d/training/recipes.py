@@ -153,7 +153,7 @@ def train(
     for path in data:
         if not path.exists():
             raise Vid3dError(f"no such data: {path}")
-    if not resume and any(work_dir.glob("checkpoint*")):
+    if not resume and any(work_dir.glob("*.pth")):  # of a short run there is its result alone
         raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
     task = import_module(f"vid3d.training.{config.task}")
     if rank() == 0:
