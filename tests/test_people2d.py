@@ -268,6 +268,15 @@ def test_backdrops_hold_nobody(tmp_path: Path) -> None:
     assert Backdrops().texture((64, 48), rng).shape == (48, 64, 3)
 
 
+def test_photographs_too_small_for_a_backdrop_are_passed_over(tmp_path: Path) -> None:
+    small = write_labelled_images(
+        tmp_path, [(np.zeros((40, 200, 3), np.uint8), nobody.no_people())]
+    )
+    rng = np.random.default_rng(0)
+    assert Backdrops._free_part(small, rng) is None
+    assert Backdrops(small).texture((64, 48), rng).shape == (48, 64, 3)
+
+
 def test_occluder_hides_joints_but_moves_none() -> None:
     labels = _labels((10, 10, 90, 110))
     image = np.zeros((120, 100, 3), np.uint8)

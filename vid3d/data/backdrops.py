@@ -54,6 +54,8 @@ class Backdrops:
             index = int(rng.integers(len(photos)))
             image, boxes = photos.image(index), photos.labels(index).boxes
             h, w = image.shape[:2]
+            if min(h, w) <= MIN_SIDE:
+                continue
             for _ in range(12):
                 x, y = rng.integers(0, w - MIN_SIDE), rng.integers(0, h - MIN_SIDE)
                 right, bottom = rng.integers(x + MIN_SIDE, w + 1), rng.integers(y + MIN_SIDE, h + 1)
