@@ -213,6 +213,8 @@ def test_factor_holds_the_share():
     errors = np.random.default_rng(0).exponential(size=4000)
     factor = fit_factor(errors, np.full(4000, 0.5))
     assert (errors <= 0.5 * factor).mean() == pytest.approx(0.68, abs=0.01)
+    unknown = np.append(errors, np.nan)  # the truth of a frame may be
+    assert fit_factor(unknown, np.full(4001, 0.5)) == factor
 
 
 def test_each_joint_set_has_factors_of_its_own():

@@ -16,8 +16,12 @@ Array = NDArray[np.floating]
 
 
 def fit_factor(errors: Array, deviation: Array, share: float = 0.68) -> float:
-    """Factor k such that `share` of the errors are at most k times their deviation."""
-    return float(np.quantile(errors / np.maximum(deviation, 1e-9), share))
+    """Factor k such that `share` of the errors are at most k times their deviation.
+
+    Errors that are not finite, where the truth is unknown, do not count.
+    """
+    ratios = errors / np.maximum(deviation, 1e-9)
+    return float(np.quantile(ratios[np.isfinite(ratios)], share))
 
 
 def calibrate(
