@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from motion_toys import FPS, SIZE, make_motion, standing, walk
+from video_toys import make
 
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
@@ -228,6 +229,29 @@ def test_what_browsers_do_not_play_becomes_a_copy_of_the_motion_s_part(tmp_path,
     np.testing.assert_allclose(
         [shade for _, shade in shown], [shade for _, shade in original], atol=3
     )
+
+
+UNEVEN = [0, 40, 80, 120, 360, 400, 440, 480, 720, 760, 800, 840]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"bf": "3"}, True),
+        ({"stamps": UNEVEN, "bf": "0"}, True),
+        # Stored out of order: a picture of 40 ms has the packet of one of 240 ms.
+        ({"stamps": UNEVEN, "bf": "3", "b_strategy": "0"}, False),
+        # Begins two pictures after zero, which only some browsers call zero.
+        ({"bf": "3", "container": {"use_editlist": "0"}}, False),
+    ],
+    ids=["even", "in order", "out of order", "late"],
+)
+def test_videos_whose_pictures_browsers_cannot_find_become_copies(tmp_path, options, kept):
+    """As seen in Chromium: a paused page showed pictures up to three before its skeletons."""
+    motion = walk()
+    clip = make(tmp_path / "clip.mp4", size=SIZE, frames=12, **options)
+    page = Page(write_page(motion, tmp_path / "page.html", clip))
+    assert (base64.b64decode(page.scripts["footage"]) == clip.read_bytes()) == kept
 
 
 def test_large_and_long_videos_stay_outside(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import av
+import numpy as np
 
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
@@ -26,6 +27,10 @@ SHORT_SIDE = 720
 """Pixels of a copy's shorter side at most."""
 _TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 _CODECS, _PIXELS = {"h264", "vp8", "vp9", "av1"}, {"yuv420p", "yuvj420p"}
+LATE = 0.01
+"""Seconds after zero at which a file may begin: browsers differ in whether they begin there too."""
+INTO_PICTURE = 0.02
+"""Seconds into a picture that the page seeks to at most (viewer/src/player.ts)."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,9 @@ def prepare(
 ) -> Footage:
     """A motion's video for a page.
 
-    What browsers play (H.264, VP8, VP9 or AV1 in MP4 or WebM) stays as it is; of the rest, and of
-    files over `EMBED_BYTES` to embed, an H.264 copy of the motion's part is made, at most
-    `SHORT_SIDE` high and silent.
+    What browsers play (H.264, VP8, VP9 or AV1 in MP4 or WebM) and find every picture of stays as
+    it is; of the rest, and of files over `EMBED_BYTES` to embed, an H.264 copy of the motion's part
+    is made, at most `SHORT_SIDE` high and silent.
 
     Args:
         motion: its size and times are the video's.
@@ -108,7 +113,31 @@ def _playable(video: Path) -> str | None:
         streams = container.streams.video
         known = streams and streams[0].codec_context.name in _CODECS
         plays = known and streams[0].codec_context.pix_fmt in _PIXELS
-    return _TYPES.get(video.suffix.lower()) if plays else None
+    kind = _TYPES.get(video.suffix.lower()) if plays else None
+    return kind if kind and _is_found_by_time(video) else None
+
+
+def _is_found_by_time(video: Path) -> bool:
+    """Whether every browser shows the right picture at a time that it is sent to.
+
+    Where a file begins after zero, some browsers call that moment zero and some do not. Chromium
+    shows the first picture that has not ended yet, and takes for its length that of its packet,
+    which MP4 counts in the order of decoding: pictures of a variable rate that are stored out of
+    order seem to last into the next ones.
+    """
+    with av.open(f"file:{video}") as container:
+        if (container.start_time or 0) / av.time_base > LATE:
+            return False
+        stream = container.streams.video[0]
+        packets = [(packet.pts, packet.duration or 0) for packet in container.demux(stream)
+                   if packet.pts is not None]  # fmt: skip
+        unit = float(stream.time_base or 0)
+    packets.sort()
+    shown, lasts = np.array(packets, np.float64).reshape(-1, 2).T * unit
+    ends = np.maximum.accumulate(shown + lasts)
+    lengths = np.diff(shown[1:], append=shown[-1:] + INTO_PICTURE)
+    sought = shown[1:] + np.minimum(lengths / 2, INTO_PICTURE)
+    return bool((ends[:-1] <= sought).all())
 
 
 def _offset(video: Path) -> float:
