@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from motion_toys import FPS, walk
+from motion_toys import FPS, make_motion, standing, walk
 
 from vid3d.render.page import write_page
 from vid3d.video import VideoWriter
@@ -179,6 +179,39 @@ def test_it_plays_with_and_without_a_video(open_page, embedded, clip, tmp_path):
         wait_for_frame(page, FRAMES - 1)
         page.wait_for_selector("#play[aria-label=Play]", state="attached")
     assert page.locator("#film").is_hidden()
+
+
+COUNT_FLOATS = """
+    window.floats = 0;
+    Float32Array = new Proxy(Float32Array, {
+        construct(type, given) {
+            if (typeof given[0] === 'number') window.floats += 4 * given[0];
+            return Reflect.construct(type, given);
+        }
+    });
+"""
+
+
+def passers_by(people, stay=FPS):
+    """People of whom each is in sight for some frames, after the one before."""
+    joints = np.full((people, people * stay, 17, 3), np.nan)
+    path = np.stack([np.linspace(-1, 1, stay), np.full(stay, 4.0)], -1)
+    for person in range(people):
+        joints[person, person * stay : (person + 1) * stay] = standing([path])[0]
+    return make_motion(joints)
+
+
+def test_people_cost_memory_only_while_they_are_in_sight(browser, tmp_path):
+    page = browser.new_page(viewport={"width": 800, "height": 600})
+    page.add_init_script(COUNT_FLOATS)
+    page.goto(write_page(passers_by(40), tmp_path / "street.html").as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    assert page.evaluate("floats") < 4e6  # all frames of everybody: 16e6
+    away = picture(page, "#view")
+    scrub(page, 39 * FPS)  # the last one comes, and everybody else is gone
+    page.wait_for_timeout(300)
+    assert (np.abs(picture(page, "#view") - away).max(-1) > 30).any()
+    page.close()
 
 
 def test_linked_video_plays_from_disk(open_page, clip, tmp_path):

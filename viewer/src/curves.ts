@@ -78,7 +78,7 @@ export class Curves {
   }
 
   private value(person: Person, column: number, frame: number): number {
-    return person.curves[frame * this.clip.curves.length + column];
+    return person.curves[(frame - person.first) * this.clip.curves.length + column] ?? NaN;
   }
 
   private moveHead(frame: number): void {

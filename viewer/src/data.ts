@@ -46,12 +46,17 @@ interface Packed extends Shared {
   people: PackedPerson[];
 }
 
-/** Per-frame numbers, frame by frame; NaN where a person is absent or nothing is known. */
+/**
+ * Numbers of the frames from `first` to the last that a person is in sight at, frame by frame; NaN
+ * where they are absent or nothing is known. Before and after lies nothing: people stay for seconds
+ * of clips that last hours.
+ */
 export interface Person {
   name: string;
   color: string;
   /** First and past-the-last frame of each stretch in sight. */
   runs: [number, number][];
+  first: number;
   /** Metres, x, y, z of each joint. */
   joints: Float32Array;
   /** Metres, one a joint. */
@@ -80,25 +85,27 @@ export async function readClip(): Promise<Clip> {
   const times = Float64Array.from(await unpack(packed.times));
   const people: Person[] = [];
   for (const person of packed.people) {
-    people.push(await readPerson(person, times.length));
+    people.push(await readPerson(person));
     await new Promise((resolve) => setTimeout(resolve)); // keep the page answering meanwhile
   }
   return { ...packed, times, people };
 }
 
-async function readPerson(packed: PackedPerson, frames: number): Promise<Person> {
+async function readPerson(packed: PackedPerson): Promise<Person> {
+  const first = packed.runs[0]?.[0] ?? 0;
+  const frames = (packed.runs.at(-1)?.[1] ?? 0) - first;
   const places = await unpack(packed.joints);
   const width = packed.joints.columns;
   for (let i = 0; i < places.length; i++) {
     if (i % width > 2) places[i] += places[i - (i % width) + (i % 3)]; // relative to the pelvis
   }
-  /** Rows of the frames in sight at their places among all frames. */
-  const overAllFrames = (rows: Float32Array, columns: number) => {
+  /** Rows of the frames in sight at their places among those from the first to the last. */
+  const placed = (rows: Float32Array, columns: number) => {
     const all = new Float32Array(frames * columns).fill(NaN);
     let from = 0;
     for (const [start, end] of packed.runs) {
       const count = (end - start) * columns;
-      all.set(rows.subarray(from, from + count), start * columns);
+      all.set(rows.subarray(from, from + count), (start - first) * columns);
       from += count;
     }
     return all;
@@ -107,10 +114,11 @@ async function readPerson(packed: PackedPerson, frames: number): Promise<Person>
     name: `Person ${packed.id}`,
     color: packed.color,
     runs: packed.runs,
-    joints: overAllFrames(places, width),
-    spread: overAllFrames(await unpack(packed.spread), packed.spread.columns),
-    contacts: overAllFrames(await unpack(packed.contacts), packed.contacts.columns),
-    curves: overAllFrames(await unpack(packed.curves), packed.curves.columns),
+    first,
+    joints: placed(places, width),
+    spread: placed(await unpack(packed.spread), packed.spread.columns),
+    contacts: placed(await unpack(packed.contacts), packed.contacts.columns),
+    curves: placed(await unpack(packed.curves), packed.curves.columns),
   };
 }
 

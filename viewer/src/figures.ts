@@ -117,7 +117,7 @@ export class Figures {
     this.blobs.visible = layers.spread;
     this.soles.visible = layers.feet;
     this.clip.people.forEach((person, index) => {
-      const there = visible[index] && Number.isFinite(person.joints[frame * this.width]);
+      const there = visible[index] && Number.isFinite(person.joints[(frame - person.first) * this.width]);
       this.place(person, index, frame, there, layers);
       this.names[index].visible = there && layers.names;
       this.paths[index].visible = visible[index] && layers.paths;
@@ -134,7 +134,8 @@ export class Figures {
 
   private place(person: Person, index: number, frame: number, there: boolean, layers: Layers): void {
     const { bones, joints } = this.clip;
-    const at = frame * this.width;
+    const row = frame - person.first;
+    const at = row * this.width;
     const p = person.joints;
     const limbs = this.limbs.instanceMatrix.array as Float32Array;
     bones.forEach(([start, end], i) => {
@@ -148,13 +149,13 @@ export class Figures {
       const slot = index * joints.length + joint;
       const radius = there ? limbRadius(joints[joint]) * RADIUS.joint : 0;
       scaled(balls, slot, x, y, z, radius);
-      const spread = there && layers.spread ? person.spread[frame * joints.length + joint] : 0;
+      const spread = there && layers.spread ? person.spread[row * joints.length + joint] : 0;
       scaled(blobs, slot, x, y, z, Math.max(spread, 0) || 0);
     }
     this.placeHead(p, at, index, there);
     const soles = this.soles.instanceMatrix.array as Float32Array;
     this.ankles.forEach((ankle, side) => {
-      const down = there && person.contacts[2 * frame + side] >= ON_GROUND;
+      const down = there && person.contacts[2 * row + side] >= ON_GROUND;
       const [x, z] = [p[at + 3 * ankle], p[at + 3 * ankle + 2]];
       scaled(soles, 2 * index + side, x, SOLE_HEIGHT, z, down ? SOLE_RADIUS : 0);
     });
@@ -171,16 +172,18 @@ export class Figures {
 
   private showPath(index: number, frame: number): void {
     const { times } = this.clip;
-    let start = frame;
-    while (start > 0 && times[frame] - times[start] < PATH_SECONDS) start--;
-    this.paths[index].geometry.setDrawRange(2 * start, 2 * (frame - start));
+    const { runs, first } = this.clip.people[index];
+    const last = Math.min(frame, (runs.at(-1)?.[1] ?? 0) - 1);
+    let start = last;
+    while (start > first && times[frame] - times[start] < PATH_SECONDS) start--;
+    this.paths[index].geometry.setDrawRange(2 * Math.max(start - first, 0), 2 * (last - start));
   }
 }
 
 /** Segments from each frame's place on the floor to the next one's; a point where there is none. */
 function pathOf(person: Person, clip: Clip): BufferGeometry {
-  const frames = clip.times.length;
   const width = clip.joints.length * 3;
+  const frames = person.joints.length / width;
   const places = new Float32Array(Math.max(frames - 1, 1) * 6);
   for (let frame = 0; frame + 1 < frames; frame++) {
     const [a, b] = [frame * width, (frame + 1) * width];

@@ -44,7 +44,7 @@ export class Overlay {
   private drawPerson(person: Person, frame: number): void {
     const { bones, joints, camera } = this.clip;
     const { context, pixels } = this;
-    const at = frame * joints.length * 3;
+    const at = (frame - person.first) * joints.length * 3;
     if (!Number.isFinite(person.joints[at])) return;
     for (let joint = 0; joint < joints.length; joint++) {
       project(camera, person.joints, at + 3 * joint, pixels, 2 * joint);

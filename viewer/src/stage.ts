@@ -145,8 +145,8 @@ export class Stage {
 
   /** Move the anchor to where the followed person is; false where they are out of sight. */
   private anchorAt(frame: number): boolean {
-    const { joints } = this.clip.people[this.followed!];
-    const at = frame * this.clip.joints.length * 3;
+    const { joints, first } = this.clip.people[this.followed!];
+    const at = (frame - first) * this.clip.joints.length * 3;
     if (!Number.isFinite(joints[at])) return false;
     this.anchor.set(joints[at], EYE_HEIGHT, joints[at + 2]);
     return true;
