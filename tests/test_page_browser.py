@@ -214,6 +214,61 @@ def test_people_cost_memory_only_while_they_are_in_sight(browser, tmp_path):
     page.close()
 
 
+def test_times_in_words(open_page, tmp_path):
+    times = np.array([0, 59.9958, 3725.5])
+    page = open_page(write_page(replace(walk(3), timestamps=times), tmp_path / "page.html"))
+    for frame, words in enumerate(("0:00.00", "1:00.00", "1:02:05.50")):
+        scrub(page, frame)
+        assert page.text_content("#time") == f"{words} / 1:02:05.50 · frame {frame}"
+
+
+NOTE_WORDS = """
+    window.words = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+        if (this.canvas.closest('#chart')) window.words.push(text);
+        write.call(this, text, ...at);
+    };
+"""
+
+
+def test_times_under_the_curves_of_a_short_clip_differ(browser, tmp_path):
+    page = browser.new_page(viewport={"width": 800, "height": 600})
+    page.add_init_script(NOTE_WORDS)
+    page.goto(write_page(walk(6), tmp_path / "page.html").as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    page.evaluate("words.length = 0")
+    page.select_option("#quantity", label="Knee flexion")  # draws it once
+    page.wait_for_function("words.length > 0")
+    words = [word for word in page.evaluate("words") if ":" in word]
+    page.close()
+    assert len(words) > 2
+    assert len(set(words)) == len(words)
+
+
+def test_many_people_leave_room_on_the_page(open_page, tmp_path):
+    page = open_page(write_page(passers_by(60, stay=2), tmp_path / "page.html"))
+    assert page.locator("#lanes").bounding_box()["height"] < 240
+    scrub(page, 5)
+    wait_for_readout(page, "Person 3: ")
+    assert "Person 4" not in page.text_content("#readout")
+    page.uncheck("#people li:nth-child(3) input")
+    wait_for_readout(page, "Nobody in sight")
+
+
+def test_key_frames_lie_below_the_slider_where_times_are_uneven(open_page, tmp_path):
+    walker = walk(9)
+    times, looks = np.array([*range(8), 100]) / FPS, {"keyframes": np.array([4])}
+    motion = replace(walker, timestamps=times, keypoints2d=walker.keypoints2d[:, :1], **looks)
+    page = open_page(write_page(motion, tmp_path / "page.html"))
+    filled = page.evaluate("""() => {
+        const lanes = document.getElementById('lanes');
+        const row = lanes.getContext('2d').getImageData(0, 2, lanes.width, 1).data;
+        return [...Array(lanes.width).keys()].filter(x => row[4 * x + 3] > 128).map(x => x / lanes.width);
+    }""")
+    assert np.mean(filled) == pytest.approx(0.5, abs=0.01)
+
+
 def test_linked_video_plays_from_disk(open_page, clip, tmp_path):
     motion, video = clip
     beside = tmp_path / "it's a clip.mp4"

@@ -1,7 +1,7 @@
 /** Speeds and joint angles over time, of everybody who is shown. */
 
 import uPlot from "uplot";
-import { Clip, Person, clock } from "./data";
+import { Clip, Person, clock, inSight } from "./data";
 import { inkColor, themeColor } from "./theme";
 
 const HEIGHT = 260;
@@ -61,10 +61,12 @@ export class Curves {
     this.moveHead(frame);
   }
 
-  /** The values at a frame as words. */
+  /** The values at a frame of those in sight, as words. */
   readout(frame: number): string {
     const digits = this.quantity.unit === "m/s" ? 2 : 0;
-    return this.shown
+    const there = this.shown.filter((index) => inSight(this.clip.people[index], frame));
+    if (!there.length) return "Nobody in sight";
+    return there
       .map((index) => {
         const person = this.clip.people[index];
         const values = this.quantity.sides.map(({ prefix, column, step }) => {
@@ -136,7 +138,7 @@ export class Curves {
       cursor: { show: false },
       scales: { x: { time: false } },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((tick) => clock(tick, tick % 1 ? 1 : 0)) },
+        { ...axis, values: (_, ticks, __, ___, step) => ticks.map((tick) => clock(tick, digitsOf(step))) },
         { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => `${tick}`) },
       ],
       series: [
@@ -152,6 +154,11 @@ export class Curves {
       ],
     };
   }
+}
+
+/** Digits after the point that tell multiples of a step apart. */
+function digitsOf(step: number): number {
+  return [0, 1, 2].find((digits) => Math.abs((step * 10 ** digits) % 1) < 1e-6) ?? 3;
 }
 
 /** Curves by what they measure, left and right together. */

@@ -163,8 +163,13 @@ export function inSight(person: Person, frame: number): boolean {
   return person.runs.some(([start, end]) => frame >= start && frame < end);
 }
 
+/** Minutes and seconds, as 1:02.50; hours in front where there are any. */
 export function clock(seconds: number, digits = 2): string {
-  const minutes = Math.floor(seconds / 60);
-  const rest = (seconds - 60 * minutes).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
-  return `${minutes}:${rest}`;
+  const unit = 10 ** digits;
+  const steps = Math.round(seconds * unit); // first: no second rounds up to 60
+  const minutes = Math.floor(steps / unit / 60);
+  const rest = ((steps - 60 * unit * minutes) / unit).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  const hours = Math.floor(minutes / 60);
+  if (!hours) return `${minutes}:${rest}`;
+  return `${hours}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }

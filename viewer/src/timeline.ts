@@ -3,15 +3,22 @@
 import { Clip } from "./data";
 import { inkColor, themeColor } from "./theme";
 
+/** Pixels of a person's lane, less where they would be higher together than the 3D view. */
 const LANE = 7;
+const TALLEST = 210;
 const TICKS = 12;
+/** Share of a lane that its bar fills. */
+const FILLED = 4 / 7;
 
 export class Timeline {
   private readonly context: CanvasRenderingContext2D;
+  private readonly lane: number;
 
   constructor(private readonly canvas: HTMLCanvasElement, private readonly clip: Clip) {
     this.context = canvas.getContext("2d")!;
-    canvas.style.height = `${TICKS + LANE * Math.max(clip.people.length, 1) + 4}px`;
+    const lanes = Math.max(clip.people.length, 1);
+    this.lane = Math.min(LANE, TALLEST / lanes);
+    canvas.style.height = `${TICKS + this.lane * lanes + 4}px`;
   }
 
   /** Draw all of it: on a new size, theme or choice of people, not on every frame. */
@@ -22,8 +29,8 @@ export class Timeline {
     this.canvas.height = Math.round(height * ratio);
     this.context.scale(ratio, ratio);
     const { times, keyframes, people } = this.clip;
-    const span = times[times.length - 1] - times[0] || 1;
-    const at = (frame: number) => ((times[frame] - times[0]) / span) * width;
+    // By frame, as the slider above goes: times may be uneven.
+    const at = (frame: number) => (frame / Math.max(times.length - 1, 1)) * width;
     const crowded = keyframes.length > width / 3;
     this.context.fillStyle = themeColor("accent");
     this.context.globalAlpha = crowded ? 0.5 : 1;
@@ -36,7 +43,8 @@ export class Timeline {
       for (const [start, end] of person.runs) {
         const left = at(start);
         const right = at(Math.min(end, times.length - 1));
-        this.context.fillRect(left, TICKS + LANE * index, Math.max(right - left, 2), LANE - 3);
+        const top = TICKS + this.lane * index;
+        this.context.fillRect(left, top, Math.max(right - left, 2), this.lane * FILLED);
       }
     });
   }
