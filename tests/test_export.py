@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from motion_toys import make_motion
 from scipy.spatial.transform import Rotation
 
 from vid3d.camera import Camera
@@ -272,6 +273,23 @@ def test_c3d_residuals_are_the_spread_in_all_units(motion, tmp_path, units, metr
     np.testing.assert_allclose(residual[here], expected, atol=0.0011 * metre)
     points = data["points"][:3].reshape(3, 2, 17, FRAMES).transpose(1, 3, 2, 0)
     np.testing.assert_allclose(points[here], metre * placed(motion)[here], rtol=1e-5, atol=1e-5)
+
+
+def test_c3d_names_as_many_people_as_its_parameters_hold(motion, tmp_path):
+    """The section counts its blocks in one byte; one more than fit made a file nobody reads."""
+    pytest.importorskip("ezc3d")
+    most = 200
+
+    def crowd(people):
+        joints = np.broadcast_to(motion.joints3d[:1, :1], (people, 1, 17, 3))
+        return make_motion(joints, track_ids=np.arange(people) + 1_000_000)
+
+    export(crowd(most), ["c3d"], tmp_path, "clip", ABOVE)
+    header = (tmp_path / "clip.c3d").read_bytes()[:515]
+    assert 2 + header[514] == int.from_bytes(header[16:18], "little")  # where the data begin
+    with pytest.raises(Vid3dError, match="200 people at most, these are 201"):
+        export(crowd(most + 1), ["c3d"], tmp_path, "more", ABOVE)
+    assert not (tmp_path / "more.c3d").exists()
 
 
 def test_c3d_counts_no_further_than_its_header(motion, tmp_path, monkeypatch):

@@ -264,7 +264,8 @@ def test_key_frames_lie_below_the_slider_where_times_are_uneven(open_page, tmp_p
     filled = page.evaluate("""() => {
         const lanes = document.getElementById('lanes');
         const row = lanes.getContext('2d').getImageData(0, 2, lanes.width, 1).data;
-        return [...Array(lanes.width).keys()].filter(x => row[4 * x + 3] > 128).map(x => x / lanes.width);
+        const columns = [...Array(lanes.width).keys()].filter(x => row[4 * x + 3] > 128);
+        return columns.map(x => x / lanes.width);
     }""")
     assert np.mean(filled) == pytest.approx(0.5, abs=0.01)
 

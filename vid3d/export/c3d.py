@@ -13,6 +13,8 @@ from vid3d.skeleton import H36M17
 UNITS = "mm"
 MOST_FRAMES = 65_535
 """The header counts frames in two bytes, and readers believe it."""
+MOST_PEOPLE = 200
+"""Parameters, and with them the name of every marker, have room in 255 blocks of 512 bytes."""
 MOST_RESIDUAL = 0.255
 """Metres: a residual is one byte, of a millimetre each."""
 SCREEN = {"y": ("+X", "+Y"), "z": ("+X", "+Z")}
@@ -25,7 +27,7 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
     Absent markers are invalid (residual -1); the others' residual is their spread.
 
     Raises:
-        Vid3dError: more frames than the format counts.
+        Vid3dError: more frames or people than the format counts.
     """
     import ezc3d
 
@@ -34,6 +36,11 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
         raise Vid3dError(
             f"{stem}: C3D counts {MOST_FRAMES} frames at most, these are {motion.frames}: lift a "
             "part with --start and --end, or export another format"
+        )
+    if motion.people > MOST_PEOPLE:
+        raise Vid3dError(
+            f"{stem}: C3D names {MOST_PEOPLE} people at most, these are {motion.people}: lift with "
+            "--max-people, or export another format"
         )
     size = scale(unit)
     subjects = [f"person{track_id}" for track_id in motion.track_ids.tolist()]
