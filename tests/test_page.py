@@ -296,6 +296,21 @@ def test_pages_of_nobody_and_of_one_frame(tmp_path, frames):
         assert len(Page(write_page(motion, tmp_path / "page.html")).data["people"]) == motion.people
 
 
+def test_curves_are_computed_only_where_people_are_in_sight(monkeypatch):
+    joints = standing(np.tile([0.0, 4.0], (3, 40, 1)))
+    for person in range(3):
+        joints[person, : 12 * person] = joints[person, 12 * person + 5 :] = np.nan
+    counted = []
+
+    def counting(bodies, up):
+        counted.append(len(bodies))
+        return joint_angles(bodies, up)
+
+    monkeypatch.setattr("vid3d.render.page.data.joint_angles", counting)
+    page_data(make_motion(joints))
+    assert counted == [5, 5, 5]
+
+
 def test_ten_minutes_of_five_people_stay_small(tmp_path):
     """Per frame: what grows with length, from a shorter clip with noise as a lift has it."""
     rng = np.random.default_rng(0)

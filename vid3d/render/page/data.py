@@ -83,15 +83,15 @@ def _person(motion: Motion, index: int, world: World, steps: Array) -> dict[str,
         "joints": encode(joints.reshape(len(joints), -1), MILLIMETRE),
         "spread": encode(motion.spread[index, there], SPREAD_STEP),
         "contacts": encode(motion.contacts[index, there], CONTACT_STEP),
-        "curves": encode(_curves(motion, index, world.up)[there] / steps, 1.0),
+        "curves": encode(_curves(motion, index, world.up) / steps, 1.0),
     }
 
 
 def _curves(motion: Motion, index: int, up: Array) -> Array:
-    """Speeds and angles (F, C) of a person: metres a second, degrees."""
-    joints = motion.joints3d[index]
-    moves = velocity(joints[:, H36M17.indices(list(SPEEDS.values()))], motion.timestamps)
-    return np.concatenate([np.linalg.norm(moves, axis=-1), joint_angles(joints, up)], 1)
+    """Speeds and angles (N, C) at a person's N frames in sight: metres a second, degrees."""
+    joints, there = motion.joints3d[index], motion.present[index]
+    moves = velocity(joints[:, H36M17.indices(list(SPEEDS.values()))], motion.timestamps)[there]
+    return np.concatenate([np.linalg.norm(moves, axis=-1), joint_angles(joints[there], up)], 1)
 
 
 def _definitions() -> dict[str, str]:
