@@ -11,7 +11,15 @@ from vid3d.cli import cli
 from vid3d.errors import Vid3dError
 from vid3d.kinematics import ANGLES, motion_angles, save_angles
 from vid3d.render.paper import LINES
-from vid3d.render.plots import _limits, _parted, angle_charts, plot_motion, velocity_charts
+from vid3d.render.plots import (
+    Chart,
+    _limits,
+    _parted,
+    angle_charts,
+    plot_motion,
+    time_figure,
+    velocity_charts,
+)
 
 PARTS = ("angles", "velocities", "poses")
 
@@ -104,6 +112,17 @@ def test_csv_holds_the_angles(motion, tmp_path):
             text, value = last[f"{name}_{suffix}"], array[1, 7, index]
             assert (text == "") == np.isnan(value)
             assert text == "" or float(text) == pytest.approx(value, abs=0.006)
+
+
+def test_frames_without_neighbours_are_seen(motion):
+    """A line through one point is nothing: it gets a dot. Frames with neighbours get none."""
+    values = np.array([np.nan, 5, np.nan, 20, 30, 40, np.nan, 7])
+    unknown = np.full(8, np.nan)
+    charts = [Chart("Knee flexion", "(°)", [("left", values, unknown)])] * 2
+    figure = time_figure(make_motion(motion.joints3d[:, :8]), charts, "Person 1")
+    dots = next(line for line in figure.axes[0].lines if line.get_marker() == ".")
+    np.testing.assert_allclose(dots.get_xydata(), [[1 / 25, 5], [7 / 25, 7]])
+    assert "bands" not in figure.get_suptitle()
 
 
 def test_one_frame_and_unknown_spread(tmp_path):

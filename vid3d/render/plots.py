@@ -168,7 +168,8 @@ def time_figure(motion: Motion, charts: Sequence[Chart], title: str) -> Figure:
         _draw_chart(axes, chart, motion.timestamps, motion.timestamps[motion.keyframes])
     for axes in grid[-1]:
         axes.set_xlabel("Time (s)")
-    band = any(half is not None for chart in charts for _, _, half in chart.series)
+    halves = [half for chart in charts for _, _, half in chart.series if half is not None]
+    band = any(np.isfinite(half).any() for half in halves)
     words = title + ("; bands: ± 1 standard deviation" if band else "") + "; ticks: looks"
     figure.suptitle(words, x=0.01, ha="left", fontsize=8)
     sides = [Line2D([], [], color=LINES[key][0], linestyle=LINES[key][1]) for key in SIDES]
@@ -205,6 +206,8 @@ def _draw_chart(axes: Axes, chart: Chart, times: Array, looks: Array) -> None:
     for key, values, half in chart.series:
         color, dashes = LINES[key]
         axes.plot(times, values, color=color, linestyle=dashes, label=key)
+        alone = _alone(values)
+        axes.plot(times[alone], values[alone], ".", color=color, markersize=3)
         shown += [values, values]
         if half is not None:
             low, high = np.maximum(values - half, chart.least), values + half
@@ -226,6 +229,12 @@ def _parted(degrees: Array) -> Array:
     """Angles with a gap where they pass from one end of the circle to the other."""
     jumps = np.abs(np.diff(degrees, prepend=degrees[:1])) > 180
     return np.where(jumps, np.nan, degrees)
+
+
+def _alone(values: Array) -> NDArray[np.bool_]:
+    """Which values have no neighbour on either side: a line through them is not seen."""
+    known = np.concatenate([[False], np.isfinite(values), [False]])
+    return known[1:-1] & ~known[:-2] & ~known[2:]
 
 
 def _most(values: Array, share: float) -> Array:
