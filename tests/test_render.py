@@ -78,6 +78,12 @@ def test_one_misplaced_person_does_not_shrink_everybody():
     assert sampled_bodies(bad)[..., 2].max() < 10
 
 
+def test_two_people_who_are_far_apart_are_both_in_the_view():
+    """Interpolated percentiles lie between the two: both counted as far off, which left nobody."""
+    apart = make_motion(standing([[(-2.0, 5.0)], [(2.0, 130.0)]]))
+    assert sampled_bodies(apart)[:, 0, 2].tolist() == [5, 130]
+
+
 def test_skeleton_is_drawn_where_it_projects_to():
     motion = walk()
     image = drawn(motion, 2)  # no look

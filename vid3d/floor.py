@@ -69,14 +69,15 @@ def floor_of(motion: AnyMotion) -> Floor:
 def sampled_bodies(motion: AnyMotion) -> Array:
     """Up to `MAX_SAMPLES` bodies (N, 17, 3) spread evenly over people and frames; at least one.
 
-    Those whose place is far off the others' (1st to 99th percentile and a metre) are left out.
+    Those whose place is far off the others' (1st to 99th percentile and a metre) are left out,
+    unless that is everybody: of two who are far apart, neither is the one that is off.
     """
     bodies = evenly(motion, MAX_SAMPLES)
     if len(bodies) == 0:
         return _nobody()
     low, high = np.quantile(bodies[:, 0], [0.01, 0.99], axis=0)
     kept: Array = bodies[((bodies[:, 0] >= low - 1) & (bodies[:, 0] <= high + 1)).all(1)]
-    return kept
+    return kept if len(kept) else bodies
 
 
 def evenly(motion: AnyMotion, most: int) -> Array:
