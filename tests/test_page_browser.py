@@ -159,6 +159,8 @@ def test_keys_buttons_and_boxes(open_page, embedded):
     assert (np.abs(picture(page, "#view") - before).max(-1) > 30).any()
     page.click("[aria-label='Follow Person 2']")
     assert page.get_attribute("[aria-label='Follow Person 2']", "aria-pressed") == "true"
+    page.keyboard.press("Shift+F")  # as with Caps Lock: nobody after the last
+    assert page.get_attribute("[aria-label='Follow Person 2']", "aria-pressed") == "false"
     page.select_option("#quantity", label="Knee flexion")
     wait_for_readout(page, "left")
     turned = picture(page, "#view")

@@ -206,7 +206,8 @@ export class Controls {
       f: () => this.follow(next < people ? next : null),
     };
     const digit = Number(event.key) - 1;
-    if (event.key in keys) keys[event.key]();
+    const key = event.key === "F" ? "f" : event.key; // as Caps Lock has it
+    if (key in keys) keys[key]();
     else if (digit >= 0 && digit < people) this.showPerson(digit, !this.visible[digit]);
     else return;
     event.preventDefault();
