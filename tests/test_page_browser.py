@@ -272,6 +272,22 @@ def test_key_frames_lie_below_the_slider_where_times_are_uneven(open_page, tmp_p
     assert np.mean(filled) == pytest.approx(0.5, abs=0.01)
 
 
+def test_who_is_followed_before_they_come_is_in_the_middle(open_page, tmp_path):
+    path = write_page(passers_by(2), tmp_path / "page.html")
+    seen = []
+    for early in (False, True):
+        page = open_page(path)
+        if early:
+            page.click("[aria-label='Follow Person 2']")
+            page.wait_for_timeout(300)
+        scrub(page, FPS + 3)
+        if not early:
+            page.click("[aria-label='Follow Person 2']")
+        page.wait_for_timeout(300)
+        seen.append(picture(page, "#view"))
+    assert (np.abs(seen[1] - seen[0]).max(-1) > 30).mean() < 0.001
+
+
 def test_linked_video_plays_from_disk(open_page, clip, tmp_path):
     motion, video = clip
     beside = tmp_path / "it's a clip.mp4"

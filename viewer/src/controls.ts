@@ -149,7 +149,7 @@ export class Controls {
   private follow(person: number | null): void {
     this.followed = person;
     this.followers.forEach((button, index) => (button.ariaPressed = String(index === person)));
-    this.stage?.follow(person, this.player.frame);
+    this.stage?.follow(person);
     this.onLayers();
   }
 

@@ -38,6 +38,8 @@ export class Stage {
   private readonly frustum: LineSegments<BufferGeometry, LineBasicMaterial>;
   private readonly anchor = new Vector3();
   private followed: number | null = null;
+  /** Whether the one who is followed has been in sight since then, so that `anchor` is theirs. */
+  private found = false;
   private view: View | null = null;
 
   /** @param onMove called when the user has turned the view */
@@ -92,7 +94,7 @@ export class Stage {
   private lookFrom(around: number, above: number): void {
     const { low, high } = this.clip.room;
     const [x, z] = [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2];
-    const alone = this.followed !== null;
+    const alone = this.followed !== null && this.found;
     const center = alone ? this.anchor : new Vector3(x, EYE_HEIGHT, z);
     const [wide, deep] = alone ? [0, 0] : [(high[0] - low[0]) / 2, (high[1] - low[1]) / 2];
     const away = new Vector3().setFromSphericalCoords(1, Math.PI / 2 - above * DEGREE, around * DEGREE);
@@ -122,25 +124,32 @@ export class Stage {
     this.controls.target.copy(this.camera.position).addScaledVector(forward, Math.hypot(...position));
   }
 
-  /** Keep a person in the middle, or nobody. */
-  follow(person: number | null, frame: number): void {
+  /** Keep a person in the middle from when they are in sight, or nobody. */
+  follow(person: number | null): void {
     this.followed = person;
-    if (person !== null && this.anchorAt(frame)) this.look(this.view ?? "beside");
+    this.found = false;
   }
 
   draw(frame: number, visible: boolean[], layers: Layers & { camera: boolean }): void {
-    if (this.followed !== null && this.view !== "film") {
-      const before = this.anchor.clone();
-      if (this.anchorAt(frame)) {
-        before.subVectors(this.anchor, before);
-        this.camera.position.add(before);
-        this.controls.target.add(before);
-        this.camera.lookAt(this.controls.target);
-      }
-    }
+    if (this.followed !== null && this.view !== "film") this.goAlong(frame);
     this.frustum.visible = layers.camera && this.view !== "film";
     this.figures.show(frame, visible, layers);
     this.renderer.render(this.scene, this.camera);
+  }
+
+  /** Look at the followed person when they are first in sight, then move with them. */
+  private goAlong(frame: number): void {
+    const before = this.anchor.clone();
+    if (!this.anchorAt(frame)) return;
+    if (!this.found) {
+      this.found = true;
+      this.look(this.view ?? "beside");
+      return;
+    }
+    before.subVectors(this.anchor, before);
+    this.camera.position.add(before);
+    this.controls.target.add(before);
+    this.camera.lookAt(this.controls.target);
   }
 
   /** Move the anchor to where the followed person is; false where they are out of sight. */
