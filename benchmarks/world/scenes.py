@@ -1,6 +1,6 @@
 """Scenes of known floor: recorded people on one floor, a camera at any height, lifted by vid3d.
 
-python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--first 0] [--scenes 80] [--stride 10]
+python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--first 0] [--scenes 80] [--stride 10] [--model MODEL]
 
 One to five takes of the dev actors (nothing is trained on them) walk about on one floor, seen by a
 random camera 0.3 to 6 m above it, which looks down as steeply as that takes. Detector-like 2D noise
@@ -130,9 +130,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first scene")
     parser.add_argument("--scenes", type=int, default=80)
     parser.add_argument("--stride", type=int, default=10)
+    parser.add_argument("--model", default="vid3d-base")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    clips, lifter = dev_clips(options.mocap), Lifter.load("vid3d-base")
+    clips, lifter = dev_clips(options.mocap), Lifter.load(options.model)
     for number in range(options.first, options.first + options.scenes):
         rng = np.random.default_rng(number)
         world = compose(clips, rng)

@@ -74,15 +74,29 @@ def foot_stands(contacts: ArrayLike, ankles: ArrayLike, times: ArrayLike) -> NDA
         ankles: (F, 2, 3) metres, camera frame.
         times: (F,) seconds.
     """
-    claimed = np.clip(np.nan_to_num(np.asarray(contacts, np.float64)), 1e-3, 1 - 1e-3)
+    if len(np.asarray(ankles)) < 2:
+        return np.asarray(_claimed(contacts))
+    logits, speeds = evidence_of(contacts, ankles, times)
+    return np.asarray(expit(STANDING + LOGIT * logits + SPEED * speeds), np.float64)
+
+
+def evidence_of(
+    contacts: ArrayLike, ankles: ArrayLike, times: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits (F, 2) of contacts, and speeds (F, 2) across the line of sight, m/s.
+
+    Arguments as for `foot_stands`, of two frames at least.
+    """
     places = np.asarray(ankles, np.float64)
-    if len(places) < 2:
-        return np.asarray(claimed, np.float64)
     velocity = np.gradient(places, np.asarray(times, np.float64), axis=0)
     ray = places / np.linalg.norm(places, axis=-1, keepdims=True)
     across = velocity - (velocity * ray).sum(-1, keepdims=True) * ray
-    evidence = STANDING + LOGIT * logit(claimed) + SPEED * np.linalg.norm(across, axis=-1)
-    return np.asarray(expit(evidence), np.float64)
+    return logit(_claimed(contacts)), np.linalg.norm(across, axis=-1)
+
+
+def _claimed(contacts: ArrayLike) -> NDArray[np.float64]:
+    """Contacts (F, 2) as chances that are never certain; NaN is no contact."""
+    return np.clip(np.nan_to_num(np.asarray(contacts, np.float64)), 1e-3, 1 - 1e-3)
 
 
 def standing(probability: ArrayLike, times: NDArray[np.floating]) -> list[tuple[int, int]]:
