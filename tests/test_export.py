@@ -137,6 +137,21 @@ def test_bvh_units_and_up(motion, tmp_path):
     assert files["clip.person1.bvh"]["axes"].endswith("z up")
 
 
+def test_every_file_says_the_transform_to_its_own_frame(motion, tmp_path):
+    export(motion, ["glb", "trc", "json"], tmp_path, "clip", ABOVE.turned("z"))
+    files = json.loads((tmp_path / "clip.export.json").read_text())["files"]
+    up = np.array([0.0, -1.0, 0.0])  # of the camera, which ABOVE holds level
+    for name, wanted in (
+        ("clip.glb", [0, 1, 0]),  # whatever is asked for
+        ("clip.person1.trc", [0, 0, 1]),
+        ("clip.vid3d.json", [0, -1, 0]),
+    ):
+        rotation, shift = np.array(files[name]["rotation"]), np.array(files[name]["translation"])
+        np.testing.assert_allclose(rotation @ up, wanted, atol=1e-5)
+        height = 0 if name.endswith("json") else ABOVE.translation[1]
+        np.testing.assert_allclose(shift @ wanted, height, atol=1e-5)
+
+
 def test_glb_by_pygltflib(motion, folder):
     pygltflib = pytest.importorskip("pygltflib")
     gltf = pygltflib.GLTF2().load(str(folder / "clip.glb"))

@@ -10,8 +10,10 @@ import numpy as np
 
 from vid3d.export.take import Take
 from vid3d.files import atomic_path
+from vid3d.motion_schema import AXES
 
 _RIGGED = ("bvh", "glb", "usd")
+_CAMERA = {"rotation": np.eye(3).tolist(), "translation": [0.0, 0.0, 0.0]}
 
 
 def write_summary(take: Take, formats: Sequence[str], written: Sequence[Path], path: Path) -> Path:
@@ -48,15 +50,15 @@ def _summary(take: Take, formats: Sequence[str], written: Sequence[Path]) -> dic
         "frames": motion.frames,
         "resampled": motion is not take.motion,
         "people": people,
-        "files": {path.name: _units(path, take) for path in written},
+        "files": {path.name: _frame_of(path, take) for path in written},
     }
 
 
-def _units(path: Path, take: Take) -> dict[str, str]:
-    """Unit and axes of one file."""
+def _frame_of(path: Path, take: Take) -> dict[str, Any]:
+    """Unit and axes of one file, and the transform to them from the camera's frame, metres."""
     name = path.suffix[1:].replace("usdc", "usd")
     if path.name.endswith((".vid3d.json", ".vid3d.npz")):
-        return {"units": "m", "axes": "camera: x right, y down, z forward"}
+        return {"units": "m", "axes": AXES, **_CAMERA}
     own = getattr(import_module(f"vid3d.export.{name}"), "UNITS", None)
     space = take.space.turned("y") if name == "glb" else take.space
-    return {"units": (take.units or own) if own else "m", "axes": space.axes}
+    return {"units": (take.units or own) if own else "m", **space.to_meta()}
