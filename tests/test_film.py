@@ -367,6 +367,9 @@ def test_command_passes_every_option_on(tmp_path, monkeypatch):
     )  # fmt: skip
     assert run(motion, "--video", "a.mp4", "-o", "b.mp4").exit_code == 0
     assert calls[1][4] == RenderOptions()
+    named = run(motion, "--video", "a.mp4", "-o", "b.mp4", "--name", "1=Doe, Ann,2=Bo B")
+    assert named.exit_code == 0, named.output
+    assert calls[2][4].names == {1: "Doe, Ann", 2: "Bo B"}
 
 
 def test_command_writes_and_refuses(tmp_path):

@@ -199,12 +199,13 @@ def test_command_writes_json(tmp_path, monkeypatch):
     monkeypatch.setattr(Lifter, "load", lambda name: oracle)
     write_pairs(tmp_path / "toy.pairs.npz", [pair()])
     arguments = ["oracle", "--data", str(tmp_path / "toy.pairs.npz"), "--strides", "10",
-                 "--by", "joint,action", "--by", "moment", "--protocol", "h36m-p2",
-                 "--json", str(tmp_path / "out.json")]  # fmt: skip
+                 "--strides", "20,10", "--by", "joint,action", "--by", "moment",
+                 "--protocol", "h36m-p2", "--json", str(tmp_path / "out.json")]  # fmt: skip
     result = CliRunner().invoke(command.command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     stored = json.loads((tmp_path / "out.json").read_text())
     assert (stored["model"], stored["protocol"]) == ("oracle", "h36m-p2")
+    assert list(dict.fromkeys(row["stride"] for row in stored["rows"])) == [10, 20]
     unknown = CliRunner().invoke(command.command, [*arguments, "--by", "colour"])
     assert unknown.exit_code == 2
 

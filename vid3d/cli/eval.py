@@ -31,7 +31,7 @@ class Strides(click.ParamType):
 @click.command("eval")
 @click.argument("target", metavar="MODEL|MOTION")
 @click.option("--data", type=Paths(), multiple=True, required=True, help="Pair files; the truth.")
-@click.option("--strides", type=Strides(), default="1,5,10,20", show_default=True,
+@click.option("--strides", type=Strides(), multiple=True, default=["1,5,10,20"], show_default=True,
               help="Frames from one look to the next.")  # fmt: skip
 @click.option("--protocol", default="vid3d", show_default=True, metavar="NAME",
               help="Joints and figures: vid3d, root, h36m-p1, h36m-p2, 3dhp or 3dpw.")  # fmt: skip
@@ -55,7 +55,7 @@ class Strides(click.ParamType):
 def command(
     target: str,
     data: tuple[list[Path], ...],
-    strides: tuple[int, ...],
+    strides: tuple[tuple[int, ...], ...],
     by: tuple[tuple[str, ...], ...],
     oracles: bool,
     json_path: Path | None,
@@ -85,7 +85,8 @@ def command(
         result = evaluate_result(Motion.load(target), truth)
         text, figures = result.text(), result.to_json()
     else:
-        text, figures = _measure_lifter(target, truth, strides, list(chain(*by)), oracles, options)
+        looks = tuple(dict.fromkeys(chain(*strides)))
+        text, figures = _measure_lifter(target, truth, looks, list(chain(*by)), oracles, options)
     talk.say(text)
     if json_path is not None:
         with atomic_path(json_path) as temporary:

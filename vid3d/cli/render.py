@@ -1,5 +1,6 @@
 """`vid3d render`: a video of a motion."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,20 @@ import click
 from vid3d.cli.options import FILE, console, talk_options, together, warn_of_another
 
 
-class Name(click.ParamType):
-    """`ID=NAME`: what a person is called."""
+class PeoplesNames(click.ParamType):
+    """`ID=NAME`, or several with commas: what people are called; names may hold commas."""
 
-    name = "ID=NAME"
+    name = "ID=NAME,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, str]:
-        """Track id and name."""
-        number, _, words = str(value).partition("=")
-        if not number.strip().isdecimal() or not words.strip():
-            self.fail(f"{value!r} is not ID=NAME, like 2=Ann")
-        return int(number), words.strip()
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[int, str]:
+        """Names by track id."""
+        names = {}
+        for part in re.split(r",(?=\s*\d+\s*=)", str(value)):
+            number, _, words = part.partition("=")
+            if not number.strip().isdecimal() or not words.strip():
+                self.fail(f"{part!r} is not ID=NAME, like 2=Ann")
+            names[int(number)] = words.strip()
+        return names
 
 
 layout_options = together(
@@ -45,7 +49,8 @@ skeleton_options = together(
         help="A colour each person, or one for left and one for right limbs.",
     ),
     click.option("--labels/--no-labels", default=True, show_default=True, help="Name the people."),
-    click.option("--name", "names", type=Name(), multiple=True, help="Name instead of a number."),
+    click.option("--name", "names", type=PeoplesNames(), multiple=True,
+                 help="Name instead of a number."),
     click.option("--fade/--no-fade", default=True, show_default=True, help="Fade unsure limbs."),
     click.option("--dashed", is_flag=True, help="Dash skeletons between looks."),
     click.option("--uncertainty", is_flag=True, help="Draw each joint's spread as a blob."),
@@ -94,7 +99,8 @@ def command(
     loaded = Motion.load(motion)
     if video is not None:
         warn_of_another(loaded.meta, video, talk)
-    options = RenderOptions(**{**chosen, "names": dict(chosen["names"])})
+    names = {number: name for part in chosen["names"] for number, name in part.items()}
+    options = RenderOptions(**{**chosen, "names": names})
     _check_names(options.names, loaded)
     with talk.stage("drawing", loaded.frames) as advance:
         if video is None:
