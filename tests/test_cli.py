@@ -219,6 +219,15 @@ def test_what_is_for_other_programs_is_not_read(tmp_path):
     assert_one_line(run("info", tmp_path / "seen.txt"), 1, "is text")
 
 
+def test_defaults_in_the_help_are_those_of_what_ships():
+    from vid3d.lifter import Lifter
+
+    words = " ".join(run("lift", "--help").output.split())
+    config = Lifter.load("vid3d-base").config
+    for value in (config.hypotheses, config.steps, config.aggregate):
+        assert f"own; vid3d-base: {value}]" in words
+
+
 @pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize("earlier", ["none", "other", "whole", "partial", "damaged"])
 def test_earlier_results(tmp_path, partial, earlier):

@@ -31,16 +31,18 @@ lifter_options = together(
         show_default=True,
         help="Lifter, name or path; +ADAPTER.safetensors stacks adapters.",
     ),
-    click.option("--hypotheses", type=click.IntRange(min=1), help="3D hypotheses drawn."),
-    click.option("--steps", type=click.IntRange(min=1), help="Sampling steps of each."),
+    click.option("--hypotheses", type=click.IntRange(min=1),
+                 help="3D hypotheses drawn.  [default: the model's own; vid3d-base: 20]"),
+    click.option("--steps", type=click.IntRange(min=1),
+                 help="Sampling steps of each.  [default: the model's own; vid3d-base: 3]"),
     click.option(
         "--aggregate",
         type=click.Choice(["soft", "jpma", "mean", "best"]),
-        help="How hypotheses become one result.",
+        help="How hypotheses become one result.  [default: the model's own; vid3d-base: soft]",
     ),
     click.option("--action", metavar="TEXT", help="What people do, for models that listen to it."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the hypotheses."),
-)
+)  # fmt: skip
 
 camera_options = together(
     click.option(
