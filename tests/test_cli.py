@@ -1,5 +1,6 @@
 """The command line: what it prints and exits with, on good input and on every kind of bad one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -217,6 +218,31 @@ def test_what_is_for_other_programs_is_not_read(tmp_path):
     (tmp_path / "seen.txt").write_text("1,1,0,0,9,9,1,-1,-1,-1")
     assert_one_line(run("info", tmp_path / "a.vid3d.json"), 1, "the .vid3d.npz beside it")
     assert_one_line(run("info", tmp_path / "seen.txt"), 1, "is text")
+
+
+def test_info_knows_parts_of_models_and_folders_of_keypoints(repo, tmp_path):
+    for file in ("model.onnx", "model.pth", "manifest.json"):
+        result = run("info", repo / "weights/vid3d-pose" / file)
+        assert "vid3d-pose" in result.output.splitlines()[0], result.output
+    (tmp_path / "a.onnx").write_bytes(b"")
+    assert_one_line(run("info", tmp_path / "a.onnx"), 1, "no manifest.json beside it")
+    person = {"pose_keypoints_2d": [9.0, 9.0, 0.9] * 25}
+    (tmp_path / "a_0_keypoints.json").write_text(json.dumps({"people": [person]}))
+    assert "1 looks of 1 frames, coco17" in run("info", tmp_path).output
+
+
+@pytest.mark.parametrize("command", ["list", "fetch", "verify"])
+def test_commands_of_models_show_tracebacks_when_asked(command, monkeypatch):
+    from vid3d.pose2d import zoo
+
+    def fails(*_):
+        raise RuntimeError("broken")
+
+    for name in ("list_models", "fetch", "verify"):
+        monkeypatch.setattr(zoo, name, fails)
+    names = [] if command == "list" else ["rtmpose-t"]
+    assert_one_line(run("models", command, *names), 1, "broken", "--debug")
+    assert isinstance(run("models", command, *names, "--debug").exception, RuntimeError)
 
 
 def test_defaults_in_the_help_are_those_of_what_ships():

@@ -36,7 +36,8 @@ def describe(target: str) -> Card:
             return describe_model(find_model(target))
         raise Vid3dError(f"no such file: {target}, nor a shipped model of that name")
     if path.is_dir():
-        return describe_model(path)
+        is_openpose = any(path.glob("*_keypoints.json"))
+        return describe_keypoints(path) if is_openpose else describe_model(path)
     if not path.is_file():
         raise Vid3dError(f"{path} is a pipe or a device; give a file")
     if path.suffix == ".safetensors":
@@ -45,6 +46,8 @@ def describe(target: str) -> Card:
         return describe_pairs(path) if _is_pairs(path) else describe_motion(path)
     if path.name.endswith(".vid3d.json"):
         raise Vid3dError(f"{path} is for other programs: give the .vid3d.npz beside it")
+    if path.name == "manifest.json" or path.suffix in (".onnx", ".pth"):
+        return describe_model_of(path)
     if path.suffix == ".txt":
         raise Vid3dError(f"{path} is text; give a video, a motion, keypoints or weights")
     if path.suffix == ".json":
@@ -180,7 +183,7 @@ def describe_pairs(path: Path) -> Card:
 
 
 def describe_keypoints(path: Path) -> Card:
-    """Clips of a JSON file of keypoints."""
+    """Clips of a JSON file of keypoints, or of an OpenPose folder."""
     from vid3d.pose2d.keypoint_files import read_keypoints
 
     clips = read_keypoints(path)
@@ -200,6 +203,16 @@ def describe_model(folder: Path) -> Card:
         if key in manifest:
             card.append((key, str(manifest[key])))
     return card
+
+
+def describe_model_of(path: Path) -> Card:
+    """Manifest beside a file of a 2D model."""
+    if not (path.parent / "manifest.json").is_file():
+        raise Vid3dError(
+            f"{path} has no manifest.json beside it that says what it is; "
+            "--detector or --pose may take it all the same (docs/models.md)"
+        )
+    return describe_model(path.parent)
 
 
 def describe_lifter(path: Path) -> Card:

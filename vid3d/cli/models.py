@@ -2,6 +2,8 @@
 
 import click
 
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
 
 @click.group("models")
 def command() -> None:
@@ -9,7 +11,8 @@ def command() -> None:
 
 
 @command.command("list")
-def list_command() -> None:
+@debug_option
+def list_command(debug: bool) -> None:
     """Every model that has a name, and whether it is here."""
     from vid3d.pose2d.zoo import list_models
 
@@ -19,7 +22,8 @@ def list_command() -> None:
 
 @command.command("fetch")
 @click.argument("names", nargs=-1, required=True)
-def fetch_command(names: tuple[str, ...]) -> None:
+@debug_option
+def fetch_command(names: tuple[str, ...], debug: bool) -> None:
     """Download models NAMES, verified and resumable, into the user's cache."""
     from vid3d.pose2d.zoo import fetch
 
@@ -29,7 +33,8 @@ def fetch_command(names: tuple[str, ...]) -> None:
 
 @command.command("verify")
 @click.argument("names", nargs=-1)
-def verify_command(names: tuple[str, ...]) -> int:
+@debug_option
+def verify_command(names: tuple[str, ...], debug: bool) -> int:
     """Compare files with their checksums: NAMES, or everything that is here."""
     from vid3d.pose2d.zoo import list_models, verify
 
