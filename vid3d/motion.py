@@ -32,7 +32,7 @@ class Motion:
         keypoints2d: (P, K, 17, 3) pixels and confidence at the looks, NaN where not detected.
         keypoint_set: joint set of `keypoints2d`.
         track_ids: (P,) identity of each person.
-        timestamps: (F,) seconds from the clip's first frame.
+        timestamps: (F,) seconds from the video's first frame, also where `start` left that out.
         intrinsics: (3, 3) camera matrix in pixels.
         frame_size: (2,) width and height as displayed.
         meta: everything else worth keeping: schema, fps, source, options, model, version.

@@ -76,7 +76,7 @@ class Look:
 
     Attributes:
         frame: index of the frame in its clip, from 0.
-        time: seconds from the clip's first frame.
+        time: seconds from the video's first frame.
         people: who was found there.
         still: whether nothing moved since the look before, which is why none was taken in between.
     """
