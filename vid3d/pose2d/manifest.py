@@ -22,7 +22,7 @@ A model is a folder with `manifest.json`. Its fields:
                 worth (`confidence.Calibration`); without it scores are taken as they are
     licence, about   free; what a reader should know
 
-`files`, `task` and, for ONNX, `input` and `decode` are needed; the rest has defaults.
+`schema`, `files`, `task` and, for ONNX, `input` and `decode` are needed; the rest has defaults.
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ class ModelState:
 
     Attributes:
         name: as options take it.
-        task: "detection", "pose" or "lifting".
+        task: "detection", "pose" or "lifter".
         state: "ships", "cached (onnx)", "cached (onnx, pth)" and so on, or "not here".
         licence: of the weights.
         summary: a line about it.
