@@ -20,8 +20,8 @@ class LiftOptions:
     Files may be given as text or as paths, and one height for everybody as a number.
 
     Attributes:
-        stride: frames from one look to the next; None: about five looks a second; "auto": more
-            looks where people move, fewer where they rest.
+        stride: frames from one look to the next; None: about five looks a second; "auto":
+            those, but for looks at which nobody moves.
         detect_every: looks from one detection to the next; in between boxes follow the poses.
         backend: "auto", "onnx" or "mmpose".
         detector: person detector, by name or path.
@@ -37,7 +37,7 @@ class LiftOptions:
         camera: the camera, or a JSON file of it.
         intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
         fov: degrees across the longer side, instead of a camera; without any of the three, what
-            the keypoint file says, else `ASSUMED_FOV`.
+            the keypoint file or the video says, else `ASSUMED_FOV`.
         height: metres a person is tall, by track id; None as the key means everybody.
         max_people: keep at most so many people, those seen most.
         person: keep one: "largest", "longest" or a track id.

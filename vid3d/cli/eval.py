@@ -49,7 +49,7 @@ class Strides(click.ParamType):
 @click.option("--aggregate", metavar="RULE", help="As in lift: soft, jpma, mean or best.")
 @click.option("--oracles", is_flag=True,
               help="Also P-Agg, J-Agg and, labelled as oracles, P-Best, J-Best and J-Agg with the "
-                   "true root.")  # fmt: skip
+                   "true root or size.")  # fmt: skip
 @click.option("--json", "json_path", type=FILE, help="Write the figures to this file as well.")
 @talk_options
 def command(
