@@ -143,6 +143,25 @@ def test_another_video_is_refused_and_failures_leave_nothing(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "other.mp4"}
 
 
+@pytest.mark.parametrize("name", ["r.gif", "r", "r.mp4.avi", "r.mov"])
+def test_names_of_other_formats_are_refused_before_anything_is_read(tmp_path, name):
+    with pytest.raises(Vid3dError, match=r"not the name of an MP4.*ends in \.mp4"):
+        render_overlay(walk(3), tmp_path / "missing.mp4", tmp_path / name)
+    with pytest.raises(Vid3dError, match="not the name of an MP4"):
+        render_motion(walk(3), tmp_path / name)
+    motion = walk(3).save(tmp_path / "a.vid3d.npz")
+    result = CliRunner().invoke(cli, ["render", str(motion), "-o", str(tmp_path / name)])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"vid3d: error: {tmp_path / name} is not the name of an MP4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.vid3d.npz"]
+
+
+def test_names_of_mp4_in_other_cases_are_taken(tmp_path):
+    for name in ("a.MP4", "a.m4v"):
+        render_motion(walk(2), tmp_path / name, options=RenderOptions(height=120))
+        assert len(frames_of(tmp_path / name)) == 2
+
+
 def test_view_alone_at_a_constant_rate(tmp_path):
     times = np.array([1.0, 1.1, 1.5, 1.6])
     motion = replace(walk(4), timestamps=times, meta={"fps": 10})

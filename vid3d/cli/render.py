@@ -93,9 +93,11 @@ def command(
     from vid3d.files import check_output
     from vid3d.motion import Motion
     from vid3d.render import RenderOptions, render_motion, render_overlay
+    from vid3d.video.writer import check_film
 
     talk = console(quiet, verbose)
     check_output(output, motion, video)
+    check_film(output)
     loaded = Motion.load(motion)
     if video is not None:
         warn_of_another(loaded.meta, video, talk)

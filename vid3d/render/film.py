@@ -25,7 +25,7 @@ from vid3d.video.frame import Frame, Size
 from vid3d.video.planes import Coding, Planes, Scratch
 from vid3d.video.prefetch import prefetch
 from vid3d.video.reader import VideoReader
-from vid3d.video.writer import VideoWriter
+from vid3d.video.writer import VideoWriter, check_film
 
 Progress = Callable[[int, int | None], None]
 Item = TypeVar("Item")
@@ -62,6 +62,7 @@ def render_overlay(
     Raises:
         Vid3dError: the video cannot be read or has another size, or the output not be written.
     """
+    check_film(Path(output))
     options = options or RenderOptions()
     first, last = (float(motion.timestamps[i]) for i in (0, -1))
     with VideoReader(video, first, last) as reader:
@@ -95,6 +96,7 @@ def render_motion(
     Raises:
         Vid3dError: the output cannot be written.
     """
+    check_film(Path(output))
     options = options or RenderOptions()
     stage = Stage.of(motion, None, options)
     times = motion.timestamps - motion.timestamps[0]

@@ -22,6 +22,22 @@ QUALITY = {"preset": "ultrafast", "qp": "23", "bf": "0", "x264-params": "cabac=1
 A constant quantiser spares the encoder its look at how complex each frame is, a fifth of its time.
 Without B-frames decoding times equal presentation times, so that variable rates end in time."""
 
+SUFFIXES = (".mp4", ".m4v")
+"""Of names that say what is written; players that go by another one's would not play it."""
+
+
+def check_film(path: Path) -> None:
+    """Refuse names of anything but an MP4, before anything long begins.
+
+    Raises:
+        Vid3dError: another suffix, or none.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise Vid3dError(
+            f"{path} is not the name of an MP4, which is what is written; "
+            "give one that ends in .mp4 with -o"
+        )
+
 
 class VideoWriter:
     """An MP4 of H.264 in yuv420p with its index in front; a context manager.
