@@ -1,5 +1,6 @@
 """Joint sets, files, camera and motion: values by hand, and properties."""
 
+import errno
 import json
 import os
 
@@ -99,6 +100,35 @@ def test_atomic_path_says_what_cannot_be_written(tmp_path):
         atomic_path(tmp_path / "file" / "out.npz"),
     ):
         pass
+
+
+def test_atomic_path_passes_on_what_is_not_its_own(tmp_path):
+    target = tmp_path / "out.npz"
+    with pytest.raises(FileNotFoundError, match=r"read\.txt"), atomic_path(target):
+        (tmp_path / "read.txt").read_text()
+    with pytest.raises(BrokenPipeError), atomic_path(target):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", [None, "", "file:"])
+def test_atomic_path_says_that_the_disk_is_full(tmp_path, named):
+    full = "cannot write .*out.npz: No space left on device; check space"
+    with pytest.raises(Vid3dError, match=full), atomic_path(tmp_path / "out.npz") as temporary:
+        name = () if named is None else (f"{named}{temporary}",)
+        raise OSError(errno.ENOSPC, "No space left on device", *name)
+    with (
+        pytest.raises(Vid3dError, match=r"cannot write .*out\.npz: 10 requested and 0 written"),
+        atomic_path(tmp_path / "out.npz"),
+    ):
+        raise OSError("10 requested and 0 written")  # numpy's
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_path_says_that_the_temporary_file_is_gone(tmp_path):
+    target = tmp_path / "out.npz"
+    with pytest.raises(Vid3dError, match=r"cannot write .*out\.npz"), atomic_path(target) as aside:
+        aside.unlink()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")

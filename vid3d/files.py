@@ -30,10 +30,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
     The temporary name keeps the suffix, so that writers which choose a format by suffix work.
+    Errors inside the block that are about something else than this file are passed on.
 
     Raises:
-        Vid3dError: the folder cannot be made or written to, or a pipe or a device has that name,
-            which renaming would take away (root may do so to /dev/null).
+        Vid3dError: the folder cannot be made or written to, the disk is full, or a pipe or a device
+            has that name, which renaming would take away (root may do so to /dev/null).
     """
     target = Path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
@@ -54,11 +55,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
         os.replace(temporary, target)
     except OSError as error:
+        if not _is_about(error, temporary):
+            raise
         raise Vid3dError(
             f"cannot write {target}: {error.strerror or error}; check space and permissions"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_about(error: OSError, written: Path) -> bool:
+    """Whether an error while a file is written is the file's.
+
+    It names the file, or none at all, as where the disk is full: then the file is already open.
+    Connections (a process that is told of progress and is gone) name none either.
+    """
+    if error.filename is None:
+        return not isinstance(error, ConnectionError)
+    return written.name in str(error.filename)  # some libraries put `file:` before it
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
