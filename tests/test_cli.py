@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import av
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -56,6 +57,21 @@ def test_every_command_has_help_and_imports_nothing_heavy_for_it(name):
     result = run(name, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+def test_every_command_shows_tracebacks_when_asked():
+    """The line about an unexpected error says so."""
+    commands, found = [cli], []
+    while commands:
+        command = commands.pop()
+        if isinstance(command, click.Group):
+            names = command.list_commands(click.Context(command))
+            commands += [command.get_command(click.Context(command), name) for name in names]
+        else:
+            found.append(command)
+    assert len(found) > len(COMMANDS)
+    without = [one for one in found if "--debug" not in sum((p.opts for p in one.params), [])]
+    assert without == []
 
 
 def test_help_is_quick_because_torch_stays_out():
