@@ -96,7 +96,7 @@ def save_angles(motion: Motion, path: str | Path) -> Path:
     header = ["person", "frame", "time_s"]
     header += [column for name in ANGLES for column in (f"{name}_deg", f"{name}_sd_deg")]
     values = np.stack([found.degrees, found.spread], -1).reshape(*motion.present.shape, -1)
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for person, frame in np.argwhere(motion.present).tolist():

@@ -94,7 +94,7 @@ def main() -> None:
         for part in np.split(order, [max(1, round(WORST * len(order)))]):
             cells.append("{:.1f} / {:.1f}".format(*single[part].mean(0)))
         rows.append("| " + " | ".join([variant or "before", *cells]) + " |")
-        (arguments.out / "results.md").write_text("\n".join(rows) + "\n")
+        (arguments.out / "results.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
         print(rows[-1], flush=True)
 
 

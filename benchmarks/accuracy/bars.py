@@ -136,7 +136,9 @@ def main() -> None:
         bars += hypotheses(measure)
     print(align([["bar", "measured", "wanted", "met"], *(bar.cells() for bar in bars)]))
     if options.json:
-        options.json.write_text(json.dumps({bar.text: bar.value for bar in bars}, indent=1))
+        options.json.write_text(
+            json.dumps({bar.text: bar.value for bar in bars}, indent=1), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -52,14 +52,14 @@ def seconds_a_step(system: str, arguments: argparse.Namespace) -> float:
 def plan(arguments: argparse.Namespace) -> dict[str, int]:
     """Windows that each system may see; kept in OUT, so that a second call goes on with it."""
     path = arguments.out / "budget.json"
-    budget = json.loads(path.read_text()) if path.is_file() else {}
+    budget = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for system in arguments.systems:
         key = f"{system}@{arguments.minutes:g}"
         if key not in budget:
             batch = load_recipe(RECIPES[system], arguments.set).stage.batch
             steps = round(60 * arguments.minutes / seconds_a_step(system, arguments))
             budget[key] = steps * batch
-            path.write_text(json.dumps(budget))
+            path.write_text(json.dumps(budget), encoding="utf-8")
     return {system: budget[f"{system}@{arguments.minutes:g}"] for system in arguments.systems}
 
 
@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace, system: str, samples: int, rate: float)
 
 def curve(work_dir: Path) -> list[tuple[int, float]]:
     """Windows seen and dev MPJPE in mm, along a training."""
-    rows = map(json.loads, (work_dir / "metrics.jsonl").read_text().splitlines())
+    rows = map(json.loads, (work_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [(row["samples"], row["dev_mpjpe_mm"]) for row in rows if "dev_mpjpe_mm" in row]
 
 
@@ -165,9 +165,9 @@ def main() -> None:
     chosen = {system: folders[0].name for system, folders in runs.items()}
     text = "\n".join([*table(reports, chosen), "", *verdicts(reports)])
     print(text)
-    (arguments.out / "results.md").write_text(text + "\n")
+    (arguments.out / "results.md").write_text(text + "\n", encoding="utf-8")
     figures = {system: report.to_json() for system, report in reports.items()}
-    (arguments.out / "results.json").write_text(json.dumps(figures, indent=1))
+    (arguments.out / "results.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     draw(runs, arguments.out / "curves.png")
 
 

@@ -143,7 +143,7 @@ def detected(pipeline: Pipeline, images: Sequence[Array], truth: Array) -> Array
             for image in images:
                 writer.write(image)
         pipeline.detect(video, found)
-        said = json.loads(found.read_text())
+        said = json.loads(found.read_text(encoding="utf-8"))
     frames = {image["id"]: image["frame"] for image in said["images"]}
     best = np.zeros((len(truth), 17, 3))
     nearest = np.full(len(truth), 0.25 * np.ptp(truth, axis=1).max(-1))

@@ -185,7 +185,9 @@ def main() -> None:
                 }
             )
             print(table(rows), flush=True)
-            (given.out / "shifts.json").write_text(json.dumps(rows, indent=1) + "\n")
+            (given.out / "shifts.json").write_text(
+                json.dumps(rows, indent=1) + "\n", encoding="utf-8"
+            )
 
 
 if __name__ == "__main__":

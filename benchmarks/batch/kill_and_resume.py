@@ -116,11 +116,13 @@ def damage(path: Path, how: str, rng: random.Random) -> None:
 def kill_after(command: list[str], output: Path, ended: int, rng: random.Random) -> list[str]:
     """Kill a run once so many videos have ended, at some moment; keys of those in hand then."""
     said = output.parent / "said.txt"
-    with said.open("w") as file:
+    with said.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, cwd=REPO, stderr=file)
     while sum(status in ("done", "failed") for status in states(output).values()) < ended:
         if process.poll() is not None:
-            raise click.ClickException(f"the batch ended by itself: {said.read_text()[-400:]}")
+            raise click.ClickException(
+                f"the batch ended by itself: {said.read_text(encoding='utf-8')[-400:]}"
+            )
         time.sleep(0.05)
     time.sleep(rng.uniform(0, 0.5))
     os.kill(process.pid, signal.SIGKILL)

@@ -65,7 +65,7 @@ class MadeUpReader:
         end: float | None = None,
         device: str = "cpu",
     ) -> None:
-        minutes, self.fps, *size = map(float, Path(path).read_text().split())
+        minutes, self.fps, *size = map(float, Path(path).read_text(encoding="utf-8").split())
         self.expected_frames = round(minutes * 60 * self.fps)
         self.info = SimpleNamespace(fps=self.fps, size=tuple(map(int, size)), focal_35mm=None)
         self.truncated = None
@@ -198,7 +198,7 @@ def main() -> None:
             if options.decode:
                 make_video(path, minutes, size, options.fps)
             else:
-                path.write_text(f"{minutes} {options.fps} {size[0]} {size[1]}")
+                path.write_text(f"{minutes} {options.fps} {size[0]} {size[1]}", encoding="utf-8")
             command = [sys.executable, __file__, *sys.argv[1:], "--file", str(path)]
             answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             people, frames, seconds, peak, files = map(float, answer.split())

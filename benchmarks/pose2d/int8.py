@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     folder = find_model(given.model)
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     source = folder / manifest["files"]["onnx"]["path"]
     given.out.mkdir(parents=True, exist_ok=True)
     prepared, target = given.out / "prepared.onnx", given.out / "model.onnx"
@@ -70,7 +70,7 @@ def main() -> None:
     prepared.unlink()
     manifest["name"] = given.out.name
     manifest["files"] = {"onnx": {"path": target.name, "sha256": sha256_of(target)}}
-    (given.out / "manifest.json").write_text(json.dumps(manifest))
+    (given.out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     shutil.copy(folder / "README.md", given.out)
     sessions = plain, onnxruntime.InferenceSession(target, options)
     picture = Frames(manifest, given.video, name).get_next()

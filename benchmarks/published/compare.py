@@ -113,11 +113,11 @@ def main() -> None:
         parts.append(prompts(designs))
     text = "\n\n".join(parts)
     print(text)
-    (out / "results.md").write_text(text + "\n")
+    (out / "results.md").write_text(text + "\n", encoding="utf-8")
     chosen = {name: folders[0].name for name, folders in runs.items()}
     everything = {"runs": chosen, "results": results, "costs": costs, "training_ms": pace,
                   "matrices": matrices, "prompts": designs}  # fmt: skip
-    (out / "results.json").write_text(json.dumps(everything, indent=1))
+    (out / "results.json").write_text(json.dumps(everything, indent=1), encoding="utf-8")
     draw(runs, pace, out / "curves.png")
 
 

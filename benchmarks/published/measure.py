@@ -26,12 +26,12 @@ Figures = dict[str, Any]
 def kept(path: Path, make: Callable[[], Figures]) -> Figures:
     """Figures out of a file, or made and written to it."""
     if path.is_file():
-        read: Figures = json.loads(path.read_text())
+        read: Figures = json.loads(path.read_text(encoding="utf-8"))
         return read
     figures = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as aside:
-        aside.write_text(json.dumps(figures, indent=1))
+        aside.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     return figures
 
 

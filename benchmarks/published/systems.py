@@ -138,7 +138,7 @@ class Budget:
 
 def curve(work_dir: Path, figure: str = "dev_mpjpe_mm") -> list[tuple[int, float]]:
     """Windows seen and a dev figure, along a training."""
-    rows = map(json.loads, (work_dir / "metrics.jsonl").read_text().splitlines())
+    rows = map(json.loads, (work_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [(row["samples"], row[figure]) for row in rows if figure in row]
 
 

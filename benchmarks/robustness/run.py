@@ -50,7 +50,9 @@ def main() -> int:
     _report(kept)
     if options.json:
         rows = {group: [sum(all_), len(all_)] for group, all_ in kept.items()}
-        options.json.write_text(json.dumps({"kept": rows, "broken": broken}, indent=1))
+        options.json.write_text(
+            json.dumps({"kept": rows, "broken": broken}, indent=1), encoding="utf-8"
+        )
     return 1 if broken else 0
 
 

@@ -59,4 +59,4 @@ def command(part: str, detector: str, pose: str, model: str, rounds: int, video:
         talk.say(video_table(whole))
     if json_path is not None:
         with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1))
+            temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")

@@ -90,7 +90,7 @@ def command(
     talk.say(text)
     if json_path is not None:
         with atomic_path(json_path) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1, allow_nan=False))
+            temporary.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def _measure_lifter(

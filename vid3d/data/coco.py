@@ -113,7 +113,7 @@ def coco_from_h36m(joints: Tensor, offsets: Tensor, head_turn: Tensor | None = N
 
 def load_offsets(path: str | Path = TABLE) -> tuple[Tensor, Tensor]:
     """Mean offsets (bodies, 17, 3) and their deviation over poses (17, 3), in trunks."""
-    table: dict[str, Any] = json.loads(Path(path).read_text())
+    table: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return torch.tensor(list(table["bodies"].values())), torch.tensor(table["deviation"])
 
 
@@ -138,7 +138,7 @@ def build_table(library: Any, clips: list[np.ndarray], path: str | Path = TABLE)
         "deviation": _rounded(torch.stack(deviations).mean(0)),
     }
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(table, indent=1) + "\n")
+        temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def _rounded(rows: Tensor) -> list[list[float]]:

@@ -139,7 +139,7 @@ def write_model(folder: str | Path, networks: Networks) -> None:
         "files": {"safetensors": {"path": weights.name, "sha256": sha256_of(weights)}},
     }
     with atomic_path(Path(folder) / "manifest.json") as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2) + "\n")
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def load_networks(model: str | Path, device: str = "cpu") -> Networks:

@@ -65,7 +65,7 @@ def prepare() -> None:
 def quiet() -> Iterator[None]:
     """OpenMMLab prints notes and warnings about itself; users asked for people."""
     with (
-        open(os.devnull, "w") as nowhere,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
         warnings.catch_warnings(),
     ):
