@@ -173,6 +173,28 @@ def test_quiet_prints_nothing(blank, tmp_path):
     assert run("lift", blank, "-o", tmp_path, "-q", "--no-render").output == ""
 
 
+@pytest.mark.parametrize("command", [["lift"], ["adapt", "-o", "a.safetensors"],
+                                     ["data", "build", "-o", "a.npz"]])  # fmt: skip
+def test_globs_of_several_files(tmp_path, command, monkeypatch):
+    """Windows hands them on as they are."""
+    for name in ("b.mp4", "a.mp4", "[a].mp4", "c.mov", "d/e.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    group = cli if command[0] != "data" else cli.get_command(None, "data")
+    name, *options = command[1:] if command[0] == "data" else command
+    leaf = group.get_command(None, name)
+
+    def files(*given):
+        parsed = leaf.make_context(name, [*given, *options]).params
+        (several,) = (parsed[p.name] for p in leaf.params if isinstance(p, click.Argument))
+        return [path.as_posix() for path in several]
+
+    assert files("c.mov", "*.mp4") == ["c.mov", "[a].mp4", "a.mp4", "b.mp4"]
+    assert files("[a].mp4") == ["[a].mp4"]
+    assert files("**/e.*", "?.avi") == ["d/e.mp4", "?.avi"]
+
+
 def test_one_bad_video_does_not_stop_the_others(blank, tmp_path):
     result = run("lift", tmp_path / "none.mp4", blank, "-o", tmp_path, "--no-render")
     assert_one_line(result, 1, "none.mp4")

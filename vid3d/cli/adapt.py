@@ -6,11 +6,20 @@ from typing import Any
 import click
 
 from vid3d.cli.lift import camera_options
-from vid3d.cli.options import FILE, Paths, console, network_options, span_options, talk_options
+from vid3d.cli.options import (
+    FILE,
+    Paths,
+    console,
+    network_options,
+    several_files,
+    span_options,
+    talk_options,
+)
 
 
 @click.command("adapt")
-@click.argument("inputs", nargs=-1, required=True, type=FILE, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, type=FILE, metavar="INPUT...",
+                callback=several_files)  # fmt: skip
 @click.option("--model", default="vid3d-base", show_default=True, help="Lifter, name or path.")
 @click.option("--source", "sources", type=Paths(), multiple=True,
               help="Motion capture; without it, motion is drawn from the lifter.")  # fmt: skip
@@ -24,7 +33,7 @@ from vid3d.cli.options import FILE, Paths, console, network_options, span_option
 @camera_options
 @talk_options
 def command(
-    inputs: tuple[Path, ...],
+    inputs: list[Path],
     model: str,
     sources: tuple[list[Path], ...],
     output: Path,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vid3d.cli.options import FILE, console, talk_options, together
+from vid3d.cli.options import FILE, console, several_files, talk_options, together
 from vid3d.errors import Vid3dError
 from vid3d.files import printable, read_json
 
@@ -54,12 +54,13 @@ def info(path: Path, quiet: bool, verbose: int, debug: bool, **given: Any) -> No
 
 
 @command.command("build")
-@click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...",
+                callback=several_files)  # fmt: skip
 @click.option("-o", "--output", type=FILE, required=True,
               help="NAME.npz: motion to train on; NAME.pairs.npz: 2D with 3D.")  # fmt: skip
 @reading_options
 @talk_options
-def build(paths: tuple[Path, ...], output: Path, quiet: bool, verbose: int, debug: bool,
+def build(paths: list[Path], output: Path, quiet: bool, verbose: int, debug: bool,
           **given: Any) -> None:  # fmt: skip
     """Write the data sets in PATH as one file of vid3d.
 

@@ -12,6 +12,7 @@ from vid3d.cli.options import (
     Intrinsics,
     console,
     network_options,
+    several_files,
     span_options,
     talk_options,
     together,
@@ -113,14 +114,14 @@ def settings(given: dict[str, Any]) -> tuple["LiftOptions", "Wanted"]:
 
 
 @click.command("lift")
-@click.argument("videos", nargs=-1, type=FILE, metavar="[VIDEO]...")
+@click.argument("videos", nargs=-1, type=FILE, metavar="[VIDEO]...", callback=several_files)
 @click.option("-o", "--output", type=FILE, default=Path("vid3d-out"), show_default=True,
               help="Folder of the results.")  # fmt: skip
 @click.option("--keypoints", type=FILE, help="2D keypoints from a file instead of the networks: "
               ".pairs.npz, COCO-style JSON, or a folder of OpenPose JSON.")  # fmt: skip
 @result_options
 @talk_options
-def command(videos: tuple[Path, ...], output: Path, quiet: bool, verbose: int, debug: bool,
+def command(videos: list[Path], output: Path, quiet: bool, verbose: int, debug: bool,
             **given: Any) -> int:  # fmt: skip
     """3D people from VIDEO: writes VIDEO.vid3d.npz, .vid3d.json and .overlay.mp4.
 
@@ -184,7 +185,7 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _check_videos(videos: tuple[Path, ...], keypoints: Path | None) -> None:
+def _check_videos(videos: list[Path], keypoints: Path | None) -> None:
     """What is to be lifted, checked before anything heavy is imported."""
     if not videos and keypoints is None:
         raise click.UsageError("Missing argument 'VIDEO': give a video or --keypoints FILE")

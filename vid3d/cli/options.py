@@ -1,6 +1,8 @@
 """Option groups that commands share, and the types that read them."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,6 +125,20 @@ class Intrinsics(click.ParamType):
 
 
 FILE = click.Path(path_type=Path)
+
+
+def several_files(ctx: click.Context, param: click.Parameter, given: Iterable[Path]) -> list[Path]:
+    """Callback of arguments that take several files: globs, which Windows leaves to programs.
+
+    A path that exists is itself, whatever characters it holds; so is a glob that matches nothing,
+    for the message that there is no such file.
+    """
+    found: list[Path] = []
+    for path in given:
+        matches = [] if os.path.exists(path) else glob(str(path), recursive=True)
+        found += sorted(map(Path, matches)) or [path]
+    return found
+
 
 talk_options = together(
     click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
