@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs
+from vid3d.batch.lifting import _anchored
 from vid3d.batch.lock import locked
 from vid3d.batch.manifest import NAME, Manifest
 from vid3d.batch.plan import plan_batch
@@ -30,6 +31,7 @@ from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
 from vid3d.files import printable
+from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 
 TOYS = Path(__file__).with_name("batch_toys.py")
@@ -76,6 +78,25 @@ def assert_consistent(output):
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "out"
+
+
+# --- what workers are told
+
+
+def test_paths_do_not_depend_on_the_folder_of_a_worker(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("base.safetensors", "a+b.safetensors", "vid3d-pose"):
+        (tmp_path / name).touch()
+
+    def model(name):
+        return _anchored(LiftOptions(model=name)).model
+
+    base, adapter = str(tmp_path / "base.safetensors"), str(tmp_path / "a+b.safetensors")
+    assert model("base.safetensors") == base
+    assert model("vid3d-base") == "vid3d-base"
+    assert model("vid3d-base+a+b.safetensors") == f"vid3d-base+{adapter}"
+    assert model("base.safetensors+a+b.safetensors+none") == f"{base}+{adapter}+none"
+    assert _anchored(LiftOptions(pose="vid3d-pose")).pose == "vid3d-pose"  # what ships comes first
 
 
 # --- what is found, and its names

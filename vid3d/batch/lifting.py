@@ -144,12 +144,13 @@ def _anchored(options: LiftOptions) -> LiftOptions:
         named = name not in shipped_models() and os.path.exists(name)
         return os.path.abspath(name) if named else name
 
+    base, adapters = split_adapters(options.model)
     camera = options.camera
     return replace(
         options,
         detector=anchor(options.detector),
         pose=anchor(options.pose),
-        model=anchor(options.model),
+        model="+".join(map(anchor, (base, *adapters))),
         camera=camera.absolute() if isinstance(camera, Path) else camera,
     )
 
