@@ -36,6 +36,7 @@ from vid3d.data.pairs import write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED, n_mpjpe
+from vid3d.files import as_argument
 from vid3d.info import describe
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter.adapters import read_adapter
@@ -567,13 +568,15 @@ def test_options_are_changed_by_text():
 
 
 def test_command(shelf, tmp_path):
-    output = tmp_path / "c.safetensors"
+    output = tmp_path / "my clips" / "c.safetensors"
     changes = [f"--set={text}" for text in ("rounds=1", "samples=8", "batch=8")]
     paths = [str(shelf / name) for name in ("clips.pairs.npz", "toy.safetensors", "source.npz")]
     arguments = ["adapt", paths[0], "--model", paths[1], "--source", paths[2], "-o", str(output)]
     result = CliRunner().invoke(cli, [*arguments, "--force", *changes])
     assert output.is_file(), result.output
-    assert "vid3d lift VIDEO --model" in result.output
+    use = f"vid3d lift VIDEO --model {as_argument(f'{paths[1]}+{output}')}"
+    assert result.output.endswith(f"use it: {use}\n")
+    assert dict(describe(str(output)))["use"].endswith(as_argument(f"+{output}")[1:])
 
 
 def test_rehearsal_is_the_training_of_the_lifter():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vid3d.camera import Camera, solve_translation
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, sha256_of
+from vid3d.files import as_argument, atomic_path, sha256_of
 from vid3d.motion import Motion
 from vid3d.skeleton import COCO17, H36M17, LIMB_GROUPS, joint_set, limb_groups
 
@@ -138,6 +138,15 @@ def test_atomic_path_leaves_pipes_and_devices_alone(tmp_path):
         pass
     assert (tmp_path / "pipe").is_fifo()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_arguments_can_be_pasted(monkeypatch):
+    for system, quoted in (("posix", "'vid3d-base+my clips/a.npz'"),
+                           ("nt", '"vid3d-base+my clips/a.npz"')):  # fmt: skip
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "name", system)
+            said = as_argument("vid3d-base+my clips/a.npz"), as_argument("vid3d-base+a.npz")
+        assert said == (quoted, "vid3d-base+a.npz")
 
 
 # --- camera

@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import stat
+import subprocess
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -178,6 +180,11 @@ def printable(text: str) -> str:
     return "".join(
         ascii(char)[1:-1] if unicodedata.category(char) in _ESCAPED else char for char in text
     )
+
+
+def as_argument(text: str) -> str:
+    """Text as an argument of a command that users paste, quoted where their shell asks for it."""
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def safe_stem(name: str) -> str:

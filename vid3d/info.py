@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.files import open_npz
+from vid3d.files import as_argument, open_npz
 from vid3d.weights import check_model, find_model, read_manifest, shipped_models
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def describe_adapter(path: Path) -> Card:
         ("adapter", adapter.name),
         ("base", f"{adapter.base}, sha256 {adapter.base_sha256[:16]}"),
         ("parameters", f"{count:,}, rank {adapter.rank}"),
-        ("use", f"vid3d lift VIDEO --model {adapter.base}+{path}"),
+        ("use", f"vid3d lift VIDEO --model {as_argument(f'{adapter.base}+{path}')}"),
     ]
     return card + [
         (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))

@@ -53,6 +53,7 @@ def command(
     where it stopped.
     """
     from vid3d.adaptation import AdaptOptions, adapt
+    from vid3d.files import as_argument
     from vid3d.lift_options import LiftOptions
 
     talk = console(quiet, verbose)
@@ -71,11 +72,11 @@ def command(
     learnt, held = done.pieces
     talk.say(f"learnt from {learnt} stretches of people, judged on {held} others")
     talk.say(talk.summary())
-    use = done.path if merge else f"{model}+{done.path}"
+    use = str(done.path) if merge else f"{model}+{done.path}"
     talk.say(
         f"{done.path}: round {done.kept}; error on motion filmed "
         f"alike {100 * (done.ratio - 1):+.1f} %"
     )
     if done.objection:
         talk.say(f"written for --force alone: {done.objection}")
-    talk.say(f"use it: vid3d lift VIDEO --model {use}")
+    talk.say(f"use it: vid3d lift VIDEO --model {as_argument(use)}")
