@@ -93,6 +93,8 @@ def test_joints_actions_and_protocols():
     assert h36m.row(10).scores.mpjpe == pytest.approx(100 * 16 / 17, abs=1e-3)
     assert action_of("cmu_35_01@0") == "cmu_35"
     assert action_of("12") == "12"
+    assert action_of("S9/Walking 1.60457274@300") == "Walking"
+    assert [action_of(name) for name in ("TS1", "TS2#0", "S1/Seq2.0")] == ["TS1", "TS2", "Seq2"]
 
 
 def test_mean_of_actions_is_plain():

@@ -194,9 +194,12 @@ def lift_sequence(
 
 
 def action_of(name: str) -> str:
-    """What is done in a sequence, by its name: `S9/Walking 1.60457274@300` is `Walking`."""
+    """What is done in a sequence, by its name: `S9/Walking 1.60457274@300` is `Walking`.
+
+    A number that stands apart counts repetitions; that of `TS1` (MPI-INF-3DHP) is of the name.
+    """
     last = re.split(r"[@.#]", name.rsplit("/", 1)[-1])[0]
-    return re.sub(r"[\s_]*\d+$", "", last) or last
+    return re.sub(r"[\s_]+\d+$", "", last) or last
 
 
 def _systems(
