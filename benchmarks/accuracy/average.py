@@ -5,7 +5,8 @@ python benchmarks/accuracy/average.py OUT MODEL@SHARE MODEL@SHARE...
 Settings and spread are the last one's: fit the spread again (calibrate_lifter.py).
 """
 
-import sys
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from vid3d.lifter import checkpoint
 from vid3d.training.fitting import average
 
 
-def mean_weights(parts: list[nn.Module], shares: list[float]) -> dict[str, Tensor]:
+def mean_weights(parts: list[nn.Module], shares: Sequence[float]) -> dict[str, Tensor]:
     """The state of modules of one shape, averaged; whole numbers are the last one's."""
     mean = {name: value.float().clone() for name, value in parts[0].state_dict().items()}
     total = shares[0]
@@ -24,14 +25,23 @@ def mean_weights(parts: list[nn.Module], shares: list[float]) -> dict[str, Tenso
     return mean
 
 
+def shared(text: str) -> tuple[str, float]:
+    """A model and its share of the mean."""
+    model, _, share = text.rpartition("@")
+    return model, float(share)
+
+
 def main() -> None:
-    out, *named = sys.argv[1:]
-    models, shares = zip(*(name.rsplit("@", 1) for name in named), strict=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="model folder to write")
+    parser.add_argument("models", type=shared, nargs="+", metavar="MODEL@SHARE")
+    options = parser.parse_args()
+    models, shares = zip(*options.models, strict=True)
     loaded = [checkpoint.load_networks(model) for model in models]
     for part in ("encoder", "diffusion"):
         modules = [getattr(networks, part) for networks in loaded]
-        modules[-1].load_state_dict(mean_weights(modules, [float(share) for share in shares]))
-    checkpoint.write_model(Path(out), loaded[-1])
+        modules[-1].load_state_dict(mean_weights(modules, shares))
+    checkpoint.write_model(options.out, loaded[-1])
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 python benchmarks/accuracy/calibrate_lifter.py WORK_DIR/model OUT DEV_PAIRS...
 """
 
-import sys
+import argparse
 from dataclasses import replace
+from pathlib import Path
 
 from vid3d.data.pairs import read_pairs
 from vid3d.evaluation.calibration import calibrate
@@ -13,12 +14,16 @@ from vid3d.lifter.checkpoint import load_networks, write_model
 
 
 def main() -> None:
-    model, out, *pair_files = sys.argv[1:]
-    networks = load_networks(model)
-    sequences = [sequence for path in pair_files for sequence in read_pairs(path)]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path, help="model folder to write")
+    parser.add_argument("pairs", type=Path, nargs="+", help="dev pair files")
+    options = parser.parse_args()
+    networks = load_networks(options.model)
+    sequences = [sequence for path in options.pairs for sequence in read_pairs(path)]
     config = calibrate(Lifter(networks), sequences)
-    write_model(out, replace(networks, config=config))
-    print(f"spread x {config.spread}, root spread x {config.root_spread}: {out}")
+    write_model(options.out, replace(networks, config=config))
+    print(f"spread x {config.spread}, root spread x {config.root_spread}: {options.out}")
 
 
 if __name__ == "__main__":

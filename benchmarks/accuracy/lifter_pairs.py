@@ -10,7 +10,7 @@ detector-like noise, nobody leaves the picture on purpose. Then:
 vid3d eval vid3d-base --data OUT/heldout_coco17.pairs.npz
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +34,18 @@ def described(sequences: Sequence[PairSequence], clips: Sequence[MotionClip]) ->
 
 
 def main() -> None:
-    motions, bodies, out = (Path(argument) for argument in sys.argv[1:])
-    library = load_library(bodies)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mocap", type=Path, help="folder of motion files")
+    parser.add_argument("bodies", type=Path, help="folder of the posable bodies")
+    parser.add_argument("out", type=Path, help="folder of the pair files")
+    options = parser.parse_args()
+    library = load_library(options.bodies)
     recorded = {
-        kind: [clip for path in sorted(motions.glob(f"{kind}_*.npz")) for clip in read_mocap(path)]
+        kind: [
+            clip
+            for path in sorted(options.mocap.glob(f"{kind}_*.npz"))
+            for clip in read_mocap(path)
+        ]
         for kind in ("train", "heldout")
     }
     dev = [clip for clip in recorded["train"] if clip.actor in DEV_ACTORS]
@@ -51,7 +59,7 @@ def main() -> None:
             ("h36m17", make_pairs(clips, "h36m17", seed=1)),
             ("coco17", make_pairs(clips, "coco17", seed=2, bodies=people)),
         ):
-            write_pairs(out / f"{name}_{joint_set}.pairs.npz", described(made, clips))
+            write_pairs(options.out / f"{name}_{joint_set}.pairs.npz", described(made, clips))
 
 
 if __name__ == "__main__":

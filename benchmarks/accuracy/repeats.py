@@ -7,7 +7,7 @@ bones' scale. Two seconds of them at 10 Hz of every held-out and dev clip look f
 neighbour among what is trained on. The same recording again would be nearly 0 apart.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -48,7 +48,9 @@ def nearest(clips: Sequence[MotionClip], bank: Tensor) -> list[tuple[float, str]
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mocap", type=Path, help="folder of motion files")
+    folder = parser.parse_args().mocap
     train, heldout = (
         [clip for path in sorted(folder.glob(f"{kind}_*.npz")) for clip in read_mocap(path)]
         for kind in ("train", "heldout")

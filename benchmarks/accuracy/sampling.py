@@ -10,7 +10,7 @@ Raftery 2007; lower is better, it rewards spread that fits the error), and the b
 the truth (an oracle).
 """
 
-import sys
+import argparse
 import time
 from copy import deepcopy
 from dataclasses import replace
@@ -153,11 +153,15 @@ def judge(head: DiffusionHead, batches: list, steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    model, mocap, pairs, *rest = sys.argv[1:]
-    minutes = float(rest[0]) if rest else 5.0
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("mocap", type=Path, help="folder of motion files")
+    parser.add_argument("pairs", type=Path, help="dev pair file")
+    parser.add_argument("minutes", type=float, nargs="?", default=5.0, help="of each training")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    networks = load_networks(model)
-    batches = Batches(networks, Path(mocap))
+    networks = load_networks(options.model)
+    batches = Batches(networks, options.mocap)
     sizes = networks.config.diffusion or DiffusionConfig()
     torch.manual_seed(0)
     layout = networks.config.encoder.layout
@@ -165,13 +169,13 @@ def main() -> None:
         name: DiffusionHead(replace(sizes, schedule=schedule), layout)
         for name, schedule in (("ddim", "cosine"), ("flow", "linear"))
     }
-    print(f"{fit(heads, learn, batches, minutes)} steps of {BATCH} windows", flush=True)
+    print(f"{fit(heads, learn, batches, options.minutes)} steps of {BATCH} windows", flush=True)
     teacher = deepcopy(heads["ddim"]).requires_grad_(False)
     for steps in (1, 2):
         student = {f"distilled {steps}": deepcopy(heads["ddim"])}
-        fit(student, distil(teacher, steps), batches, minutes / 2)
+        fit(student, distil(teacher, steps), batches, options.minutes / 2)
         heads |= student
-    every = read_pairs(pairs)
+    every = read_pairs(options.pairs)
     sequences = list(every)[:: max(1, len(list(every)) // 24)]
     fixed = [batches(10**6 + number) for number in range(2)]
     print(f"{'head':12} steps  MPJPE  P-MPJPE  energy  best (oracle)")

@@ -9,7 +9,7 @@ vid3d lift OUT/two_people_paused.mp4 --stride auto --no-render -o OUT/auto
 vid3d eval OUT/auto/two_people_paused.vid3d.npz --data OUT/two_people_paused.pairs.npz
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,11 @@ GRAIN = 2.0  # standard deviation of the sensor's noise, of 255
 
 
 def main() -> None:
-    source, out = (Path(argument) for argument in sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="the clip and its pair file, without suffixes")
+    parser.add_argument("out", type=Path, help="folder to write to")
+    options = parser.parse_args()
+    source, out = options.source, options.out
     truth = read_pairs(source.with_suffix(".pairs.npz"))
     fps = truth[0].fps
     generator = np.random.default_rng(4)

@@ -6,8 +6,8 @@ h36m17 joints themselves define and in units of the trunk, make a small table
 (`coco_offsets.json`), from which training pairs come without meshes.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +147,18 @@ def _rounded(rows: Tensor) -> list[list[float]]:
 
 def main() -> None:
     """Rebuild the table: python -m vid3d.data.coco BODIES_FOLDER MOCAP_FOLDER."""
-    bodies, motions = sys.argv[1:]
+    parser = argparse.ArgumentParser(description="Rebuild the table of COCO offsets.")
+    parser.add_argument("bodies", type=Path, help="folder of the posable bodies")
+    parser.add_argument("mocap", type=Path, help="folder of motion files")
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
     clips = []
-    for path in sorted(Path(motions).glob("train_*.npz")):
+    for path in sorted(options.mocap.glob("train_*.npz")):
         long = [c for c in read_mocap(path) if len(c.joints) > 60 and c.actor not in DEV_ACTORS]
         for index in rng.choice(len(long), 4):
             start = rng.integers(0, len(long[index].joints) - 60)
             clips.append(long[index].joints[start : start + 60])
-    build_table(load_library(bodies), clips)
+    build_table(load_library(options.bodies), clips)
 
 
 if __name__ == "__main__":

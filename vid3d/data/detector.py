@@ -12,7 +12,7 @@ python -m vid3d.data.detector ERRORS.npz...
 makes the table `detector_errors.npz` anew, from what benchmarks/accuracy/detector_errors.py wrote.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -190,7 +190,9 @@ def fit(truth: Tensor, said: Tensor, steps: int = 6000, seed: int = 0) -> Detect
 
 def main() -> None:
     """Fit the files that the command line names and write the table."""
-    truth, said = read_errors(sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Fit how pose networks err.")
+    parser.add_argument("errors", type=Path, nargs="+", help="of benchmarks/accuracy")
+    truth, said = read_errors(parser.parse_args().errors)
     state: dict[str, Any] = {
         name: value.numpy().astype(np.float16)
         for name, value in fit(truth, said).state_dict().items()
