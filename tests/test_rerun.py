@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from motion_toys import FPS, make_video, walk
+from motion_toys import FPS, make_motion, make_video, standing, walk
 
 from vid3d.errors import Vid3dError
 from vid3d.export.rerun import write_rrd
+from vid3d.kinematics import joint_angles
 
 
 def contents(path):
@@ -45,6 +46,21 @@ def test_recording_is_read_by_rerun(rerun, tmp_path):
     }
     for entity, count in rows.items():
         assert re.search(rf"with {count} rows .* - {entity} - ", words), entity
+
+
+def test_angles_are_computed_only_where_people_are_in_sight(rerun, monkeypatch, tmp_path):
+    joints = standing(np.tile([0.0, 4.0], (3, 40, 1)))
+    for person in range(3):
+        joints[person, : 12 * person] = joints[person, 12 * person + 5 :] = np.nan
+    counted = []
+
+    def counting(bodies, up):
+        counted.append(len(bodies))
+        return joint_angles(bodies, up)
+
+    monkeypatch.setattr("vid3d.export.rerun.joint_angles", counting)
+    write_rrd(make_motion(joints), tmp_path / "a.rrd")
+    assert counted == [5, 5, 5]
 
 
 def test_a_video_that_rerun_cannot_read_is_an_error_and_leaves_nothing(rerun, tmp_path):

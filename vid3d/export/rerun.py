@@ -148,15 +148,18 @@ def _log_person(rr: Any, recording: Any, motion: Motion, index: int, space: Spac
 
 
 def _log_curves(rr: Any, recording: Any, motion: Motion) -> None:
-    angles = joint_angles(motion.joints3d, floor_of(motion).up)
+    """Speed and joint angles of each person where they are in sight."""
+    up = floor_of(motion).up
     for index, person in enumerate(motion.track_ids.tolist()):
-        moves = velocity(motion.joints3d[index, :, 0], motion.timestamps)
+        joints, there = motion.joints3d[index], np.flatnonzero(motion.present[index])
+        moves = velocity(joints[:, 0], motion.timestamps)[there]
+        angles = joint_angles(joints[there], up)
         curves = {"speed": np.linalg.norm(moves, axis=-1)}
-        curves |= {f"angles/{name}": angles[index, :, i] for i, name in enumerate(ANGLES)}
+        curves |= {f"angles/{name}": angles[:, i] for i, name in enumerate(ANGLES)}
         for name, values in curves.items():
-            known = np.flatnonzero(np.isfinite(values))
+            known = np.isfinite(values)
             columns = rr.Scalars.columns(scalars=values[known])
-            times = _times(rr, motion, known)
+            times = _times(rr, motion, there[known])
             rr.send_columns(f"{name}/{person}", times, columns, recording=recording)
 
 
