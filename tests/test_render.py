@@ -1,3 +1,4 @@
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +174,23 @@ def test_clock_words():
     assert [clock(s) for s in (0, 2.4, 62.5, 59.999, 3725.01)] == [
         "0:00.00", "0:02.40", "1:02.50", "1:00.00", "1:02:05.01",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["é", "ş", "я", "中", "か", "한"])
+def test_names_are_written_in_their_own_letters(name):
+    """OpenCV 4 has ASCII only, and question marks for the rest."""
+    written = []
+    for words in (name, "?" * len(name.encode()), "?"):
+        picture = Planes.plain((80, 80), Coding(), (0, 0, 0))
+        draw.text(picture, words, (20, 50), (255, 255, 255), 20)
+        written.append(bgr_of(picture))
+    assert written[0].max() > 100
+    assert not any(np.array_equal(written[0], other) for other in written[1:])
+
+
+def test_opencv_4_is_not_supported(repo):
+    needed = tomllib.loads((repo / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert [one for one in needed if one.startswith("opencv")] == ["opencv-python-headless>=5"]
 
 
 def test_text_width_and_alignment():
