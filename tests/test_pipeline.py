@@ -1,5 +1,6 @@
 """The whole chain on small clips: both backends, keypoint files, options and what they change."""
 
+import json
 import math
 from pathlib import Path
 
@@ -173,6 +174,8 @@ def test_camera_options(tiny, options, expected):
     ("options", "message"),
     [
         ({"stride": 0}, "stride is 0"),
+        ({"stride": True}, "stride is True"),
+        ({"stride": "5"}, "stride is '5'"),
         ({"hypotheses": 2.5}, "hypotheses is 2.5"),
         ({"fov": 50.0, "intrinsics": (1.0, 1.0, 1.0, 1.0)}, "exclude each other"),
         ({"height": {None: 17.0}}, "between 0.3 and 3"),
@@ -185,6 +188,17 @@ def test_camera_options(tiny, options, expected):
 def test_bad_options(options, message):
     with pytest.raises(Vid3dError, match=message):
         Pipeline(LiftOptions(**options))
+
+
+def test_whole_numbers_may_be_numpys():
+    five, three = np.int64(5), np.array(3, np.uint8)
+    options = LiftOptions(stride=five, detect_every=three, steps=np.int32(2), seed=np.int64(7))
+    assert options == LiftOptions(stride=5, detect_every=3, steps=2, seed=7)
+    assert json.loads(json.dumps(options.to_meta()))["stride"] == 5
+    with pytest.raises(Vid3dError, match=r"steps is .*0.* expected a whole number"):
+        LiftOptions(steps=np.int64(0))
+    with pytest.raises(Vid3dError, match=r"stride is .*5\.0.* expected a whole number"):
+        LiftOptions(stride=np.float64(5))
 
 
 def test_files_may_be_text_or_paths_and_a_height_a_number():

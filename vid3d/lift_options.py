@@ -1,6 +1,7 @@
 """Everything that a lift can be told."""
 
 import math
+import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -11,6 +12,8 @@ from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.errors import Vid3dError
 from vid3d.weights import split_adapters
 from vid3d.world.smoothing import DEFAULT as SMOOTH
+
+_COUNTS = ("stride", "detect_every", "hypotheses", "steps", "max_people")
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,11 @@ class LiftOptions:
 
     def __post_init__(self) -> None:
         self._settle_types()
-        for name in ("stride", "detect_every", "hypotheses", "steps", "max_people"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is None or (name == "stride" and value == "auto"):
                 continue
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
         known = self.person in (None, "largest", "longest")
         if not known and not str(self.person).removeprefix("-").isdecimal():
@@ -106,6 +109,8 @@ class LiftOptions:
                 object.__setattr__(self, name, Path(value))
         for name in ("detector", "pose", "model"):
             object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        for name in (*_COUNTS, "seed"):
+            object.__setattr__(self, name, _plain_number(getattr(self, name)))
         if isinstance(self.height, int | float):
             object.__setattr__(self, "height", {None: self.height})
 
@@ -128,6 +133,16 @@ class LiftOptions:
         values["model"] = "+".join(map(_name, (base, *adapters)))
         values["detector"], values["pose"] = _name(self.detector), _name(self.pose)
         return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain_number(value: Any) -> Any:
+    """A whole number of numpy's as Python's, which JSON holds; anything else as it is."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 def _name(network: str) -> str:
