@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from motion_toys import make_video, walk
 
 from vid3d.cli import COMMANDS, cli
+from vid3d.files import missing
 from vid3d.monitor import Monitor
 from vid3d.results import keep_earlier
 
@@ -137,6 +138,21 @@ def test_bad_video_is_one_line_and_leaves_nothing(make, tmp_path):
     result = run("lift", path, "-o", tmp_path / "out")
     assert_one_line(result, 1, path.name)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["lift"], ["batch"], ["adapt"], ["detect"]])
+def test_addresses_are_not_read(tmp_path, command):
+    address = "https://example.org/a%20walk.mp4?x=1"
+    output = tmp_path / ("out.safetensors" if command == ["adapt"] else "out")
+    result = run(*command, address, "-o", output)
+    assert_one_line(result, 1, f"{address} is an address", "download the file")
+
+
+@pytest.mark.parametrize(
+    "name", ["C:/clips/a.mp4", "C:\\clips\\a.mp4", "a:b.mp4", "clips/https:/a"]
+)
+def test_names_with_a_colon_are_no_addresses(name):
+    assert missing(Path(name)).startswith("no such file: ")
 
 
 def test_unwritable_output(blank, tmp_path):

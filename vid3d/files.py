@@ -205,6 +205,14 @@ def _is_of_a_word(char: str) -> bool:
     return char == "_" or char.isalnum() or unicodedata.category(char).startswith("M")
 
 
+def missing(path: Path, kind: str = "file") -> str:
+    """What to say of a file, or another kind of thing, that is not there."""
+    if found := re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", path.as_posix(), re.IGNORECASE):
+        address = "://".join(found.groups())  # paths hold one / where addresses have two
+        return f"{address} is an address, which is not read: download the file and give its path"
+    return f"no such {kind}: {path}; check the spelling"
+
+
 def check_output(output: Path, *inputs: Path | None) -> None:
     """Refuse to write over what is read, or onto a folder.
 

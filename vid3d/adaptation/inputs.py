@@ -13,7 +13,7 @@ from vid3d.batch.inputs import find_sources
 from vid3d.camera import Camera
 from vid3d.clips import Clip, camera_of
 from vid3d.errors import Vid3dError
-from vid3d.files import safe_stem, sha256_of
+from vid3d.files import missing, safe_stem, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
@@ -65,7 +65,7 @@ def digest_of(pieces: Sequence[Piece]) -> str:
 def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
     """The keypoint files and the videos that an input stands for."""
     if not path.exists():
-        raise Vid3dError(f"no such file or folder: {path}")
+        raise Vid3dError(missing(path, "file or folder"))
     if path.is_file():
         return ([path], []) if path.suffix.lower() in KEYPOINT_SUFFIXES else ([], [path])
     if any(path.glob("*_keypoints.json")):  # as OpenPose writes it

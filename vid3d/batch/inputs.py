@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from vid3d.errors import Vid3dError
-from vid3d.files import printable, safe_stem
+from vid3d.files import missing, printable, safe_stem
 
 VIDEO_SUFFIXES = (
     ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov",
@@ -125,7 +125,7 @@ def _expand(given: str | os.PathLike[str], output: Path) -> tuple[Path, list[Pat
     first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), 0)
     root = Path(*parts[:first]) if first else path
     if not root.is_dir():
-        raise Vid3dError(f"{given}: no such file or folder")
+        raise Vid3dError(missing(Path(given), "file or folder"))
     try:
         matches = list(root.glob(str(Path(*parts[first:]))))
     except ValueError as error:

@@ -11,6 +11,7 @@ from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 
 from vid3d.errors import Vid3dError
+from vid3d.files import missing
 from vid3d.video.frame import Display, Size
 
 FALLBACK_FPS = 25.0
@@ -59,7 +60,7 @@ def open_video(path: Path, device: str) -> tuple[Any, Any]:
         Vid3dError: no such file, a folder, empty, not a video, or pictures too large.
     """
     if not path.exists():
-        raise Vid3dError(f"no such file: {path}; check the spelling")
+        raise Vid3dError(missing(path))
     if path.is_dir():
         raise Vid3dError(f"{path} is a folder; give a video file")
     if path.stat().st_size == 0:
