@@ -97,6 +97,16 @@ def test_who_comes_and_goes_must_be_clearer():
     assert len(track_people(looks_of(alone), FRAME_SIZE)) == 1
 
 
+def test_one_look_alone_asks_as_much_as_a_clip_throughout():
+    """A chair that the detector takes for somebody, with a confused skeleton, beside a person."""
+    chair = people([standing(900)], [0.36], np.full((1, 17), 0.27))  # log odds -1.57
+    unclear = people([standing(100)], [0.45], np.full((1, 17), 0.46))  # -0.36
+    for count in (1, 2):
+        looks = looks_of([together(unclear, chair)] * count)
+        (track,) = track_people(looks, FRAME_SIZE)
+        assert track.keypoints[0, 0, 0] == 100
+
+
 def test_more_is_asked_of_who_stands_still():
     assert is_person([0.7] * 9, seconds=9.0, speed=0.2)  # asked: -0.4 + 1.0
     assert not is_person([0.5] * 9, seconds=9.0, speed=0.2)

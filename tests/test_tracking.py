@@ -271,8 +271,8 @@ def test_a_thing_that_looks_a_little_like_a_person_is_dropped():
     confidence = np.full((2, 17), 0.9)
     confidence[1] = 0.3
     thing = people([standing(300), standing(900)], scores=[0.9, 0.36], confidence=confidence)
-    assert len(track_people(looks_of([thing] * 9), FRAME_SIZE)) == 1
-    assert len(track_people(looks_of([thing]), FRAME_SIZE)) == 2  # nothing to compare with
+    for looks in (9, 1):
+        assert len(track_people(looks_of([thing] * looks), FRAME_SIZE)) == 1
 
 
 def test_irregular_looks():

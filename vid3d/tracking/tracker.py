@@ -141,12 +141,8 @@ class Tracker:
         )
 
     def believes(self) -> dict[int, bool]:
-        """Of everybody who may still be seen again: whether it is a person, as far as known.
-
-        One look alone gives nothing to compare with, so it is believed.
-        """
-        looks = self._looks
-        return {trail.number: looks == 1 or trail.believed(looks) for trail in self._active}
+        """Of everybody who may still be seen again: whether it is a person, as far as known."""
+        return {trail.number: trail.believed(self._looks) for trail in self._active}
 
     @staticmethod
     def identities(numbers: Sequence[int]) -> list[int]:
