@@ -1,6 +1,7 @@
 """Scenes of known floor: recorded people on one floor, a camera at any height, lifted by vid3d.
 
-python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--first 0] [--scenes 80] [--stride 10] [--model MODEL]
+python benchmarks/world/scenes.py MOCAP_FOLDER OUT [--first 0] [--scenes 80] [--stride 10]
+    [--model vid3d-base]
 
 One to five takes of the dev actors (nothing is trained on them) walk about on one floor, seen by a
 random camera 0.3 to 6 m above it, which looks down as steeply as that takes. Detector-like 2D noise
