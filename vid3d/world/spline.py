@@ -81,10 +81,13 @@ def _derivative(times: Array, order: int) -> NDArray[np.float64]:
 
 
 def _gram(rows: Array, give: Array) -> NDArray[np.float64]:
-    """Lower bands (order + 1, F - order) of D diag(give) D' of rows as `_derivative` has them."""
+    """Lower bands (order + 1, F - order) of D diag(give) D' of rows as `_derivative` has them.
+
+    Of a matrix smaller than that, as many bands as it has.
+    """
     count, width = rows.shape
-    bands = np.zeros((width, count))
-    for apart in range(width):
+    bands = np.zeros((min(width, count), count))
+    for apart in range(len(bands)):
         last = count - apart
         for i in range(width - apart):
             shared = give[apart + i : apart + i + last]
