@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from vid3d.data import crops, nobody
 from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
-from vid3d.data.mocap import read_mocap
+from vid3d.data.mocap import DEV_ACTORS, MotionClip, read_mocap
 from vid3d.data.people2d import People2d, prepare_people2d
 from vid3d.data.scenes import Scenes, Tiling
-from vid3d.data.synthetic import Studio, render_sets, training_names
+from vid3d.data.synthetic import Studio, motion_of, render_sets, training_names
 from vid3d.errors import Vid3dError
 from vid3d.evaluation import people2d as measure
 from vid3d.skeleton import COCO17
@@ -386,3 +386,11 @@ def test_average_precision_by_hand() -> None:
     assert ap(np.array([0.72]), np.ones(1)) == 0.5  # five of ten limits
     assert ap(np.array([1.0, 0.0]), np.array([2.0, 1.0])) == pytest.approx(51 / 101)
     assert ap(np.array([0.0, 1.0]), np.array([2.0, 1.0])) == pytest.approx(0.5 * 51 / 101)
+
+
+def test_dev_actors_are_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    joints = np.zeros((2, 17, 3), np.float32)
+    names = [DEV_ACTORS[0], "somebody", DEV_ACTORS[-1]]
+    clips = [MotionClip(name, name, "stands", joints) for name in names]
+    monkeypatch.setattr("vid3d.data.synthetic.read_mocap", lambda path: clips)
+    assert [clip.actor for clip in motion_of([Path("a"), Path("b")])] == ["somebody"] * 2

@@ -24,7 +24,7 @@ from vid3d.data.labelled_images import (
     LabelledImages,
     write_labelled_images,
 )
-from vid3d.data.mocap import MotionClip, read_mocap
+from vid3d.data.mocap import DEV_ACTORS, MotionClip, read_mocap
 from vid3d.errors import Vid3dError
 
 SIZE = (448, 320)  # width, height of a picture
@@ -206,6 +206,12 @@ def training_names(bodies: Path) -> list[str]:
     return [name for name in names if name not in RESERVED]
 
 
+def motion_of(files: Sequence[Path]) -> list[MotionClip]:
+    """Clips of motion files, but for those of the dev actors: choices are made on these."""
+    clips = [clip for path in files for clip in read_mocap(path)]
+    return [clip for clip in clips if clip.actor not in DEV_ACTORS]
+
+
 def render_sets(
     bodies: Path,
     mocap: Sequence[Path],
@@ -222,7 +228,7 @@ def render_sets(
     photos  photographs whose people-free parts become backdrops; None: procedural backdrops only,
             so that the pictures depend on nothing but the CC0 bodies and the motion
     """
-    clips = [clip for path in mocap for clip in read_mocap(path)]
+    clips = motion_of(mocap)
     names = names or training_names(bodies)
     for shard in range(shards):
         target = folder / f"{shard:03d}"
