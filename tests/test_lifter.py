@@ -8,6 +8,7 @@ import torch
 from vid3d.camera import Camera
 from vid3d.data.pairs import read_pairs
 from vid3d.errors import Vid3dError
+from vid3d.evaluation.lifting import lift_sequence
 from vid3d.lifter import Lifter
 from vid3d.lifter.checkpoint import (
     LifterConfig,
@@ -309,3 +310,13 @@ def test_shipped_lifter_stands_people_up(place):
     assert (relative[:, H36M17.index("left_shoulder"), 0] > 0.05).all()  # not mirrored
     np.testing.assert_allclose(CAMERA.project(lifted.joints3d[10]), keypoints[0], atol=40)
     np.testing.assert_allclose(lifted.joints3d[10, 0], place, rtol=0.25, atol=0.15)
+
+
+def test_shipped_lifter_knows_which_foot_stands():
+    """Of the walker of the sample, seen five times a second without noise."""
+    walker = read_pairs(SAMPLES / "two_people.pairs.npz")[1]
+    lifted, _ = lift_sequence(Lifter.load("vid3d-base"), walker, 6)
+    ankles = walker.joints3d[:, H36M17.indices(["left_ankle", "right_ankle"])]
+    speeds = np.linalg.norm(np.gradient(ankles, 1 / walker.fps, axis=0), axis=-1)
+    stands = speeds < 0.25
+    assert ((lifted.contacts > 0.5) == stands).mean() > 0.9
