@@ -90,3 +90,11 @@ def bgr_of(picture):
     blue, red = luma + u * (2 - 2 * of_blue), luma + v * (2 - 2 * of_red)
     green = (luma - of_red * red - of_blue * blue) / (1 - of_red - of_blue)
     return np.stack([blue, green, red], -1).round().clip(0, 255).astype(np.uint8)
+
+
+def glimpses():
+    """Three people of whom each is in sight for 5 of 40 frames, at times of their own."""
+    joints = standing(np.tile([0.0, 4.0], (3, 40, 1)))
+    for person in range(3):
+        joints[person, : 12 * person] = joints[person, 12 * person + 5 :] = np.nan
+    return make_motion(joints)

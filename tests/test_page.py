@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from motion_toys import FPS, SIZE, make_motion, standing, walk
+from motion_toys import FPS, SIZE, glimpses, make_motion, standing, walk
 from video_toys import make
 
 from vid3d.cli import cli
@@ -297,9 +297,6 @@ def test_pages_of_nobody_and_of_one_frame(tmp_path, frames):
 
 
 def test_curves_are_computed_only_where_people_are_in_sight(monkeypatch):
-    joints = standing(np.tile([0.0, 4.0], (3, 40, 1)))
-    for person in range(3):
-        joints[person, : 12 * person] = joints[person, 12 * person + 5 :] = np.nan
     counted = []
 
     def counting(bodies, up):
@@ -307,7 +304,7 @@ def test_curves_are_computed_only_where_people_are_in_sight(monkeypatch):
         return joint_angles(bodies, up)
 
     monkeypatch.setattr("vid3d.render.page.data.joint_angles", counting)
-    page_data(make_motion(joints))
+    page_data(glimpses())
     assert counted == [5, 5, 5]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from motion_toys import FPS, make_motion, make_video, standing, walk
+from motion_toys import FPS, glimpses, make_video, walk
 
 from vid3d.errors import Vid3dError
 from vid3d.export.rerun import write_rrd
@@ -49,9 +49,6 @@ def test_recording_is_read_by_rerun(rerun, tmp_path):
 
 
 def test_angles_are_computed_only_where_people_are_in_sight(rerun, monkeypatch, tmp_path):
-    joints = standing(np.tile([0.0, 4.0], (3, 40, 1)))
-    for person in range(3):
-        joints[person, : 12 * person] = joints[person, 12 * person + 5 :] = np.nan
     counted = []
 
     def counting(bodies, up):
@@ -59,7 +56,7 @@ def test_angles_are_computed_only_where_people_are_in_sight(rerun, monkeypatch, 
         return joint_angles(bodies, up)
 
     monkeypatch.setattr("vid3d.export.rerun.joint_angles", counting)
-    write_rrd(make_motion(joints), tmp_path / "a.rrd")
+    write_rrd(glimpses(), tmp_path / "a.rrd")
     assert counted == [5, 5, 5]
 
 
