@@ -19,7 +19,7 @@ from motion_toys import make_video, walk
 from vid3d.cli import COMMANDS, cli
 from vid3d.files import missing
 from vid3d.monitor import Monitor
-from vid3d.results import keep_earlier
+from vid3d.results import PARTIAL, Wanted, keep_earlier, write_results
 
 
 def run(*arguments):
@@ -324,3 +324,21 @@ def test_earlier_results(tmp_path, partial, earlier):
     assert kept == (partial and earlier in ("whole", "other"))
     replaced = earlier == "other" and not partial
     assert any("another video" in text for text in monitor.warnings) == replaced
+
+
+def test_files_of_an_earlier_result_are_named(tmp_path):
+    """Those that this lift did not write again; not a video's own, nor another one's."""
+
+    def warned(people, wanted):
+        monitor, clip = Monitor(), SimpleNamespace(name="a")
+        write_results(walk(people=people), clip, tmp_path, None, wanted, monitor)
+        return monitor.warnings
+
+    for name in ("a.overlay.mp4", "a.mp4", "a.b.csv", "ab.csv", "a.notes.csv", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert warned(2, Wanted(formats=["bvh", "csv"])) == []  # nothing was lifted before
+    (text,) = warned(1, Wanted(formats=["bvh"]))
+    assert text.endswith(": a.csv, a.overlay.mp4, a.person2.bvh")
+    assert len(warned(1, PARTIAL)) == 1
+    (tmp_path / "a.vid3d.npz").unlink()
+    assert warned(1, PARTIAL) == []

@@ -1,6 +1,7 @@
 """The files that a lift leaves behind."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ class Wanted:
 
 PARTIAL = Wanted(render=False)
 """What an interrupted lift leaves."""
+BESIDE = re.compile(r"overlay\.mp4|rrd|csv|glb|usdc|c3d|person\d+\.(bvh|trc)|export\.json")
+"""What may follow NAME. in names of other files than the result itself."""
 
 
 def keep_earlier(folder: Path, clip: Clip, partial: bool, monitor: Monitor) -> bool:
@@ -112,6 +115,7 @@ def write_results(
         The paths written.
     """
     stem = safe_stem(clip.name)
+    again = (folder / f"{stem}.vid3d.npz").exists()
     written = [
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),
@@ -129,7 +133,15 @@ def write_results(
         with monitor.stage("drawing", motion.frames) as advance:
             render_overlay(motion, video, overlay, lambda done, total: advance(1))
         written.append(overlay)
+    if again and (stale := _beside(folder, stem) - {path.name for path in written}):
+        monitor.warn(f"of an earlier result, not of this one: {', '.join(sorted(stale))}")
     return written
+
+
+def _beside(folder: Path, stem: str) -> set[str]:
+    """Names of the files beside a result."""
+    names = {path.name for path in folder.iterdir() if path.name.startswith(f"{stem}.")}
+    return {name for name in names if BESIDE.fullmatch(name, len(stem) + 1)}
 
 
 def _whole(motion: Motion | Reel) -> Motion:
