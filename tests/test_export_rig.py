@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from vid3d.export.closed_form import clamped, closed_form
 from vid3d.export.figure import capsule, figure
@@ -96,6 +97,18 @@ def test_hand_worked_swing_twist_and_euler():
 def test_euler_angles_do_not_jump():
     turns = exponential(np.outer(np.linspace(0, 4 * np.pi, 60), [0, 1, 0]))
     assert np.abs(np.diff(euler_zxy(turns), axis=0)).max() < 15
+
+
+@pytest.mark.parametrize("first", [0, 100, -250])
+@pytest.mark.parametrize("aside", [0.0, 4.0])
+def test_euler_angles_pass_the_gimbal_lock(first, aside):
+    bent = first + np.arange(0, 400, 10.0)  # as a knee does, and as one who turns a somersault
+    angles = np.stack([np.full(40, aside), bent, np.full(40, -aside)], -1)
+    turns = Rotation.from_euler("ZXY", angles, degrees=True)
+    found = euler_zxy(turns.as_matrix())
+    again = Rotation.from_euler("ZXY", found, degrees=True)
+    np.testing.assert_allclose(again.as_matrix(), turns.as_matrix(), atol=1e-9)
+    np.testing.assert_allclose(np.diff(found, axis=0), np.diff(angles, axis=0), atol=1e-6)
 
 
 @quick

@@ -92,6 +92,27 @@ def _short(vectors: Array) -> NDArray[np.bool_]:
 
 
 def euler_zxy(matrices: ArrayLike) -> Array:
-    """Angles (F, 3) in degrees of R = Rz Rx Ry, (F, 3, 3), without jumps of 360 over F."""
-    angles = Rotation.from_matrix(np.asarray(matrices, np.float64)).as_euler("ZXY")
-    return np.degrees(np.unwrap(angles, axis=0))
+    """Angles (F, 3) in degrees of R = Rz Rx Ry, (F, 3, 3), without jumps over F.
+
+    Every rotation has two: z, x, y and z + 180, 180 - x, y + 180. Taken are those near the frame
+    before, the smaller ones at first: a knee that bends past 90 degrees stays one curve.
+    """
+    matrices = np.asarray(matrices, np.float64)
+    level = np.hypot(matrices[:, 0, 1], matrices[:, 1, 1])
+    # With x at 90 degrees only z + y or z - y can be seen: z stays what it was.
+    seen = np.maximum.accumulate(np.where(level > 1e-6, np.arange(len(level)), 0))
+    z = np.arctan2(-matrices[seen, 0, 1], matrices[seen, 1, 1])
+    unturned = Rotation.from_euler("z", -z[:, None]).as_matrix() @ matrices
+    x = np.arctan2(matrices[:, 2, 1], level)
+    y = np.arctan2(unturned[:, 0, 2], unturned[:, 0, 0])
+    angles = np.stack([z, x, y], axis=-1)
+    other = np.stack([z + np.pi, np.pi - x, y + np.pi], axis=-1)
+    before = np.concatenate([np.zeros((1, 3)), angles[:-1]])
+    switches = _turn(other - before) < _turn(angles - before)
+    taken = np.logical_xor.accumulate(switches)
+    return np.degrees(np.unwrap(np.where(taken[:, None], other, angles), axis=0))
+
+
+def _turn(angles: Array) -> Array:
+    """How much (F,) angles (F, 3) turn in all, each the shorter way, radians."""
+    return np.abs(np.arctan2(np.sin(angles), np.cos(angles))).sum(-1)
