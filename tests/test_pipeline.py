@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_toys import make
 
 import vid3d
 from vid3d.camera import Camera
 from vid3d.data.pairs import read_pairs, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
+from vid3d.export.clock import is_steady
 from vid3d.motion import Motion
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import read_keypoints
@@ -153,6 +155,16 @@ def test_start_and_end_keep_the_videos_own_times(tiny):
     assert motion.timestamps[0] == pytest.approx(0.5, abs=0.02)
     assert motion.timestamps[-1] == pytest.approx(1.0, abs=0.02)
     assert motion.keyframes[[0, -1]].tolist() == [0, motion.frames - 1]
+
+
+def test_a_part_of_a_variable_rate_has_the_rate_of_its_own_frames(tmp_path):
+    stamps = [*range(0, 1000, 50), *range(1000, 1300, 10)]  # a second at 20, then slow motion
+    path = make(tmp_path / "slow.mp4", stamps=stamps)
+    motion = vid3d.lift(path, start=1.0, floor=False)
+    assert motion.meta["fps"] == pytest.approx(100, rel=1e-3)
+    assert is_steady(motion)
+    whole = vid3d.lift(path)
+    assert whole.fps == pytest.approx((whole.frames - 1) / whole.timestamps[-1], rel=1e-3)
 
 
 @pytest.mark.parametrize(

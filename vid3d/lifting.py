@@ -16,7 +16,7 @@ from vid3d.clips import Clip
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
-from vid3d.motion_schema import Stretch
+from vid3d.motion_schema import Stretch, mean_rate
 from vid3d.stature import height_factors, stature
 from vid3d.streaming import (
     Follower,
@@ -136,7 +136,7 @@ class Work:
             intrinsics=self.camera.intrinsics.astype(np.float32),
             frame_size=np.array(self.clip.frame_size, np.int64),
             keypoint_set=self.clip.keypoint_set,
-            meta={**self._meta(), **settling.meta(), **seen.to_meta()},
+            meta={**self._meta(seen.timestamps), **settling.meta(), **seen.to_meta()},
             place=self.place,
         )
 
@@ -206,10 +206,10 @@ class Work:
             ends.append(End.of(end.joints3d[:, 0], end.root_spread, end.times, last))
         return Tracklet(ends[0], ends[1], self._stature(trace))
 
-    def _meta(self) -> dict[str, Any]:
+    def _meta(self, timestamps: NDArray[np.float64]) -> dict[str, Any]:
         dist = {} if self.camera.dist is None else {"dist": list(self.camera.dist)}
         return {
-            "fps": self.clip.fps,
+            "fps": mean_rate(timestamps, self.clip.fps),
             "source": {"name": self.clip.source.name, "sha256": self.clip.digest},
             "options": self.options.to_meta(),
             "pose2d": self.clip.seen_by,

@@ -17,6 +17,8 @@ from vid3d.camera import Camera
 SCHEMA = 1
 AXES = "camera: x right, y down, z forward"
 UNITS = "metres, seconds, pixels"
+SAME_FRAME = 0.1
+"""Frame lengths by which true times may be off the even ones and still count as them."""
 
 # name -> (dtype, shape); P people, F frames, K keyframes
 SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
@@ -142,6 +144,17 @@ def camera_of(motion: AnyMotion) -> Camera:
     width, height = motion.frame_size
     dist = motion.meta.get("dist")
     return Camera(motion.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+
+
+def mean_rate(timestamps: NDArray[np.float64], noted: float) -> float:
+    """Frames a second of frames at (F,) seconds: the noted rate where it leads to the last one.
+
+    A file notes the mean of all that it holds, which a part of it, or a last frame that is shown
+    for long, need not keep to. Else the frames' own mean.
+    """
+    span = float(timestamps[-1] - timestamps[0])
+    steps = len(timestamps) - 1
+    return noted if abs(span * noted - steps) <= SAME_FRAME else steps / span
 
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

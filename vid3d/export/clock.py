@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 
 from vid3d.lifter.resample import cubic, linear
 from vid3d.motion import Motion
-from vid3d.motion_schema import runs
-
-TOLERANCE = 0.1
-"""Frame lengths by which true times may be off the even ones and still count as them."""
+from vid3d.motion_schema import SAME_FRAME, runs
 
 
 def ticks(timestamps: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
@@ -26,7 +23,7 @@ def is_steady(motion: Motion) -> bool:
         return True
     even = ticks(motion.timestamps, motion.fps)
     return len(even) == motion.frames and bool(
-        (np.abs(even - motion.timestamps) <= TOLERANCE / motion.fps).all()
+        (np.abs(even - motion.timestamps) <= SAME_FRAME / motion.fps).all()
     )
 
 
@@ -49,7 +46,7 @@ def steady(motion: Motion) -> Motion:
         for start, stop in runs(motion.present[person]):
             run = slice(start, stop)
             inside = motion.timestamps[run]
-            margin = TOLERANCE / motion.fps
+            margin = SAME_FRAME / motion.fps
             at = np.flatnonzero((times >= inside[0] - margin) & (times <= inside[-1] + margin))
             if not len(at):  # present between two ticks
                 at = np.array([np.abs(times - inside[0]).argmin()])
