@@ -12,6 +12,7 @@ from vid3d.data.pairs import PairSequence, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.calibration import calibrate, fit_factor
 from vid3d.evaluation.lifting import action_of, evaluate_lifter, looked_frames, screen_camera
+from vid3d.evaluation.metrics import segment_length_std, symmetry_gap
 from vid3d.evaluation.protocols import PROTOCOLS, find_protocol
 from vid3d.evaluation.scores import FIGURES, score
 from vid3d.evaluation.tables import format_report
@@ -160,6 +161,30 @@ def test_unknown_truth_does_not_count():
     scores = score(joints + [[[0.0, 0, 0.1]]], truth, 50, np.full((21, 17), 0.1))
     assert scores.mrpe == pytest.approx(100)
     assert scores.mpjpe == pytest.approx(0, abs=1e-9)
+
+
+def test_frames_of_unknown_truth_are_not_counted_nor_their_bones():
+    sequence = pair()
+    truth, guess = sequence.joints3d.copy(), sequence.joints3d.copy()
+    truth[5:9] = np.nan
+    guess[5:9, 3] += 9.0  # a shin of metres, where nobody can tell
+    sequence = replace(sequence, joints3d=truth)
+    report = evaluate_lifter(Oracle(guess), [sequence], (10,))
+    assert [report.row(10, part=part).frames for part in ("all", "at looks", "between")] == [
+        17, 3, 14,
+    ]  # fmt: skip
+    assert [row.frames for row in report.actions] == [17, 17]
+    known = np.r_[:5, 9:21]
+    gaps = 1000 * symmetry_gap(guess[known], H36M17)
+    deviation = 1000 * segment_length_std(guess[known], H36M17)
+    scores = report.row(10).scores
+    assert scores.symmetry_gap == pytest.approx(gaps.mean(), rel=1e-3)
+    assert scores.bone_std == pytest.approx(deviation, rel=1e-3)
+    nobody = replace(sequence, joints3d=np.full_like(truth, np.nan))
+    report = evaluate_lifter(Oracle(guess), [nobody], (10,))
+    assert report.row(10).frames == 0
+    assert not report.actions
+    format_report(report, ("moment", "action", "joint"))
 
 
 @pytest.mark.parametrize("joints", [H36M17, COCO17])

@@ -210,11 +210,12 @@ def _systems(
     scored: Sequence[int],
     options: dict[str, Any],
 ) -> Iterator[tuple[str, FrameScores]]:
-    """The systems' frames of one sequence."""
+    """The systems' frames of one sequence, as far as its truth is known."""
     lifted, looks = lift_sequence(lifter, sequence, stride, camera, **options)
     joints = lifted.joints3d.astype(np.float64)
     truth = np.asarray(sequence.joints3d, np.float64)
     frames = np.arange(len(sequence), dtype=np.float64)
+    known = np.isfinite(root_relative(truth)[:, list(scored)].sum((1, 2)))
     looked = np.isin(frames, looks)
     action = np.full(len(frames), action_of(sequence.name))
     between = linear(joints[looks], frames[looks], frames)
@@ -228,7 +229,8 @@ def _systems(
         pixels = (camera.project(placed), seen)
         figures = frame_figures(placed, truth, sequence.fps, spread, pixels, scored)
         errors = 1000 * joint_errors(root_relative(placed), root_relative(truth))
-        yield system, FrameScores(figures, errors, looked, action)
+        scores = FrameScores(figures, errors, looked, action)
+        yield system, scores.only(known)
 
 
 def _row(stride: int, system: str, part: str, frames: FrameScores) -> Row:
@@ -245,6 +247,8 @@ def _moments(stride: int, system: str, frames: FrameScores) -> list[Row]:
 
 def _actions(stride: int, frames: FrameScores) -> list[Row]:
     """A row an action, and their plain mean, which the literature of Human3.6M reports."""
+    if not len(frames):
+        return []
     rows = [
         _row(stride, "lifter", action, frames.only(frames.action == action))
         for action in np.unique(frames.action).tolist()

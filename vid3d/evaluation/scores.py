@@ -112,7 +112,7 @@ def frame_figures(
     pixels: tuple[Array, Array] | None = None,
     scored: Sequence[int] = SCORED,
 ) -> Array:
-    """Figures (F, len(FIGURES)) of absolute joints against the truth.
+    """Figures (F, len(FIGURES)) of absolute joints against the truth; NaN where it is not known.
 
     Args:
         joints: (F, 17, 3) h36m17, metres, camera frame.
@@ -126,7 +126,8 @@ def frame_figures(
     relative, true = (metrics.root_relative(j)[:, members] for j in (joints, truth))
     moving = [i for i in members if i != 0]  # the root has no root-relative error
     errors = metrics.joint_errors(*(metrics.root_relative(j)[:, moving] for j in (joints, truth)))
-    steady = metrics.segment_length_std(joints, H36M17)
+    known = np.isfinite(true.sum((1, 2)))
+    steady = metrics.segment_length_std(joints[known], H36M17)
     missed = np.full((len(joints), 17), np.nan)
     if pixels is not None:
         missed = metrics.reprojection_errors(*pixels, members)
@@ -147,7 +148,7 @@ def frame_figures(
         "inside1": _WHOLE * metrics.inside(errors, spread[:, moving], 1),
         "inside2": _WHOLE * metrics.inside(errors, spread[:, moving], 2),
     }
-    return np.stack([columns[name] for name in FIGURES], -1)
+    return np.where(known[:, None], np.stack([columns[name] for name in FIGURES], -1), np.nan)
 
 
 def score(joints: Array, truth: Array, fps: float, spread: Array) -> Scores:
