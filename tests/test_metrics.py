@@ -101,3 +101,6 @@ def test_bones_by_hand():
     joints[1, H36M17.index("left_knee")] = joints[1, H36M17.index("left_ankle")] = [0, 2.0, 0]
     expected = np.std([1, 2], ddof=1) / len(H36M17.bones)
     assert metrics.segment_length_std(joints, H36M17) == pytest.approx(expected)
+    unknown = np.concatenate([joints, np.full((1, 17, 3), np.nan)])
+    assert metrics.segment_length_std(unknown, H36M17) == pytest.approx(expected)
+    assert np.isnan(metrics.segment_length_std(unknown[1:], H36M17))  # one frame has no deviation

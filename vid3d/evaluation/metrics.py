@@ -116,11 +116,11 @@ def symmetry_gap(joints: Array, joint_set: JointSet) -> Array:
 def segment_length_std(joints: Array, joint_set: JointSet) -> float:
     """Deviation of bone lengths over all frames, mean over bones (Rommel et al. 2023).
 
-    Frames that are not finite do not count; 0 for fewer than two others.
+    Frames that are not finite do not count; NaN for fewer than two others.
     """
     lengths = bone_lengths(joints, joint_set)
     lengths = lengths[np.isfinite(lengths).all(-1)]
-    return float(lengths.std(axis=0, ddof=1).mean()) if len(lengths) > 1 else 0.0
+    return float(lengths.std(axis=0, ddof=1).mean()) if len(lengths) > 1 else float("nan")
 
 
 def procrustes(predicted: Array, truth: Array) -> Array:
