@@ -178,12 +178,34 @@ def test_arguments_are_checked(lifter):
         lifter(keypoints, confidence, **options, joint_set="body25")
     with pytest.raises(Vid3dError, match="aggregate"):
         lifter(keypoints, confidence, **options, aggregate="median")
-    with pytest.raises(Vid3dError, match="at least 1"):
+    with pytest.raises(Vid3dError, match="from 1 up"):
         lifter(keypoints, confidence, **options, hypotheses=0)
     with pytest.raises(Vid3dError, match="nothing to lift"):
         lifter(keypoints, confidence * 0, **options)
     with pytest.raises(Vid3dError, match="out_times"):
         lifter(keypoints, confidence, **{**options, "out_times": []})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hypotheses": "3"}, "hypotheses is '3', expected a whole number from 1 up"),
+        ({"steps": 2.5}, "steps is 2.5"),
+        ({"seed": None}, "seed is None"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
+        ({"track": "1"}, "track is '1'"),
+        ({"camera": CAMERA.intrinsics}, "camera is .* expected a vid3d.Camera"),
+        ({"joint_set": ["h36m17"]}, "joint_set is"),
+        ({"times": ["a", "b"]}, "times is .* expected an array of numbers"),
+        ({"out_times": [np.nan]}, "out_times is .* finite"),  # came back as NaN
+        ({"out_times": [0, np.inf]}, "out_times is .* finite"),
+    ],
+)
+def test_options_of_a_wrong_kind(lifter, changes, message):
+    keypoints, confidence, times = looks()
+    options = {"times": times, "out_times": times, "camera": CAMERA, "hypotheses": 2, **changes}
+    with pytest.raises(Vid3dError, match=message):
+        lifter(keypoints, confidence, **options)
 
 
 def test_windows_cover_and_blend():

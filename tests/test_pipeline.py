@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from video_toys import make
 
 import vid3d
@@ -14,6 +15,7 @@ from vid3d.data.pairs import read_pairs, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.export.clock import is_steady
+from vid3d.machine import find_device
 from vid3d.motion import Motion
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import read_keypoints
@@ -195,6 +197,21 @@ def test_camera_options(tiny, options, expected):
         ({"start": math.inf}, "start is inf"),
         ({"end": math.inf}, "end is inf"),
         ({"intrinsics": [[1.0, 0.0, 0.0]] * 3}, "expected fx, fy, cx, cy"),
+        ({"intrinsics": 500.0}, "expected fx, fy, cx, cy"),
+        ({"fov": "55"}, "fov is '55', expected degrees"),
+        ({"start": "1"}, "start is '1', expected seconds"),
+        ({"smooth": None}, "smooth is None, expected 0 to 1"),
+        ({"height": "1.8"}, "height is '1.8', expected metres"),
+        ({"height": {"1": 1.8}}, "a track id of height is '1'"),
+        ({"detect_every": None}, "detect_every is None, expected a whole number"),
+        ({"seed": 2**63}, "seed is 9223372036854775808, expected a whole number"),
+        ({"floor": "off"}, "floor is 'off', expected True or False"),
+        ({"flip_test": 1}, "flip_test is 1, expected True or False"),
+        ({"aggregate": "median"}, "aggregate is 'median', expected one of soft"),
+        ({"pose": None}, "pose is None, expected the path"),
+        ({"camera": np.eye(3)}, "camera is array"),
+        ({"person": ["1"]}, "person is"),
+        ({"backend": b"onnx"}, "backend is b'onnx', expected text"),
     ],
 )
 def test_bad_options(options, message):
@@ -211,6 +228,28 @@ def test_whole_numbers_may_be_numpys():
         LiftOptions(steps=np.int64(0))
     with pytest.raises(Vid3dError, match=r"stride is .*5\.0.* expected a whole number"):
         LiftOptions(stride=np.float64(5))
+
+
+def test_other_values_may_be_numpys_and_torchs():
+    given = dict(fov=np.float32(60), start=np.array(0.5), end=torch.tensor(2.0), smooth=np.int64(1))
+    options = LiftOptions(
+        **given, height={np.int64(2): np.float32(1.5)}, floor=np.bool_(False), person=np.int64(7),
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    assert options == LiftOptions(
+        fov=60.0, start=0.5, end=2.0, smooth=1.0, height={2: 1.5}, floor=False, person="7",
+        device="cpu",
+    )  # fmt: skip
+    assert json.loads(json.dumps(options.to_meta()))["height"] == {"2": 1.5}
+    matrix = LiftOptions(intrinsics=np.array([500, 500, 320, 240], np.float32)).to_meta()
+    assert json.loads(json.dumps(matrix))["intrinsics"] == [500, 500, 320, 240]
+    assert find_device(torch.device("cpu")) == "cpu"
+
+
+@pytest.mark.parametrize("video", [5, ["a.mp4"], b"a.mp4"])
+def test_what_is_no_path_of_a_video(video):
+    with pytest.raises(Vid3dError, match=r"video is .* expected the path of one file"):
+        vid3d.lift(video)
 
 
 def test_files_may_be_text_or_paths_and_a_height_a_number():

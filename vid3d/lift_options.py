@@ -1,26 +1,35 @@
 """Everything that a lift can be told."""
 
 import math
-import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.errors import Vid3dError
+from vid3d.given import (
+    SEEDS,
+    file_path,
+    real_number,
+    real_numbers,
+    truth,
+    unfit,
+    whole_number,
+    words,
+)
+from vid3d.lifter.lifter import AGGREGATES
 from vid3d.weights import split_adapters
 from vid3d.world.smoothing import DEFAULT as SMOOTH
-
-_COUNTS = ("stride", "detect_every", "hypotheses", "steps", "max_people")
 
 
 @dataclass(frozen=True)
 class LiftOptions:
     """Everything a lift can be told; the defaults are what `vid3d lift VIDEO` uses.
 
-    Files may be given as text or as paths, and one height for everybody as a number.
+    Files may be given as text or as paths, one height for everybody as a number, numbers as
+    numpy's, a track id as a number and a device as torch's.
 
     Attributes:
         stride: frames from one look to the next; None: about five looks a second; "auto":
@@ -78,41 +87,12 @@ class LiftOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._settle_types()
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if value is None or (name == "stride" and value == "auto"):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise Vid3dError(f"{name} is {value!r}, expected a whole number from 1 up")
-        known = self.person in (None, "largest", "longest")
-        if not known and not str(self.person).removeprefix("-").isdecimal():
-            raise Vid3dError(f"person is {self.person!r}, expected largest, longest or a track id")
-        for name in ("start", "end"):
-            seconds = getattr(self, name)
-            if seconds is not None and not 0 <= seconds < math.inf:
-                raise Vid3dError(f"{name} is {seconds}, expected seconds from 0 up")
-        if not 0 <= self.smooth <= 1:
-            raise Vid3dError(f"smooth is {self.smooth}, expected 0 to 1")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None or item.default is not None:
+                object.__setattr__(self, item.name, _SETTLED[item.name](item.name, value))
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
-        if self.intrinsics is not None and len(self.intrinsics) != 4:
-            raise Vid3dError(f"intrinsics is {self.intrinsics}, expected fx, fy, cx, cy in pixels")
-        for metres in self.height.values():
-            if not 0.3 <= metres <= 3:
-                raise Vid3dError(f"height is {metres}, expected metres between 0.3 and 3")
-
-    def _settle_types(self) -> None:
-        """Text and paths, a number and a table, as the fields hold them."""
-        for name in ("keypoints", "camera"):
-            if isinstance(value := getattr(self, name), str):
-                object.__setattr__(self, name, Path(value))
-        for name in ("detector", "pose", "model"):
-            object.__setattr__(self, name, os.fspath(getattr(self, name)))
-        for name in (*_COUNTS, "seed"):
-            object.__setattr__(self, name, _plain_number(getattr(self, name)))
-        if isinstance(self.height, int | float):
-            object.__setattr__(self, "height", {None: self.height})
 
     def camera_of(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera:
         """The camera of a clip, given what its source says of it, or None."""
@@ -135,14 +115,104 @@ class LiftOptions:
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
-def _plain_number(value: Any) -> Any:
-    """A whole number of numpy's as Python's, which JSON holds; anything else as it is."""
-    if isinstance(value, bool):
-        return value
-    try:
-        return operator.index(value)
-    except TypeError:
-        return value
+def _stride(name: str, value: Any) -> int | str:
+    return value if isinstance(value, str) and value == "auto" else _count(name, value)
+
+
+def _count(name: str, value: Any) -> int:
+    return whole_number(name, value, 1)
+
+
+def _seed(name: str, value: Any) -> int:
+    return whole_number(name, value, *SEEDS)
+
+
+def _seconds(name: str, value: Any) -> float:
+    seconds = real_number(name, value, "seconds from 0 up")
+    if not 0 <= seconds < math.inf:
+        raise unfit(name, value, "seconds from 0 up")
+    return seconds
+
+
+def _share(name: str, value: Any) -> float:
+    share = real_number(name, value, "0 to 1")
+    if not 0 <= share <= 1:
+        raise unfit(name, value, "0 to 1")
+    return share
+
+
+def _degrees(name: str, value: Any) -> float:
+    return real_number(name, value, "degrees")
+
+
+def _metres(name: str, value: Any) -> float:
+    metres = real_number(name, value, "metres between 0.3 and 3, or a table of them by track id")
+    if not 0.3 <= metres <= 3:
+        raise unfit(name, value, "metres between 0.3 and 3")
+    return metres
+
+
+def _heights(name: str, value: Any) -> dict[int | None, float]:
+    if not isinstance(value, Mapping):
+        return {None: _metres(name, value)}
+    return {
+        None if key is None else whole_number(f"a track id of {name}", key): _metres(name, metres)
+        for key, metres in value.items()
+    }
+
+
+def _network(name: str, value: Any) -> str:
+    return value if isinstance(value, str) else str(file_path(name, value))
+
+
+def _camera(name: str, value: Any) -> Camera | Path:
+    return value if isinstance(value, Camera) else file_path(name, value)
+
+
+def _intrinsics(name: str, value: Any) -> tuple[float, ...]:
+    numbers = real_numbers(name, value)
+    if numbers.shape != (4,):
+        raise unfit(name, value, "fx, fy, cx, cy in pixels")
+    return tuple(numbers.tolist())
+
+
+def _person(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        if value in ("largest", "longest") or value.removeprefix("-").isdecimal():
+            return value
+        raise unfit(name, value, "largest, longest or a track id")
+    return str(whole_number(name, value))
+
+
+def _aggregate(name: str, value: Any) -> str:
+    if words(name, value) not in AGGREGATES:
+        raise unfit(name, value, f"one of {', '.join(AGGREGATES)}")
+    return str(value)
+
+
+def _device(name: str, value: Any) -> str:
+    return words(name, str(value))  # torch has a type of its own for devices
+
+
+_SETTLED: dict[str, Callable[[str, Any], Any]] = {
+    "stride": _stride,
+    **dict.fromkeys(("detect_every", "hypotheses", "steps", "max_people"), _count),
+    **dict.fromkeys(("detector", "pose", "model"), _network),
+    **dict.fromkeys(("flip_test", "floor"), truth),
+    **dict.fromkeys(("backend", "action"), words),
+    **dict.fromkeys(("start", "end"), _seconds),
+    "keypoints": file_path,
+    "aggregate": _aggregate,
+    "camera": _camera,
+    "intrinsics": _intrinsics,
+    "fov": _degrees,
+    "height": _heights,
+    "person": _person,
+    "smooth": _share,
+    "device": _device,
+    "seed": _seed,
+}
+"""What callers give (text, paths, numpy's numbers) as each field holds it, so that JSON can."""
 
 
 def _name(network: str) -> str:

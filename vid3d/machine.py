@@ -1,6 +1,7 @@
 """What this process may use of the machine."""
 
 import os
+from typing import Any
 
 from vid3d.errors import Vid3dError
 
@@ -14,12 +15,15 @@ def usable_cores() -> int:
     return min(cores, int(allowed)) if allowed.isdecimal() and int(allowed) else cores
 
 
-def find_device(device: str) -> str:
+def find_device(device: Any) -> str:
     """A device by name: "cpu", "cuda", "cuda:N", or "auto" for the first GPU, else the CPU.
+
+    A `torch.device` is taken by its name.
 
     Raises:
         Vid3dError: there is no such device here.
     """
+    device = str(device)
     if device == "cpu":
         return device
     import torch

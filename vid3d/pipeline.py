@@ -20,6 +20,7 @@ from typing import Any
 from vid3d.clips import Clip, camera_of, clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
+from vid3d.given import file_path
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.lifting import Work
@@ -94,7 +95,7 @@ class Pipeline:
         if self.options.keypoints is not None:
             yield from clips_of_keypoints(self.options.keypoints, video, self.options)
         elif video is not None:
-            yield self._open(Path(video))
+            yield self._open(file_path("video", video))
         else:
             raise Vid3dError("nothing to lift: give a video or a file of keypoints")
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vid3d.camera import Camera
 from vid3d.data.coco import ORIGINS
 from vid3d.errors import Vid3dError
+from vid3d.given import SEEDS, real_numbers, unfit, whole_number
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
@@ -145,12 +146,15 @@ class Lifter:
         """Hypotheses about one person, before they become one result; as for `__call__`."""
         count = self.config.hypotheses if hypotheses is None else hypotheses
         sampling = self.config.steps if steps is None else steps
-        if count < 1 or sampling < 1:
-            raise Vid3dError(f"hypotheses ({count}) and steps ({sampling}) must be at least 1")
+        count, sampling = whole_number("hypotheses", count, 1), whole_number("steps", sampling, 1)
+        key = whole_number("seed", seed, *SEEDS), whole_number("track", track)
+        if not isinstance(camera, Camera):
+            raise unfit("camera", camera, "a vid3d.Camera")
         seen = observe(keypoints2d, confidence, times, camera, joint_set)
-        wanted = np.asarray(out_times, np.float64)
-        if wanted.ndim != 1 or not len(wanted) or not (np.diff(wanted) >= 0).all():
-            raise Vid3dError(f"out_times is {wanted.shape}, expected rising seconds (F,)")
+        wanted = real_numbers("out_times", out_times)
+        rising = wanted.ndim == 1 and len(wanted) > 0 and (np.diff(wanted) >= 0).all()
+        if not (rising and np.isfinite(wanted).all()):
+            raise Vid3dError(f"out_times is {wanted.shape}, expected finite rising seconds (F,)")
         told = self._action(action)
         windows = self._plan(seen, wanted)
         offsets: Array = np.zeros((1, windows.count, 17, 3))
@@ -158,7 +162,6 @@ class Lifter:
         with one_thread():
             dense = encode_track(self.networks, seen, windows, self.device)
             if count > 1 or (head is not None and not head.residual):
-                key = (seed, track)
                 offsets = sample_offsets(self.networks, dense, windows, count, sampling, key, told)
         return Hypotheses(seen, windows, dense, offsets)
 

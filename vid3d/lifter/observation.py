@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
+from vid3d.given import real_numbers, words
 from vid3d.skeleton import JointSet
 from vid3d.skeleton import joint_set as named_set
 
@@ -45,11 +46,11 @@ def observe(
     Raises:
         Vid3dError: wrong shapes, times that do not rise, an unknown joint set, or nothing seen.
     """
-    keypoints = np.asarray(keypoints2d, np.float64)
-    trust = np.asarray(confidence, np.float64)
-    seconds = np.asarray(times, np.float64)
+    keypoints = real_numbers("keypoints2d", keypoints2d)
+    trust = real_numbers("confidence", confidence)
+    seconds = real_numbers("times", times)
     count = len(seconds) if seconds.ndim == 1 else -1
-    joints = named_set(joint_set)
+    joints = named_set(words("joint_set", joint_set))
     for name, array, shape in (
         ("keypoints2d", keypoints, (count, 17, 2)),
         ("confidence", trust, (count, 17)),
