@@ -203,6 +203,52 @@ def test_cameras_take_no_points_at_all(dist):
     assert camera.rays(np.zeros((0, 17, 2))).shape == (0, 17, 3)
 
 
+MATRIX = np.array([[500.0, 7, 320], [0, 510, 240], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Camera(MATRIX.T, (640, 480)), "transposed"),
+        (lambda: Camera(2 * MATRIX, (640, 480)), "no matrix fx s cx"),
+        (lambda: Camera("abc", (640, 480)), "intrinsics is 'abc', expected an array of numbers"),
+        (lambda: Camera(MATRIX, (480, 640, 3)), "frame size is .* expected width and height"),
+        (lambda: Camera(MATRIX, (640.5, 480)), "frame size is .* expected width and height"),
+        (lambda: Camera(MATRIX, None), "frame size is None"),
+        (lambda: Camera(MATRIX, (640, 480), 0.1), "dist has 1 numbers"),
+        (lambda: Camera.from_fov("55", (640, 480)), "field of view is '55', expected degrees"),
+        (lambda: Camera.from_fov(55, (0, 480)), "frame size is 0 x 480"),
+        (lambda: Camera.from_35mm("26", (640, 480)), "focal length is '26'"),
+        (lambda: Camera.from_focal("5", 5, 5, 5, (640, 480)), "fx is '5', expected a number"),
+        (lambda: Camera(MATRIX, (640, 480)).resized((0, 0)), "frame size is 0 x 0"),
+    ],
+)
+def test_what_is_no_camera(make, message):
+    with pytest.raises(Vid3dError, match=message):
+        make()
+
+
+def test_a_camera_is_its_own_and_has_a_value():
+    matrix, size = MATRIX.copy(), np.array([640.0, 480.0])  # as OpenCV gives them
+    camera = Camera(matrix, size, np.array([[0.1, 0, 0, 0, 0]]))
+    matrix[0, 0] = 1
+    assert camera.intrinsics[0, 0] == 500
+    assert camera.dist == (0.1, 0, 0, 0, 0)
+    assert camera.frame_size == (640, 480)
+    same = Camera(MATRIX, (640, 480), (0.1, 0, 0, 0, 0))
+    assert camera == same
+    assert hash(camera) == hash(same)
+    assert camera != Camera(MATRIX, (640, 480))
+    assert camera != "camera"
+
+
+def test_resized_camera_keeps_the_skew():
+    half = Camera(MATRIX, (640, 480)).resized((320, 240))
+    by_hand = [[250, 3.5, 159.75], [0, 255, 119.75], [0, 0, 1]]  # (320.5 * 0.5 - 0.5, ...)
+    np.testing.assert_allclose(half.intrinsics, by_hand)
+    assert Camera(MATRIX, (640, 480)).resized((640, 480)) == Camera(MATRIX, (640, 480))
+
+
 def test_resized_camera_sees_the_same_ray():
     camera = Camera.from_focal(900, 900, 600, 300, SIZE)
     half = camera.resized((640, 360))

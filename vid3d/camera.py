@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.files import read_json
+from vid3d.given import real_number, real_numbers, unfit
 
 ASSUMED_FOV = 55.0
 """Degrees across the longer side when nothing is known of the camera (a phone's main lens)."""
@@ -26,7 +27,7 @@ _MOST_ROUNDS, _SAME_PIXEL = 20, 1e-6  # of taking a distortion away
 Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
     """Intrinsics of one camera.
 
@@ -41,24 +42,31 @@ class Camera:
     dist: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        matrix = np.asarray(self.intrinsics, np.float64)
+        matrix = real_numbers("camera intrinsics", self.intrinsics)  # a copy: nobody changes it
         if matrix.shape != (3, 3):
             raise Vid3dError(f"camera intrinsics are {matrix.shape}, expected a 3 x 3 matrix")
         if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
             raise Vid3dError("camera intrinsics need finite values and positive focal lengths")
-        width, height = (int(side) for side in self.frame_size)
-        if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+        if matrix[1, 0] != 0 or (matrix[2] != (0, 0, 1)).any():
             raise Vid3dError(
-                f"camera frame size is {width} x {height}, expected sides of 1 to {LARGEST_SIDE}"
-            )
-        if self.dist is not None and not (
-            len(self.dist) in (4, 5, 8, 12, 14) and np.isfinite(self.dist).all()
-        ):
-            raise Vid3dError(
-                f"camera dist has {len(self.dist)} numbers, expected 4, 5, 8, 12 or 14 finite ones"
+                "camera intrinsics are no matrix fx s cx, 0 fy cy, 0 0 1; is it transposed?"
             )
         object.__setattr__(self, "intrinsics", matrix)
-        object.__setattr__(self, "frame_size", (width, height))
+        object.__setattr__(self, "frame_size", _sides(self.frame_size))
+        if self.dist is not None:
+            object.__setattr__(self, "dist", _coefficients(self.dist))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Camera):
+            return NotImplemented
+        return self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(self._values)
+
+    @property
+    def _values(self) -> tuple[Any, ...]:
+        return *self.intrinsics.ravel().tolist(), self.frame_size, self.dist
 
     @classmethod
     def from_fov(cls, degrees: float, frame_size: tuple[int, int]) -> "Camera":
@@ -67,9 +75,10 @@ class Camera:
         Raises:
             Vid3dError: the angle is not between 1 and 179 degrees.
         """
+        degrees = real_number("field of view", degrees, "degrees")
         if not 1 <= degrees <= 179:
-            raise Vid3dError(f"field of view is {degrees} degrees, expected 1 to 179")
-        width, height = frame_size
+            raise Vid3dError(f"field of view is {degrees:g} degrees, expected 1 to 179")
+        width, height = _sides(frame_size)
         focal = max(width, height) / 2 / np.tan(np.radians(degrees) / 2)
         return cls.from_focal(focal, focal, (width - 1) / 2, (height - 1) / 2, frame_size)
 
@@ -80,7 +89,10 @@ class Camera:
         Equal are the diagonals (43.27 mm) of the film's and of a 4:3 sensor's picture, which is
         what phones have; video uses the sensor's longer side.
         """
-        return cls.from_fov(np.degrees(2 * np.arctan(0.4 * 43.27 / millimetres)), frame_size)
+        focal = real_number("focal length", millimetres, "millimetres above 0")
+        if not focal > 0:
+            raise unfit("focal length", millimetres, "millimetres above 0")
+        return cls.from_fov(np.degrees(2 * np.arctan(0.4 * 43.27 / focal)), frame_size)
 
     @classmethod
     def from_focal(
@@ -93,6 +105,8 @@ class Camera:
         dist: tuple[float, ...] | None = None,
     ) -> "Camera":
         """Camera from focal lengths and principal point in pixels."""
+        names = ("fx", "fy", "cx", "cy")
+        fx, fy, cx, cy = map(real_number, names, (fx, fy, cx, cy))
         return cls(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float64), frame_size, dist)
 
     @classmethod
@@ -128,21 +142,18 @@ class Camera:
         Raises:
             Vid3dError: the new shape is not the old one scaled.
         """
+        frame_size = _sides(frame_size)
         scale_x, scale_y = (new / old for new, old in zip(frame_size, self.frame_size, strict=True))
         if abs(scale_x / scale_y - 1) > 0.02:
             raise Vid3dError(
                 f"the camera is for {self.frame_size[0]} x {self.frame_size[1]} pixels, the video "
                 f"has {frame_size[0]} x {frame_size[1]}: another shape; give a camera for this one"
             )
-        K = self.intrinsics
-        return Camera.from_focal(
-            K[0, 0] * scale_x,
-            K[1, 1] * scale_y,
-            (K[0, 2] + 0.5) * scale_x - 0.5,
-            (K[1, 2] + 0.5) * scale_y - 0.5,
-            frame_size,
-            self.dist,
-        )
+        K = self.intrinsics.copy()
+        K[:2, 2] += 0.5  # pixel centres lie at integer coordinates
+        K[:2] *= [[scale_x], [scale_y]]
+        K[:2, 2] -= 0.5
+        return Camera(K, frame_size, self.dist)
 
     @property
     def fov(self) -> float:
@@ -240,6 +251,37 @@ class Camera:
         joints = np.where(seen[..., None], joints, 0.0)
         keypoints = np.where(seen[..., None], np.asarray(keypoints, np.float64), 0.0)
         return solve_translation(joints, self.rays(keypoints)[..., :2], weights)
+
+
+def _sides(frame_size: Any) -> tuple[int, int]:
+    """Width and height in pixels; OpenCV and JSON give whole numbers as floats.
+
+    Raises:
+        Vid3dError: no two whole numbers from 1 to `LARGEST_SIDE`.
+    """
+    sides = real_numbers("camera frame size", frame_size)
+    if sides.shape != (2,) or (sides != np.round(sides)).any():
+        raise unfit("camera frame size", frame_size, "width and height in pixels")
+    if not ((sides >= 1) & (sides <= LARGEST_SIDE)).all():
+        raise Vid3dError(
+            f"camera frame size is {sides[0]:g} x {sides[1]:g}, expected sides of 1 to "
+            f"{LARGEST_SIDE}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _coefficients(dist: Any) -> tuple[float, ...]:
+    """Distortion coefficients, also in the row or column that OpenCV's calibration gives.
+
+    Raises:
+        Vid3dError: not as many finite numbers as one of OpenCV's models has.
+    """
+    numbers = real_numbers("camera dist", dist).ravel()
+    if len(numbers) not in (4, 5, 8, 12, 14) or not np.isfinite(numbers).all():
+        raise Vid3dError(
+            f"camera dist has {len(numbers)} numbers, expected 4, 5, 8, 12 or 14 finite ones"
+        )
+    return tuple(numbers.tolist())
 
 
 def _number(value: Any) -> float:
