@@ -335,11 +335,41 @@ def test_motion_of_nobody_and_of_one_frame():
         ({"present": np.zeros((2, 5), bool)}, "values where a person is absent"),
         ({"timestamps": np.zeros(5)}, "timestamps do not increase"),
         ({"keypoint_set": "body25"}, "unknown joint set"),
+        ({"meta": None}, "meta is NoneType, expected a dict"),
     ],
 )
 def test_motion_refuses_what_does_not_fit(changes, message):
     with pytest.raises(Vid3dError, match=message):
         make_motion(**changes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m: m.contacts.__imul__(100), "contacts leaves 0 to 1"),
+        (lambda m: m.joints3d.__setitem__((1, 2), np.nan), "not finite where a person is present"),
+        (lambda m: m.track_ids.fill(1), "track_ids repeat"),
+        (lambda m: m.intrinsics.fill(0), "no camera matrix"),
+        (lambda m: m.meta.update(fps=np.float32(25)), "meta does not fit JSON: .* float32"),
+        (lambda m: m.meta.update(mine=np.nan), "meta does not fit JSON"),
+    ],
+)
+def test_nothing_is_saved_that_could_not_be_read(tmp_path, spoil, message):
+    path = make_motion().save(tmp_path / "a.vid3d.npz")
+    motion = Motion.load(path)
+    spoil(motion)
+    before = path.read_bytes()
+    for save in (motion.save, motion.save_json):
+        with pytest.raises(Vid3dError, match=message):
+            save(path)
+    assert path.read_bytes() == before  # the earlier file stays
+
+
+def test_motions_can_be_compared():
+    motion = make_motion()
+    assert motion == motion
+    assert motion != make_motion()
+    assert {motion: 1}[motion] == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 broken"])

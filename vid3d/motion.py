@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from vid3d.motion_schema import SCHEMA, SHAPES, Moment, Stretch, camera_of, runs
 from vid3d.skeleton import H36M17, joint_set
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Motion:
     """People in space over the frames of one clip.
+
+    Two motions are equal where they are the same object: arrays have no one equality.
 
     Attributes:
         joints3d: (P, F, 17, 3) h36m17 joints, metres, root placed in space, NaN where absent.
@@ -67,6 +69,8 @@ class Motion:
                 raise Vid3dError(f"motion: {name} has shape {array.shape}, expected ({wanted})")
             object.__setattr__(self, name, array)
         joint_set(self.keypoint_set)
+        if not isinstance(self.meta, dict):
+            raise Vid3dError(f"motion: meta is {type(self.meta).__name__}, expected a dict")
         if not np.isfinite(self.joints3d[self.present]).all():
             raise Vid3dError("motion: joints3d is not finite where a person is present")
         if np.isfinite(self.joints3d[~self.present]).any():
@@ -132,12 +136,26 @@ class Motion:
         yield getattr(self, name)[person]
 
     def save(self, path: str | Path) -> Path:
-        """Write `.vid3d.npz` (schema 1); the file appears whole or not at all."""
-        return write_npz(self, path)
+        """Write `.vid3d.npz` (schema 1); the file appears whole or not at all.
+
+        Raises:
+            Vid3dError: it cannot be written, or `load` would refuse it.
+        """
+        return write_npz(self._checked(), path)
 
     def save_json(self, path: str | Path) -> Path:
         """Write the same motion as JSON: one entry a person, arrays over its present frames."""
-        return write_json(self, path)
+        return write_json(self._checked(), path)
+
+    def _checked(self) -> "Motion":
+        """Itself, if it can be read back: who made it, or changed its arrays, may have erred.
+
+        Raises:
+            Vid3dError: what is wrong.
+        """
+        checked = replace(self)
+        check_motion(checked, {name: getattr(checked, name) for name in SHAPES})
+        return checked
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":

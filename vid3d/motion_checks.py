@@ -1,5 +1,6 @@
 """What a motion out of a file must hold to before anything is made of it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,9 +52,13 @@ def check_motion(motion: AnyMotion, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:
-    """Types and ranges of the entries of `meta` that are used; others may be anything."""
+    """Types and ranges of the entries of `meta` that are used; others may be any JSON."""
     for key in ("source", "model", "options", "ground", "feet", "smooth"):
         _need(isinstance(meta.get(key, {}), (dict, type(None))), f"meta.{key} is not an object")
+    try:
+        json.dumps(meta, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Vid3dError(f"motion: meta does not fit JSON: {error}") from error
     if "fps" in meta:
         _need(_is_number(meta["fps"], 0, 1e5) and meta["fps"] > 0, f"meta.fps is {meta['fps']!r}")
     dist = meta.get("dist")
