@@ -13,9 +13,11 @@ from test_video import turn
 
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
+from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.render import RenderOptions, render_motion, render_overlay
 from vid3d.render.film import Stage, nearest, paced
 from vid3d.render.overlay import Overlay
+from vid3d.render.page import write_page
 from vid3d.render.view3d import View3D
 from vid3d.video import VideoReader
 from vid3d.video.planes import Coding, Planes
@@ -122,6 +124,24 @@ def test_nobody_and_one_frame(tmp_path, people, frames):
     render_overlay(motion, source, tmp_path / "b.mp4")
     render_motion(motion, tmp_path / "c.mp4", options=RenderOptions(height=240))
     assert len(frames_of(tmp_path / "b.mp4")) == len(frames_of(tmp_path / "c.mp4")) == frames
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda motion, video: render_overlay(motion, video, str(video)),
+        lambda motion, video: write_page(motion, video, video),
+        lambda motion, video: Pipeline(LiftOptions()).detect(str(video), video),
+    ],
+    ids=["overlay", "page", "detect"],
+)
+def test_the_library_too_writes_nothing_over_the_video(tmp_path, write):
+    motion = walk()
+    video = make_video(tmp_path / "v.mp4", motion)
+    before = video.read_bytes()
+    with pytest.raises(Vid3dError, match="is what is read"):
+        write(motion, video)
+    assert video.read_bytes() == before
 
 
 def test_another_video_is_refused_and_failures_leave_nothing(tmp_path):

@@ -19,7 +19,7 @@ from typing import Any
 
 from vid3d.clips import Clip, camera_of, clips_of_keypoints
 from vid3d.errors import Vid3dError
-from vid3d.files import safe_stem
+from vid3d.files import check_output, safe_stem
 from vid3d.given import file_path
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
@@ -128,7 +128,11 @@ class Pipeline:
         COCO-style JSON, which `LiftOptions.keypoints` reads, or MOTChallenge text where the name
         ends in `.txt`. While it runs, answers of the networks are kept in `OUTPUT.partial`: after
         an interruption the same call goes on where that one stopped.
+
+        Raises:
+            Vid3dError: the video cannot be read, or the output is the video or cannot be written.
         """
+        check_output(file_path("output", output), file_path("video", video))
         (clip,) = self.observe(video)
         with closing(clip.journal(Path(f"{output}.partial"), self.options)) as journal:
             seen = list(clip.looks(journal))

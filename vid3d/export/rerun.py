@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.export.space import Space, export_space
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, check_output
 from vid3d.floor import floor_of
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
@@ -44,6 +44,7 @@ def write_rrd(
     """
     rr = rerun_package()
     target = Path(path)
+    check_output(target, None if video is None else Path(video))
     with atomic_path(target) as temporary:
         recording = rr.RecordingStream("vid3d", recording_id=target.stem)
         recording.save(temporary)

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path
+from vid3d.files import atomic_path, check_output
 from vid3d.floor import evenly
 from vid3d.motion_schema import AnyMotion
 from vid3d.render.options import RenderOptions
@@ -60,8 +60,10 @@ def render_overlay(
         options: what to show.
 
     Raises:
-        Vid3dError: the video cannot be read or has another size, or the output not be written.
+        Vid3dError: the video cannot be read or has another size, or the output is the video or
+            cannot be written.
     """
+    check_output(Path(output), Path(video))
     check_film(Path(output))
     options = options or RenderOptions()
     first, last = (float(motion.timestamps[i]) for i in (0, -1))

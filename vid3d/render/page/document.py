@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vid3d.files import atomic_path, printable
+from vid3d.files import atomic_path, check_output, printable
 from vid3d.motion import Motion
 from vid3d.render.page.data import page_data
 from vid3d.render.page.video import Footage, Progress, prepare
@@ -37,9 +37,11 @@ def write_page(
         The path written.
 
     Raises:
-        Vid3dError: the video cannot be read or is of another size, or the page not be written.
+        Vid3dError: the video cannot be read or is of another size, or the page is the video or
+            cannot be written.
     """
     page = Path(output)
+    check_output(page, None if video is None else Path(video))
     footage = None if video is None else prepare(motion, Path(video), page, embed, progress)
     document = _document(page_data(motion), footage)
     with atomic_path(page) as temporary:
