@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Event, Thread, get_ident
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from vid3d.lifter.checkpoint import (
 )
 from vid3d.lifter.diffusion import DiffusionConfig
 from vid3d.lifter.encoder import EncoderConfig
-from vid3d.lifter.inference import encode_track, sample_offsets
+from vid3d.lifter.inference import encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import observe
 from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.windows import plan_windows
@@ -263,6 +264,45 @@ def test_checkpoint_round_trip(networks, tmp_path):
     lift(Lifter(loaded), keypoints, confidence, times, hypotheses=2)
     write_model(tmp_path / "folder", networks)
     assert Lifter.load(tmp_path / "folder").sha256 == loaded.sha256
+
+
+def test_loading_leaves_torchs_random_numbers_alone(networks, tmp_path):
+    path = tmp_path / "toy.safetensors"
+    save_networks(path, networks)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_networks(path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_lifts_at_once_leave_torchs_threads_alone(monkeypatch):
+    """As torch counts: a number set holds for its thread, and for all that begin later."""
+    numbers, latest = {}, [4]
+
+    def set_number(number):
+        numbers[get_ident()] = latest[0] = number
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: numbers.get(get_ident(), latest[0]))
+    monkeypatch.setattr(torch, "set_num_threads", set_number)
+    both, first_left, left = Barrier(2), Event(), []
+
+    def lift(last):
+        with one_thread():
+            both.wait(5)
+            assert torch.get_num_threads() == 1
+            if last:
+                first_left.wait(5)
+        first_left.set()
+        left.append(torch.get_num_threads())
+
+    threads = [Thread(target=lift, args=(last,)) for last in (False, True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert left == [4, 4]
+    assert latest == [4]
 
 
 def test_bad_checkpoints(networks, tmp_path):

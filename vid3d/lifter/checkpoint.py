@@ -206,7 +206,8 @@ def _networks(header: Any, path: Path) -> Networks:
         config = LifterConfig.from_dict(header["config"])
         if not 0 < 0.5 * config.grid < config.seconds <= 1000 * config.grid:
             raise ValueError(f"windows of {config.seconds} s every {config.grid} s")
-        return build_networks(config)
+        with torch.random.fork_rng(devices=[]):  # first weights, soon replaced, are drawn
+            return build_networks(config)
     except (ArithmeticError, AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
             ValueError, Vid3dError) as error:  # fmt: skip
         raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import repeat
+from threading import Lock
 
 import numpy as np
 import torch
@@ -31,18 +32,44 @@ _MOST_WORKERS = 4  # cores that share a step of sampling
 _SPLIT = (51, 102, 153, 156, 158)  # joints, coco, deviation, track, contacts, rotation
 
 
+class _OneThread:
+    """How many lift at once in this process, and the threads that torch had before the first.
+
+    torch's number holds for the thread that sets it and for all that begin later, so that one who
+    comes second finds the first one's 1 and must not leave it behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside, self._before = 0, 1
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_num_threads()
+            self._inside += 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            torch.set_num_threads(self._before)
+
+
+_ONE_THREAD = _OneThread()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch on one thread: these networks are so small that threads wait for each other.
 
     On two busy cores two threads took forty times as long as one.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _ONE_THREAD.enter()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _ONE_THREAD.leave()
 
 
 @dataclass(frozen=True)
