@@ -518,6 +518,8 @@ def test_too_little_and_wrong_outputs(shelf, tmp_path):
         adapt([shelf / "short.pairs.npz"], model, tmp_path / "a.safetensors")
     with pytest.raises(Vid3dError, match="name it like"):
         adapt([shelf / "short.pairs.npz"], model, tmp_path / "a.pth")
+    with pytest.raises(Vid3dError, match="is what is read"):
+        adapt([shelf / "short.pairs.npz"], model, shelf / "toy.safetensors")
     with pytest.raises(Vid3dError, match="no such file"):
         adapt([shelf / "missing.mp4"], model, tmp_path / "a.safetensors")
 

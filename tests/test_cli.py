@@ -234,6 +234,11 @@ def test_nothing_asked_is_answered_with_help(arguments):
     assert "error" not in result.output
 
 
+def test_numbers_of_other_scripts_are_no_strides():
+    arguments = ["eval", "vid3d-base", "--data", "pairs.npz", "--strides", "²"]
+    assert_one_line(run(*arguments), 2, "'²' is not a list of whole numbers")
+
+
 def test_nothing_is_written_over_what_is_read(tmp_path, blank):
     video, motion = tmp_path / "a.mp4", tmp_path / "a.vid3d.npz"
     video.write_bytes(blank.read_bytes())
@@ -246,7 +251,14 @@ def test_nothing_is_written_over_what_is_read(tmp_path, blank):
         ["view", motion, "--video", video, "-o", motion],
     ):
         assert_one_line(run(*arguments), 1, "is what is read", "-o")
+    for arguments in (
+        ["eval", motion, "--data", "pairs.npz", "--json", motion],
+        ["eval", "vid3d-base", "--data", motion, "--json", motion],
+        ["bench", "video", "--video", video, "--json", video],
+    ):
+        assert_one_line(run(*arguments), 1, "is what is read", "--json")
     assert_one_line(run("detect", video, "-o", tmp_path), 1, "is a folder")
+    assert_one_line(run("view", motion, "-o", "-"), 1, "give the name of a file with -o")
     assert (video.read_bytes(), motion.read_bytes()) == before
 
 

@@ -213,17 +213,24 @@ def missing(path: Path, kind: str = "file") -> str:
     return f"no such {kind}: {path}; check the spelling"
 
 
-def check_output(output: Path, *inputs: Path | None) -> None:
-    """Refuse to write over what is read, or onto a folder.
+def check_output(output: Path, *inputs: Path | None, option: str = "-o") -> None:
+    """Refuse to write over what is read, onto a folder, or to a file of the name of a pipe.
+
+    Args:
+        output: the file to write.
+        inputs: what is read; None for nothing.
+        option: of a command that names the output.
 
     Raises:
-        Vid3dError: the output is a folder or one of the inputs.
+        Vid3dError: the output is a folder, `-` or one of the inputs.
     """
+    if str(output) == "-":
+        raise Vid3dError(f"nothing is written to pipes: give the name of a file with {option}")
     if output.is_dir():
-        raise Vid3dError(f"{output} is a folder; give the file to write with -o")
+        raise Vid3dError(f"{output} is a folder; give the file to write with {option}")
     for path in inputs:
         if path is not None and output.exists() and path.exists() and output.samefile(path):
-            raise Vid3dError(f"{output} is what is read: choose another file with -o")
+            raise Vid3dError(f"{output} is what is read: choose another file with {option}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -32,9 +32,11 @@ def command(part: str, detector: str, pose: str, model: str, rounds: int, video:
     pipeline that looks at every frame.
     """
     from vid3d.bench.report import lifter_table, machine, pose2d_table, to_json, video_table
-    from vid3d.files import atomic_path
+    from vid3d.files import atomic_path, check_output
 
     talk = console(quiet, verbose)
+    if json_path is not None:
+        check_output(json_path, video, option="--json")
     figures: dict[str, Any] = {"machine": machine()}
     talk.say(figures["machine"])
     if part in ("all", "pose2d"):

@@ -23,7 +23,7 @@ class Strides(click.ParamType):
         if isinstance(value, tuple):
             return value
         parts = str(value).split(",")
-        if not all(part.isdigit() and int(part) > 0 for part in parts):
+        if not all(part.isdecimal() and int(part) > 0 for part in parts):
             self.fail(f"{value!r} is not a list of whole numbers from 1 up, like 1,5,10")
         return tuple(int(part) for part in parts)
 
@@ -70,13 +70,15 @@ def command(
     --json are about lifters.
     """
     from vid3d.data.pairs import read_pairs
-    from vid3d.files import atomic_path
+    from vid3d.files import atomic_path, check_output
 
     if options["fov"] is not None and options["screen"]:
         raise click.UsageError("--fov and --screen exclude each other: give one")
     if target.endswith(".vid3d.json"):
         raise click.UsageError(f"{target} is for other programs: give the .vid3d.npz beside it")
     talk = console(quiet, verbose)
+    if json_path is not None:
+        check_output(json_path, Path(target), *chain(*data), option="--json")
     truth = [sequence for paths in data for path in paths for sequence in read_pairs(path)]
     if target.endswith(".npz"):
         from vid3d.evaluation.result import evaluate_result
