@@ -20,7 +20,7 @@ from vid3d.cli import cli
 from vid3d.errors import Vid3dError
 from vid3d.files import printable, sha256_of
 from vid3d.floor import floor_of
-from vid3d.kinematics import ANGLES, joint_angles
+from vid3d.kinematics import ANGLES, joint_angles, save_angles
 from vid3d.render.page import find_video, video, write_page
 from vid3d.render.page.codec import decode, encode
 from vid3d.render.page.data import page_data
@@ -342,3 +342,12 @@ def test_command_says_so_where_the_video_is_not_found(tmp_path):
     result = CliRunner().invoke(cli, ["view", str(tmp_path / "clip.vid3d.npz")])
     assert result.exit_code == 0, result.output
     assert "--video" in result.output
+
+
+@pytest.mark.parametrize("people", [0, 1])
+def test_pages_and_angles_of_nobody_in_sight(tmp_path, people):
+    """As where a part of a motion is cut out in which a person is not."""
+    motion = make_motion(np.full((people, 4, 17, 3), np.nan))
+    assert write_page(motion, tmp_path / "a.html").stat().st_size > 1e5
+    assert len(page_data(motion)["people"]) == people
+    assert save_angles(motion, tmp_path / "a.csv").read_text().count("\n") == 1  # the header

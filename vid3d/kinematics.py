@@ -95,12 +95,14 @@ def save_angles(motion: Motion, path: str | Path) -> Path:
     found = motion_angles(motion)
     header = ["person", "frame", "time_s"]
     header += [column for name in ANGLES for column in (f"{name}_deg", f"{name}_sd_deg")]
-    values = np.stack([found.degrees, found.spread], -1).reshape(*motion.present.shape, -1)
+    values = np.stack([found.degrees, found.spread], -1)
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for person, frame in np.argwhere(motion.present).tolist():
-            row = ["" if np.isnan(value) else f"{value:.2f}" for value in values[person, frame]]
+            row = [
+                "" if np.isnan(value) else f"{value:.2f}" for value in values[person, frame].flat
+            ]
             time = f"{motion.timestamps[frame]:.6f}"
             writer.writerow([motion.track_ids[person], frame, time, *row])
     return Path(path)
