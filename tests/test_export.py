@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from motion_toys import make_motion
+from motion_toys import make_motion, walk
 from scipy.spatial.transform import Rotation
 
 from vid3d.camera import Camera
@@ -439,3 +439,8 @@ def test_missing_packages_are_named(motion, tmp_path, monkeypatch):
     with pytest.raises(Vid3dError, match=r"needs the package ezc3d: pip install 'vid3d\[c3d\]'"):
         export(motion, ["c3d"], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_formats_of_a_generator(tmp_path):
+    written = export(walk(), (name for name in ["csv"]), tmp_path)
+    assert [path.name for path in written] == ["motion.csv", "motion.export.json"]

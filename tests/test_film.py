@@ -127,6 +127,26 @@ def test_nobody_and_one_frame(tmp_path, people, frames):
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"azimuth": np.nan}, "azimuth is nan; give"),  # an empty view
+        ({"azimuth": np.inf}, "azimuth is inf; give"),
+        ({"labels": "off"}, "labels is 'off', expected True or False"),  # counted as on
+        ({"fps": "25"}, "fps is '25', expected a number"),
+        ({"height": 480.5}, "height is 480.5, expected a whole number"),
+        ({"turn": None}, "turn is None, expected a number"),
+        ({"names": ["Ann"]}, "names is .* expected a table"),
+        ({"names": {"1": "Ann"}}, "a track id of names is '1'"),  # was left out
+        ({"names": {1: 5}}, "name of 1 is 5, expected text"),
+    ],
+)
+def test_render_options_of_a_wrong_kind(given, message):
+    with pytest.raises(Vid3dError, match=message):
+        RenderOptions(**given)
+    RenderOptions(azimuth=np.float32(30), height=np.int64(480), fps=25, names={np.int64(1): "Ann"})
+
+
+@pytest.mark.parametrize(
     "write",
     [
         lambda motion, video: render_overlay(motion, video, str(video)),

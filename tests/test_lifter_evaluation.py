@@ -148,6 +148,20 @@ def test_screen_coordinates_are_those_of_the_literature():
     assert oracle.cameras[0].fov == pytest.approx(90, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("strides", "fov", "message"),
+    [
+        ((0,), None, "stride is 0, expected a whole number from 1 up"),
+        (("5",), None, "stride is '5'"),
+        ((20,), 0, "field of view is 0"),  # counted as the true camera
+    ],
+)
+def test_strides_and_angles_that_are_none(strides, fov, message):
+    sequence = pair()
+    with pytest.raises(Vid3dError, match=message):
+        evaluate_lifter(Oracle(sequence.joints3d), [sequence], strides, fov=fov)
+
+
 def test_needs_truth():
     with pytest.raises(Vid3dError, match="no 3D joints"):
         evaluate_lifter(Oracle(None), [pair(with_3d=False)])

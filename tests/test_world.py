@@ -411,6 +411,11 @@ def test_dial_out_of_range():
         smoothed(shaken(10)[1], 1.5)
 
 
+def test_off_is_no_truth_value():
+    with pytest.raises(Vid3dError, match="floor is 'off', expected True or False"):
+        settle(shaken(10)[1], floor="off")
+
+
 def test_trust_by_hand():
     np.testing.assert_allclose(trust(np.array([0.02, 0.04, 0.02, np.nan])), [1, 0.25, 1, 0.2])
     np.testing.assert_array_equal(trust(np.full(3, np.nan)), 1)

@@ -15,6 +15,7 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import joint_errors, root_relative
 from vid3d.evaluation.protocols import find_protocol
 from vid3d.evaluation.scores import FrameScores, Scores, frame_figures, mean
+from vid3d.given import whole_number
 from vid3d.lifter import Lifted, Lifter
 from vid3d.lifter.resample import linear
 from vid3d.skeleton import H36M17
@@ -112,6 +113,7 @@ def evaluate_lifter(
     Raises:
         Vid3dError: no sequence has 3D joints, or an unknown protocol or pattern.
     """
+    strides = [whole_number("stride", stride, 1) for stride in strides]
     known = with_truth(sequences, occlusion)
     scored = find_protocol(protocol).joints
     rows: list[Row] = []
@@ -142,7 +144,7 @@ def _told_camera(sequence: PairSequence, fov: float | None, screen: bool) -> Cam
     size = sequence.camera.frame_size
     if screen:
         return screen_camera(size)
-    return Camera.from_fov(fov, size) if fov else sequence.camera
+    return sequence.camera if fov is None else Camera.from_fov(fov, size)
 
 
 def with_truth(

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ _NEEDS = {"c3d": ("ezc3d", "ezc3d"), "usd": ("pxr", "usd-core")}
 
 def export(
     motion: "Motion",
-    formats: Sequence[str],
+    formats: Iterable[str],
     folder: str | Path,
     stem: str = "motion",
     space: "Space | None" = None,
@@ -50,13 +50,13 @@ def export(
     Raises:
         Vid3dError: an unknown format or unit, or a package that a format needs is missing.
     """
-    check(formats, units)
+    folder, chosen = Path(folder), list(dict.fromkeys(formats))
+    check(chosen, units)
     from vid3d.export.space import export_space
     from vid3d.export.summary import write_summary
     from vid3d.export.take import Take
 
     take = Take(motion, space or export_space(motion), units)
-    folder, chosen = Path(folder), list(dict.fromkeys(formats))
     written = []
     for name in chosen:
         written += importlib.import_module(f"vid3d.export.{name}").write(take, folder, stem)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from vid3d.errors import Vid3dError
+from vid3d.given import real_number, truth, unfit, whole_number, words
 
 Layout = Literal["side", "inset", "overlay", "view"]
 Colors = Literal["person", "side"]
@@ -59,15 +60,28 @@ class RenderOptions:
         ):
             if value not in known:
                 raise Vid3dError(f"{name} is {value!r}; give {', '.join(known)}")
-        for name, number, low, high in (
-            ("trails", self.trails, 0, 1e6),
-            ("turn", self.turn, 0, 1e6),
-            ("elevation", self.elevation, -10, 90),
-            ("height", self.height, 16, 8192),
-            ("fps", self.fps, 0.1, 1000),
+        for name, low, high in (
+            ("trails", 0, 1e6),
+            ("turn", 0, 1e6),
+            ("azimuth", -1e6, 1e6),
+            ("elevation", -10, 90),
+            ("height", 16, 8192),
+            ("fps", 0.1, 1000),
         ):
-            if number is not None and not low <= number <= high:
-                raise Vid3dError(f"{name} is {number}; give {low:g} to {high:g}")
+            if (given := getattr(self, name)) is None and name in ("azimuth", "height", "fps"):
+                continue
+            number = real_number(name, given)
+            if not low <= number <= high:
+                raise Vid3dError(f"{name} is {given}; give {low:g} to {high:g}")
+        if self.height is not None:
+            whole_number("height", self.height)
+        for name in ("labels", "fade", "dashed", "uncertainty", "keypoints", "audio"):
+            truth(name, getattr(self, name))
+        if not isinstance(self.names, Mapping):
+            raise unfit("names", self.names, "a table of names by track id")
+        for number, name in self.names.items():
+            whole_number("a track id of names", number)
+            words(f"name of {number}", name)
 
     def called(self, track_id: int) -> str | None:
         """The name given to a person, or None."""

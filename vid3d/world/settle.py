@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.given import real_number, truth
 from vid3d.motion import Motion
 from vid3d.motion_schema import Stretch
 from vid3d.world.fit import Footing, assumed, fit
@@ -80,7 +81,7 @@ class Settling:
         floor: bool = True,
         sized: Collection[int] = (),
     ) -> None:
-        self._smooth, self._floor = smooth, floor
+        self._smooth, self._floor = real_number("smooth", smooth), truth("floor", floor)
         self._free = ~np.isin(np.array(ids, np.int64), list(sized))
         self._clock = LagClock(times)
         self._agreement = np.zeros(2 * self._clock.reach + 1)
