@@ -606,3 +606,10 @@ def test_wrong_usage_is_one_line(arguments, status, words, tmp_path, monkeypatch
     assert len(result.stderr.strip().splitlines()) == 1
     assert words in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_one_folder_is_no_list_of_folders(tmp_path):
+    """Its letters were taken for folders, "/" among them."""
+    for folder in ("empty", tmp_path):
+        with pytest.raises(Vid3dError, match=r"inputs is .* expected a list of folders"):
+            find_sources(folder, tmp_path)

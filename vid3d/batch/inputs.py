@@ -10,6 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from vid3d.errors import Vid3dError
 from vid3d.files import missing, printable, safe_stem
+from vid3d.given import unfit
 
 VIDEO_SUFFIXES = (
     ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov",
@@ -42,6 +43,8 @@ def find_sources(
     Raises:
         Vid3dError: something is not there or cannot be read, or there is no video at all.
     """
+    if isinstance(inputs, str | os.PathLike):
+        raise unfit("inputs", inputs, "a list of folders, files and globs")
     roots: list[Path] = []
     found: set[Path] = set()
     for given in inputs:
