@@ -326,7 +326,7 @@ def test_nobody_and_known_height(monkeypatch, tmp_path):
 def test_memory_does_not_grow_with_the_clip(monkeypatch, tmp_path):
     small_pieces(monkeypatch, 10.0, 3.0)
     peaks = []
-    for seconds in (20, 40, 120):  # the first fills caches
+    for seconds in (15, 25, 75):  # the first fills caches
         pipeline = toy_pipeline(monkeypatch, stride=10)
         (clip,) = pipeline.observe(toy_clip(tmp_path, seconds))
         tracemalloc.start()
