@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from vid3d.motion import Motion
 from vid3d.stature import stature
 from vid3d.tracking import Track, continuations, joined
-from vid3d.tracking.continuation import End, _tracklet, step_cost
+from vid3d.tracking.continuation import End, Tracklet, _cost, _tracklet, step_cost
 
 FPS = 25
 
@@ -58,6 +58,23 @@ def test_ends_by_hand():
     assert last.velocity == pytest.approx([1.5, 0, 0], abs=1e-4)
     assert last.spread == pytest.approx(0.2)
     assert _tracklet(motion, 0).first.time == pytest.approx(10 / FPS)
+    # What was before the last half second is over: who stood for a second and walks for one.
+    stood = walk(0, 25, 0) | {f: (1.5 * (f - 25) / FPS, 0, 5) for f in range(25, 50)}
+    ends = _tracklet(motion_of([stood]), 0)
+    assert ends.first.velocity == pytest.approx([0, 0, 0], abs=1e-4)
+    assert ends.last.velocity == pytest.approx([1.5, 0, 0], abs=1e-4)
+
+
+def test_statures_that_differ_cost_by_hand():
+    # Two statures lifted with deviations of 8 % each: a ratio of 16 % is one half of (0.16^2 / 2 /
+    # 0.08^2), whoever of the two is the taller.
+    here, there = (
+        End(0.0, np.array([0.0, 0, 5]), np.zeros(3), 0.3),
+        End(1.0, np.array([0.0, 0, 5]), np.zeros(3), 0.3),
+    )
+    for ratio in (np.exp(0.16), np.exp(-0.16)):
+        one, other = Tracklet(here, here, 1.7), Tracklet(there, there, 1.7 * ratio)
+        assert _cost(one, other) == pytest.approx(step_cost(here, there) + 1)
 
 
 def test_cost_of_a_step_by_hand():

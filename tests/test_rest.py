@@ -43,6 +43,24 @@ def test_a_joint_that_one_side_lacks_stays_where_the_other_has_it():
     assert sure[5, 6] == 0  # somebody moved before this one
 
 
+def test_rests_as_long_as_the_usual_spacing_are_filled_already():
+    confidence = np.full((3, 17), 0.9, np.float32)
+    times = np.array([0.0, 0.2, 0.25])  # a fifth of a second, and the last frame soon after
+    points, _, filled = with_rests(standing(3), confidence, times, np.array([0, 1, 1]) > 0)
+    np.testing.assert_allclose(filled, times)
+    np.testing.assert_allclose(points, standing(3))
+
+
+def test_a_joint_that_two_looks_lack_is_not_guessed_between():
+    keypoints, confidence = standing(3), np.full((3, 17), 0.9, np.float32)
+    keypoints[1:, 4], confidence[1:, 4] = 0, 0  # a network's answer for what it does not see
+    rested = np.array([False, True, True])
+    points, sure, times = with_rests(keypoints, confidence, np.array([0.0, 0.4, 0.8]), rested)
+    np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8])
+    np.testing.assert_allclose(points[sure[:, 4] > 0, 4], [[4, 40]] * 4)  # from the look before
+    assert sure[4, 4] == 0
+
+
 def test_of_two_places_of_a_resting_joint_the_surer_stays():
     keypoints = standing(3)  # 16 pixels wide and 160 high, so sizes of 61 with the margins
     keypoints[1, 4] += [0, 7]  # more than a tenth of that

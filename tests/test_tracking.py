@@ -19,7 +19,7 @@ from vid3d.tracking import (
     similarity,
     track_people,
 )
-from vid3d.tracking.association import assign
+from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.cleaning import find_swaps
 from vid3d.tracking.person import Person, Sightings
 from vid3d.tracking.similarity import generalised_iou, oks, sigmas
@@ -121,22 +121,72 @@ def test_two_people_who_cross_keep_their_identities(step):
     )
 
 
-def test_a_pose_that_may_be_somebody_elses_does_not_replace_a_fresh_one():
-    def sighting(lean):
-        them = people([standing(500, lean=lean)])
-        every = np.ones(1, bool)
-        return Sightings.of(them.boxes, them.keypoints, them.confidence, them.scores, every)
+def sighting(x=500, lean=0.0, y=200.0):
+    """One clear sighting."""
+    them = people([standing(x, y, lean=lean)])
+    every = np.ones(1, bool)
+    return Sightings.of(them.boxes, them.keypoints, them.confidence, them.scores, every)
 
+
+@pytest.mark.parametrize(("miss", "gain"), [(0.1, 1 / 2), (0.34, 1 / 5)])
+def test_a_sighting_far_off_is_believed_less(miss, gain):
+    # Seen twice at one moment, each time with a variance of 0.08^2: the second counts as much as
+    # the first. A miss of 3 deviations (0.34 / 0.08 / root of 2) is twice Huber's 1.5, which makes
+    # its variance four times as large.
+    person, seen = Person(sighting(), 0, 4.0, "coco17"), sighting()
+    person.update(seen, 0, np.array([miss * np.exp(seen.log_sizes[0]), 0]), 4.0)
+    assert person.predict(4.0).variance[0] == pytest.approx(0.08**2 * (1 - gain), rel=3e-3)
+
+
+def test_both_directions_are_predicted_alike():
+    person, step = Person(sighting(), 0, 4.0, "coco17"), np.array([30.0, 30.0])
+    for i in (1, 2, 3):
+        person.update(sighting(500 + 30 * i, y=200 + 30 * i), 0, step, 4.0 + 0.2 * i)
+    gone = person.predict(5.0).keypoints - person.predict(4.6).keypoints
+    assert gone[0, 0] == pytest.approx(gone[0, 1])
+    assert gone[0, 0] > 30
+
+
+def test_joints_seen_long_ago_may_be_elsewhere():
+    person = Person(sighting(), 0, 4.0, "coco17")
+    nose, wrist = 2 * 0.026, 2 * 0.062  # COCO's constants
+    fresh, old = person.predict(4.0).tolerance, person.predict(9.0).tolerance
+    assert fresh[[0, 9]] == pytest.approx([nose, wrist])
+    assert old[[0, 9]] == pytest.approx([np.hypot(nose, 0.08), np.hypot(wrist, 0.22)])
+
+
+def test_without_common_joints_boxes_tell_how_far_somebody_went():
+    def half(seen, x):
+        them = people([standing(x)])
+        confidence = np.where(np.isin(np.arange(17), seen), 0.9, 0.0)[None]
+        scores, kept = them.scores, np.ones(1, bool)
+        return Sightings.of(them.boxes, them.keypoints, confidence, scores, kept)
+
+    person = Person(half(range(11), 500), 0, 4.0, "coco17")
+    legs = half(range(11, 17), 530)
+    costs = pairing_costs([person.predict(4.0)], legs)
+    assert costs.shift[0, 0] == pytest.approx([30, 0], abs=1e-4)
+    # Clear sightings of quality 0.9 x 0.9 x 11/17 and 6/17; half an OKS where nothing is shared.
+    size = np.exp(legs.log_sizes[0])
+    place = 0.08**2 * (1 + 0.5 * 17 / (0.81 * 6))  # square deviation, in sizes
+    far = (30 / size) ** 2 / 2 / place + np.log(place / 0.01)
+    width, overlap = 0.34 * 300 + 20, 0.34 * 300 - 10
+    assert costs.total[0, 0] == pytest.approx(
+        far + 3 * np.log(2) + (1 - overlap / (2 * width - overlap)) / 2, abs=1e-3
+    )
+
+
+def test_a_pose_that_may_be_somebody_elses_does_not_replace_a_fresh_one():
     def lean_at(person, time):
         joints = person.predict(time).keypoints
         return (joints[9, 0] - joints[0, 0]) / 300 - 0.17
 
-    person = Person(sighting(0.1), 0, 0.0, "coco17")
+    person = Person(sighting(lean=0.1), 0, 0.0, "coco17")
     nowhere = np.zeros(2)
     for time in (0.2, 0.4):  # 0.4 and 0.6 s old at the next look
-        person.update(sighting(-0.1), 0, nowhere, time, shared=True)
+        person.update(sighting(lean=-0.1), 0, nowhere, time, shared=True)
         assert lean_at(person, time) == pytest.approx(0.1, abs=0.01)
-    person.update(sighting(-0.1), 0, nowhere, 0.6, shared=True)  # 0.8 s would be too old
+    person.update(sighting(lean=-0.1), 0, nowhere, 0.6, shared=True)  # 0.8 s would be too old
     assert lean_at(person, 0.6) == pytest.approx(-0.1, abs=0.01)
 
 
@@ -284,12 +334,12 @@ def test_irregular_looks():
 
 def test_ids_of_a_file_are_kept():
     rows = [
-        people([standing(100), standing(900)], ids=[7, 3]),
-        people([standing(100), standing(900)], ids=[3, 7]),  # the file may know better
+        people([standing(100), standing(900)], ids=[7, 0]),  # many files count from 0
+        people([standing(100), standing(900)], ids=[0, 7]),  # the file may know better
         people([], ids=[]),
     ]
     tracks = track_people(looks_of(rows), FRAME_SIZE)
-    assert [track.id for track in tracks] == [3, 7]
+    assert [track.id for track in tracks] == [0, 7]
     assert tracks[0].keypoints[:, 0, 0].tolist() == [900, 100]
     # An unknown identity anywhere: the tracker decides.
     rows[1] = people([standing(100), standing(900)], ids=[3, -1])
@@ -433,6 +483,16 @@ def test_confused_sides_are_exchanged_and_steps_are_not():
     np.testing.assert_allclose(cleaned.keypoints, poses[:5], rtol=1e-6)
     np.testing.assert_array_equal(cleaned.confidence, confidence[:5])
     assert track.keypoints.dtype == cleaned.keypoints.dtype == np.float32
+    # An ear that is never seen says nothing about the others.
+    half = unsure.copy()
+    half[:, 4] = 0
+    swaps = find_swaps(confused, half, np.arange(6) / 5, np.full(6, 170.0), "coco17")
+    assert swaps.tolist() == [False, False, True, False, False, False]
+    # Sides 43 pixels apart (root mean square over shoulders, hips, eyes and ears) are seen from the
+    # side, and no evidence, in somebody of more than 43 / 0.08 = 537 pixels.
+    for size, count in ((530.0, 1), (545.0, 0)):
+        swaps = find_swaps(confused, unsure, np.arange(6) / 5, np.full(6, size), "coco17")
+        assert swaps.sum() == count
     # Somebody who turns round stays turned.
     turned = poses.copy()
     turned[3:] = poses[3:, COCO17.flip]

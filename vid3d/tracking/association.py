@@ -82,8 +82,6 @@ def assign(costs: Array, limit: float) -> list[tuple[int, int]]:
     Leaving a row alone costs `limit` as well, so a cheap pair is never given up for two dear ones.
     """
     rows, columns = costs.shape
-    if rows == 0 or columns == 0:
-        return []
     padded = np.full((rows, columns + rows), 1e6)
     padded[:, :columns] = np.where(costs < limit, costs, 1e6)
     padded[np.arange(rows), columns + np.arange(rows)] = limit
