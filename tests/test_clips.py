@@ -90,6 +90,23 @@ def test_looks_beyond_the_video_or_twice_at_a_frame_are_left_out(tmp_path, video
     assert seen == [0.0, 0.2, 1.97]
 
 
+def test_of_looks_at_one_frame_the_nearest_counts(tmp_path, video):
+    looks = [look(0, 0.0), look(1, 0.021), look(2, 0.04), look(3, 0.051)]
+    frames, seen, _ = placed(written(tmp_path / "k.json", looks), video)
+    assert frames == [0, 1]
+    assert seen == [0.0, 0.04]
+
+
+def test_looks_that_a_video_has_no_frame_of_take_none_from_others(tmp_path):
+    # Keypoints of a copy at an even rate, of a recording in which three frames were dropped.
+    stamps = [0, 40, 80, 240, 280, 320]
+    video = make(tmp_path / "dropped.mkv", stamps=stamps)
+    looks = [look(i, 0.04 * i) for i in range(9)]
+    frames, seen, _ = placed(written(tmp_path / "k.json", looks), video)
+    assert frames == [0, 1, 2, 3, 4, 5]
+    assert seen == [0.0, 0.04, 0.08, 0.24, 0.28, 0.32]
+
+
 @pytest.mark.parametrize(
     ("looks", "size", "options", "words"),
     [

@@ -137,7 +137,8 @@ def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> li
     """The frame of a video that each look of a file shows; -1 for one that the video has not.
 
     By the looks' own times, which count from the video's first frame whatever part of it was
-    looked at; by their frames where the file says no times.
+    looked at; by their frames where the file says no times. Of several looks at one frame the
+    nearest counts.
 
     Args:
         clip: out of the file.
@@ -149,9 +150,13 @@ def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> li
     at = np.array([look.time for look in clip.looks])
     middles = (times[1:] + times[:-1]) / 2
     frames = np.searchsorted(middles, at)
-    near = np.abs(times[frames] - at) <= 0.5 / fps + SAME_TIME
-    near[1:] &= frames[1:] > frames[:-1]  # of two looks at one frame the first
-    return np.where(near, frames, -1).tolist()
+    apart = np.abs(times[frames] - at)
+    order = np.lexsort([apart, frames])
+    nearest = order[np.unique(frames[order], return_index=True)[1]]  # of the looks at each frame
+    shown = nearest[apart[nearest] <= 0.5 / fps + SAME_TIME]
+    placed = np.full(len(at), -1)
+    placed[shown] = frames[shown]
+    return placed.tolist()
 
 
 def _span(times: NDArray[np.float64], options: LiftOptions, path: Path) -> tuple[int, int]:
