@@ -81,6 +81,18 @@ def test_constant_bones_keep_directions_and_the_root():
         np.testing.assert_allclose(np.cross(vectors, before), 0, atol=1e-9)
 
 
+def test_reprojection_is_a_share_of_the_persons_size():
+    # Two metres tall and one wide, four metres away: half a slope. Off the root's middle, since
+    # what reaches to one side of it only is no smaller.
+    joints = np.array([[0.2, 0.1, 0], [1.2, 0.1, 0], [0.2, 2.1, 0]])
+    root = np.array([0.3, -0.5, 4.0])
+    rays = (joints + root)[:, :2] / 4 + [0.03, -0.04]
+    residuals = placement.reprojection_residuals(joints, root, rays)
+    np.testing.assert_allclose(residuals, np.tile([0.06, -0.08], (3, 1)))
+    errors = placement.reprojection_errors(joints, root, rays, np.array([1.0, 0.0, 0.5]))
+    np.testing.assert_allclose(errors, [0.1, np.nan, 0.1])
+
+
 def test_root_solve_resists_an_outlier():
     camera = Camera.from_fov(60, (1000, 800))
     joints = np.random.default_rng(1).normal(size=(17, 3)) * [0.3, 0.6, 0.2]
@@ -104,6 +116,18 @@ def test_placement_corrects_the_track_and_survives_nothing():
     unsolved = np.full((3, 3), np.nan)
     free = placement.place_roots(predicted, unsolved, np.ones(3), times[looks], times)
     np.testing.assert_allclose(placement.to_track(free), predicted, atol=0.05)
+
+
+def test_corrections_are_as_wide_as_looks_are_apart():
+    # Straight ahead by the network; of two looks a second apart the later one is a tenth aside.
+    times = np.array([0.0, 0.25, 0.5, 1.0])
+    predicted = np.tile([0.0, 0, np.log(4)], (4, 1))
+    solved = np.array([[0.0, 0, 4], [0.4, 0, 4]])
+    root = placement.place_roots(predicted, solved, np.ones(2), np.array([0.0, 1.0]), times)
+    # At a quarter one look is half a second farther than the other, in deviations of 0.4 s.
+    share = np.exp(-0.5 * (0.5 / 0.4) ** 2)
+    np.testing.assert_allclose(root[1:3, 0], [0.4 * share / (1 + share), 0.2], atol=1e-6)
+    np.testing.assert_allclose(root[:, 2], 4, atol=1e-6)
 
 
 def test_who_walks_towards_the_camera_does_not_slow_down_at_the_ends():

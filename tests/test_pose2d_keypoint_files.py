@@ -237,6 +237,15 @@ def test_mot_text_counts_frames_of_the_whole_video(tmp_path):
     whole = replace(clip, looks=[Look(frame, frame / rate, people) for frame in (0, 6, 8)])
     lines = write_keypoints(tmp_path / "a.txt", whole).read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["1", "7", "9"]
+    # Nobody may be in sight at first; frames are then those of the file, and so without a rate.
+    late = replace(whole, looks=whole.looks[1:])
+    nameless = replace(people, ids=None)
+    unknown = [Look(6, 3.0, nameless), Look(8, 4.0, nameless)]
+    for clip, name in ((late, "4"), (KeypointClip("part", unknown, "coco17", 9), "-1")):
+        lines = write_keypoints(tmp_path / "a.txt", clip).read_text().splitlines()
+        assert [line.split(",")[:2] for line in lines] == [["7", name], ["9", name]]
+    empty = KeypointClip("part", [], "coco17", 9, rate)
+    assert write_keypoints(tmp_path / "a.txt", empty).read_text() == ""
 
 
 # ---------------------------------------------------------------- OpenPose
@@ -262,6 +271,7 @@ def test_openpose_joints_go_to_their_places(tmp_path, names):
     (clip,) = read_keypoints(tmp_path / "op")
     assert [look.frame for look in clip.looks] == [0, 3]
     people = clip.looks[0].people
+    assert people.scores.tolist() == [0.5]  # a box's is the mean of its joints'
     for joint, (x, _) in zip(COCO17.joints, people.keypoints[0], strict=True):
         side, _, part = joint.rpartition("_")
         wanted = (side[:1].upper() + part.capitalize()) if side else "Nose"

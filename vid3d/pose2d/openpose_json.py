@@ -27,15 +27,13 @@ def clip_from_openpose(folder: Path) -> KeypointClip:
     Raises:
         Vid3dError: no such files in the folder, or one that OpenPose did not write.
     """
-    files = sorted(folder.glob(f"*{_SUFFIX}"))
+    files = sorted(folder.glob(f"*{_SUFFIX}"), key=_number)
     if not files:
         raise Vid3dError(f"no files *{_SUFFIX}, as OpenPose writes them, in this folder")
-    numbers = [_number(file) for file in files]
-    order = sorted(range(len(files)), key=lambda i: numbers[i])
     looks = []
-    for i in order:
-        frame = numbers[i] - numbers[order[0]]
-        looks.append(Look(frame, frame / 25, _people(files[i])))
+    for file in files:
+        frame = _number(file) - _number(files[0])
+        looks.append(Look(frame, frame / 25, _people(file)))
     return KeypointClip(
         name=folder.name, looks=looks, joint_set="coco17", frames=looks[-1].frame + 1
     )
