@@ -23,7 +23,8 @@ from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.inference import encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import observe
 from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
-from vid3d.lifter.windows import plan_windows
+from vid3d.lifter.resample import cubic
+from vid3d.lifter.windows import looks_of_windows, plan_windows
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir
 
@@ -218,6 +219,43 @@ def test_windows_cover_and_blend():
         torch.testing.assert_close(windows.blend(ones), torch.ones_like(windows.blend(ones)))
         values = torch.randn(2, windows.count, 3, dtype=torch.float64)
         torch.testing.assert_close(windows.blend(windows.cut(values)), values)
+
+
+def test_windows_fit_whatever_the_length_of_the_track():
+    for count in range(1, 40):
+        windows = plan_windows(0.0, 0.04 * (count - 1), 0.04, 9, 4)
+        assert windows.count == count
+        assert windows.starts[-1] + windows.length == count
+        total = np.zeros(count)
+        for start, weights in zip(windows.starts, windows.weights, strict=True):
+            total[start : start + windows.length] += weights
+        np.testing.assert_allclose(total, 1)
+
+
+def test_looks_of_windows_by_hand():
+    # Moments 0.0 to 1.2 s in windows of five tenths from 0.0, 0.4 and 0.8 s on.
+    windows = plan_windows(0.0, 1.2, 0.1, 5, 4)
+    times = np.array([0.1, 0.2, 0.95, 1.1])
+    rays = np.broadcast_to(times[:, None, None], (4, 17, 2))
+    looks, moments = looks_of_windows(windows, rays, np.ones((4, 17)), times, "coco17")
+    np.testing.assert_allclose(moments, np.tile(np.arange(5) / 10, (3, 1)), atol=1e-6)
+    # The one in the middle has no look: it takes the nearest on both sides.
+    np.testing.assert_allclose(looks.rays[:, :, 0, 0], [[0.1, 0.2], [0.2, 0.95], [0.95, 1.1]])
+    np.testing.assert_allclose(looks.times, [[0.1, 0.2], [-0.2, 0.55], [0.15, 0.3]], atol=1e-6)
+    assert looks.valid.all()
+    # Where there is no other side there is one look, and an empty slot.
+    looks, _ = looks_of_windows(windows, rays[:2], np.ones((2, 17)), times[:2], "coco17")
+    assert looks.valid.tolist() == [[True, True], [True, False], [True, False]]
+    np.testing.assert_allclose(looks.times, [[0.1, 0.2], [-0.2, 0], [-0.6, 0]], atol=1e-6)
+    assert looks.confidence[:, :, 0].tolist() == [[1, 1], [1, 0], [1, 0]]
+
+
+def test_curves_between_moments_are_cubic():
+    times, at = np.arange(4.0), np.array([-1.0, 0.5, 2.5, 9.0])
+    np.testing.assert_allclose(cubic(times**3, times, at), [0, 0.5**3, 2.5**3, 27])
+    # Three moments are too few for one.
+    np.testing.assert_allclose(cubic(times[:3] ** 3, times[:3], at), [0, 0.5, 8, 8])
+    np.testing.assert_allclose(cubic(np.array([[5.0]]), times[:1], at), np.full((4, 1), 5))
 
 
 def test_noise_does_not_depend_on_the_cut():

@@ -83,7 +83,7 @@ def plan_windows(
     last = max(int(np.ceil(end / step - 1e-6)), first)
     count = -(-(last - first) // every) * every + 1
     size = min(length, count)
-    starts = np.arange(0, max(count - size, 0) + 1, hop)
+    starts = np.arange(0, count - size + 1, hop)
     if starts[-1] + size < count:
         starts = np.append(starts, count - size)
     ramp = np.minimum(np.arange(size) + 1, size - np.arange(size)).astype(np.float64)
