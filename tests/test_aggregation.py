@@ -63,7 +63,13 @@ def test_jpma_best_and_mean_by_hand():
     jpma = aggregation.jpma_weights(errors, H36M17, LOOKS, TIMES)
     assert jpma[1, 0, knee] == 1
     assert jpma[0, 4, knee] == 1  # the second look has no preference: the first wins
-    assert aggregation.best_weights(errors, 5)[1].min() == 1
+    # A joint has its own choice, whatever suits the rest of its limb.
+    ankle = H36M17.index("left_ankle")
+    errors[:, 1, knee], errors[:, 1, ankle] = (0.01, 0.02), (0.5, 0.02)
+    jpma = aggregation.jpma_weights(errors, H36M17, LOOKS, TIMES)
+    assert (jpma[0, 4, knee], jpma[1, 4, ankle]) == (1, 1)
+    best = aggregation.best_weights(errors, 5)
+    assert (best[0].max(), best[1].min()) == (0, 1)
     hypotheses = np.stack([np.zeros((5, 17, 3)), np.ones((5, 17, 3))])
     mean = aggregation.combine(hypotheses, aggregation.mean_weights(2, 5))
     np.testing.assert_allclose(mean, 0.5)

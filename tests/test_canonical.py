@@ -40,6 +40,37 @@ def rays_of(points):
     return points[..., :2] / points[..., 2:]
 
 
+def test_features_of_looks_by_hand():
+    # Four joints to each side of the hips' middle, 0.1 off: size 0.1, in the picture's middle.
+    base = np.zeros((17, 2))
+    base[[2, 3, 5, 6]], base[[7, 8, 9, 10]] = [0.1, 0], [-0.1, 0]
+    rays = np.stack([base, 2 * base, 3 * base, base, 50 * base])
+    confidence = torch.zeros(5, 17)
+    confidence[:, [1, 4, 2, 3, 5, 6, 7, 8, 9, 10]] = 0.8
+    confidence[3, [2, 3, 5, 6, 7, 8, 9, 10]] = 0  # only the hips are seen
+    confidence[2, 1] = 0  # one of them is not
+    looks = make_looks(rays, confidence)
+    looks.valid[0, 4] = False
+    canonical = canonicalise(looks)
+    size = 0.1 * np.sqrt(8 / np.array([10, 10, 9]))  # the hips lie in the middle
+    scale = 2 * size[0]  # that of looks with four joints or more
+    np.testing.assert_allclose(canonical.scale, [scale], rtol=1e-6)
+    expected = np.zeros((5, 6))
+    expected[:4, 0] = np.log(scale) + 2
+    expected[:4, 1] = np.log(0.5), 0, np.log(3 * size[2] / scale), -1  # not below a factor of e
+    expected[:4, 4] = 1, 1, 0, 1
+    expected[:4, 5] = np.array([10, 10, 9, 2]) / 17
+    np.testing.assert_allclose(canonical.looks[0], expected, atol=1e-6)
+    assert not canonical.looks[0, 4].any()
+    np.testing.assert_allclose(canonical.joints[0, 1, 2], [0.2 / scale, 0, 0.8, 0], rtol=1e-6)
+    # A look alone has not moved, wherever it is; of two, each is half of the way off.
+    aside = rays[:1] + [0.3, 0]
+    assert not canonicalise(make_looks(aside, confidence[:1])).looks[0, :, 2:4].any()
+    pair = canonicalise(make_looks(np.concatenate([rays[:1], aside]), confidence[:2]))
+    half = np.arctan(0.3) / 2 / float(pair.scale) / 3
+    np.testing.assert_allclose(pair.looks[0, :, 2], [-half, half], rtol=1e-5)
+
+
 @given(angles.map(lambda a: a * 0.6), angles.map(lambda a: a * 0.5))
 @settings(max_examples=10, deadline=None)
 def test_input_does_not_depend_on_the_place_in_the_picture(yaw, pitch):

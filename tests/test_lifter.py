@@ -210,6 +210,18 @@ def test_options_of_a_wrong_kind(lifter, changes, message):
         lifter(keypoints, confidence, **options)
 
 
+def test_what_is_no_number_was_not_seen():
+    keypoints = np.full((4, 17, 2), (640 - 0.5, 360 - 0.5))
+    confidence = np.full((4, 17), 1.5)
+    keypoints[0, 3] = 700, np.nan
+    keypoints[1, 1:] = np.nan  # a single joint is no look
+    seen = observe(keypoints, confidence, np.array([0.0, 0.1, 0.2, 0.229]), CAMERA, "h36m17")
+    assert seen.times.tolist() == [0.0, 0.2]  # the last one is too near to the one before
+    assert seen.confidence[:, 3].tolist() == [0, 1]
+    assert seen.confidence[0].sum() == 16
+    np.testing.assert_allclose(seen.rays, 0, atol=1e-12)
+
+
 def test_windows_cover_and_blend():
     for end in (0.0, 0.05, 1.0, 7.7):
         windows = plan_windows(0.03, 0.03 + end, 0.08, 11, 7)

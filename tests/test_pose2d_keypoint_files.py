@@ -59,6 +59,14 @@ def test_coco_by_hand(tmp_path):
     assert look.people.confidence[0, 0] == 0.5
 
 
+def test_times_tell_the_rate_where_nothing_else_does(tmp_path):
+    images = [{"id": i, "frame": 6 * i, "time": 1 + 0.2 * i} for i in range(4)]
+    clip = read(tmp_path, coco(info={}, images=images, annotations=[]))
+    assert clip.fps == pytest.approx(30)
+    np.testing.assert_allclose(clip.timestamps, 1 + np.arange(19) / 30)
+    assert read(tmp_path, coco(info={}, images=images[:1], annotations=[])).rate is None
+
+
 def test_coco_visibility_is_read_as_confidence(tmp_path):
     keypoints = flat()
     keypoints[2::3] = [2] * 15 + [1, 0]
