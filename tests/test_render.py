@@ -223,6 +223,9 @@ def test_the_ground_of_a_camera_that_looks_straight_down():
     floor = Floor(np.array([0.0, 0.0, -1.0]), -4.0)
     np.testing.assert_allclose(floor.axes, [[1, 0, 0], [0, -1, 0]], atol=1e-12)
     np.testing.assert_allclose(floor.below([1, 2, 3]), [1, 2, 4])
+    # One that looks straight up has the picture's lower side ahead, and its right on the right.
+    glass = Floor(np.array([0.0, 0.0, 1.0]), 1.0)
+    np.testing.assert_allclose(glass.axes, [[1, 0, 0], [0, 1, 0]], atol=1e-12)
 
 
 def test_azimuth_moves_the_view_to_the_right_and_elevation_up():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -50,6 +51,23 @@ def small_pieces(monkeypatch, longest=6.0, overlap=3.0):
 
 
 # Pieces
+
+
+def test_pieces_are_named_by_all_that_is_lifted():
+    (piece,) = cut(np.arange(4) / 5)
+    changes = [
+        {"number": 2},
+        {"own": (0, 11)},
+        {"looks": piece.looks + 1},
+        {"frames": piece.frames + 1},
+        {"times": piece.times + 1},
+        {"keypoints": piece.keypoints + 1},
+        {"confidence": piece.confidence / 2},
+        {"still": ~piece.still},
+    ]
+    names = {replace(piece, **change).digest for change in changes}
+    assert len(names - {piece.digest}) == len(changes)
+    assert replace(piece).digest == piece.digest
 
 
 def test_a_short_presence_is_one_piece():

@@ -134,7 +134,7 @@ def _check_size(clip: KeypointClip, size: tuple[int, int], path: Path, video: st
 
 
 def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> list[int]:
-    """The frame of a video that each look of a file shows; -1 for one that the video has not.
+    """The frame of a video that each look of a file shows; -1 for one at a time without a frame.
 
     By the looks' own times, which count from the video's first frame whatever part of it was
     looked at; by their frames where the file says no times. Of several looks at one frame the
@@ -146,7 +146,7 @@ def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> li
         fps: its mean frame rate.
     """
     if not clip.timed:
-        return [look.frame if look.frame < len(times) else -1 for look in clip.looks]
+        return [look.frame for look in clip.looks]
     at = np.array([look.time for look in clip.looks])
     middles = (times[1:] + times[:-1]) / 2
     frames = np.searchsorted(middles, at)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from vid3d.motion_schema import AnyMotion
 from vid3d.skeleton import H36M17
 from vid3d.world import ground_of
+from vid3d.world.ground import level_axes
 
 Array = NDArray[np.float64]
 
@@ -17,7 +18,6 @@ ROOM = 0.8
 """Metres of floor that belong to the outermost people."""
 MAX_SAMPLES = 600
 
-_CAMERA_UP = np.array([0.0, -1.0, 0.0])
 _ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
 
 
@@ -36,11 +36,7 @@ class Floor:
     @property
     def axes(self) -> Array:
         """Rows (2, 3): the real camera's right and forward, level with the floor."""
-        ahead = np.array([0.0, 0.0, 1.0])
-        if abs(self.up[2]) > 0.95:  # a camera that looks straight down: the picture's up is ahead
-            ahead = _CAMERA_UP
-        forward = unit(ahead - ahead @ self.up * self.up)
-        return np.stack([np.cross(-self.up, forward), forward])
+        return level_axes(self.up)
 
     def height(self, points: ArrayLike) -> Array:
         """Metres (...,) of points (..., 3) above the floor."""
@@ -91,11 +87,6 @@ def evenly(motion: AnyMotion, most: int) -> Array:
             bodies.append(stretch.joints3d[ahead::step].astype(np.float64))
             ahead = (ahead - len(stretch)) % step
     return np.concatenate(bodies)
-
-
-def unit(vector: Array) -> Array:
-    """A vector (3,) scaled to length one; zero stays zero."""
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def _nobody() -> Array:
