@@ -148,6 +148,22 @@ def test_boxes_follow_the_poses(toy):
     assert estimator.detections == toy.calls == 2
 
 
+def test_a_box_keeps_its_size_where_too_few_joints_are_sure(toy):
+    # Of somebody behind a table four joints of the head are sure at the detection, then three.
+    whole, sure = toy.pose, iter([4, 3, 3, 4])
+
+    def half_hidden(images, boxes):
+        ((joints, _),) = whole(images, boxes)
+        return [(joints, np.where(np.arange(17) < next(sure), 0.9, 0.15)[None])]
+
+    toy.pose = half_hidden
+    estimator = carrying(toy, 100)
+    for index in range(4):
+        people = look(estimator, toy, index, (100, 90))
+        np.testing.assert_allclose(people.boxes, [[92, 66, 108, 114]], atol=1e-3)
+    assert estimator.detections == 1
+
+
 def test_lost_people_newcomers_and_collisions_are_detected_at_once(toy):
     for second in ([(250, 90)], [(100, 90), (220, 90)]):
         estimator = carrying(toy, 100)

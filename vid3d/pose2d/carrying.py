@@ -38,7 +38,7 @@ class _Carried:
 
     time: float
     people: People
-    margins: Array  # (N, 4) how far the detector's box reaches beyond the joints, in sizes
+    margins: Array  # (N, 4) from the joints' box to the detector's, in sizes
     clarity: Array  # (N,) mean confidence at the detection
     velocity: Array  # (N, 2) pixels a second
 
@@ -81,7 +81,7 @@ class CarryingEstimator:
     def _begin(self, people: People, time: float) -> _Carried:
         """The state after a detection; who was known before keeps a velocity."""
         size = sizes(people.boxes)[:, None]
-        margins = (people.boxes - extents(people)) * [-1, -1, 1, 1] / size
+        margins = (people.boxes - extents(people)) / size
         velocity = np.zeros((len(people), 2))
         last = self._last
         if last is not None and len(last.people) and len(people):
@@ -102,7 +102,7 @@ class CarryingEstimator:
         if (confidence.mean(-1) < LOST * last.clarity).any() or _collide(posed):
             return None
         size = sizes(people.boxes)[:, None]
-        followed = extents(posed) + last.margins * size * [-1, -1, 1, 1]
+        followed = boxes_beyond(posed, last.margins * size)
         height, width = image.shape[:2]
         followed = followed.clip(0, [width, height, width, height])
         if not (followed[:, 2:] - followed[:, :2] > 0.2 * size).all():
@@ -119,11 +119,19 @@ class CarryingEstimator:
 
 def extents(people: People) -> Array:
     """Boxes (N, 4) around the sure joints; the person's own box where fewer than four are sure."""
+    return boxes_beyond(people, np.zeros(4))
+
+
+def boxes_beyond(people: People, margins: Array) -> Array:
+    """Boxes (N, 4) that reach so many pixels (N, 4) beyond the sure joints.
+
+    Where fewer than four joints are sure it is the person's own box, which has its margins already.
+    """
     sure = people.confidence >= MIN_CONFIDENCE
     low = np.where(sure[..., None], people.keypoints, np.inf).min(1)
     high = np.where(sure[..., None], people.keypoints, -np.inf).max(1)
     enough = sure.sum(-1, keepdims=True) >= 4
-    return np.where(enough, np.concatenate([low, high], -1), people.boxes)
+    return np.where(enough, np.concatenate([low, high], -1) + margins, people.boxes)
 
 
 def _collide(people: People) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vid3d.pose2d.carrying import extents
+from vid3d.pose2d.carrying import boxes_beyond, extents
 from vid3d.pose2d.networks import PoseNetwork
 from vid3d.pose2d.people import People, centres, sizes
 from vid3d.video.frame import Image
@@ -97,7 +97,7 @@ class _Known:
 
     def boxed_like(self, person: People) -> People:
         """A sighting whose box reaches beyond its joints as the detector's last one did."""
-        boxes = extents(person) + self.margins * sizes(self.person.boxes)[:, None]
+        boxes = boxes_beyond(person, self.margins * sizes(self.person.boxes)[:, None])
         return replace(person, boxes=boxes.astype(np.float32))
 
     def seen(self, person: People, time: float, boxed: bool) -> "_Known":
