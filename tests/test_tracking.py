@@ -20,7 +20,7 @@ from vid3d.tracking import (
     track_people,
 )
 from vid3d.tracking.association import assign, pairing_costs
-from vid3d.tracking.cleaning import find_swaps
+from vid3d.tracking.cleaning import find_spikes, find_swaps
 from vid3d.tracking.person import Person, Sightings
 from vid3d.tracking.similarity import generalised_iou, oks, sigmas
 
@@ -465,6 +465,20 @@ def test_spikes_are_marked_missing_and_motion_is_not():
     expected = np.full((5, 17), 0.9, np.float32)
     expected[2, 9] = 0
     np.testing.assert_array_equal(cleaned.confidence, expected)
+
+
+def test_spikes_are_measured_by_the_size_that_the_person_has_then():
+    # Somebody comes nearer, from 60 to 450 pixels, and waves by 0.6 sizes a look when near.
+    size = np.linspace(60, 450, 40)
+    points = size[:, None, None] * STANDING[None]
+    points[::2, 9, 0] += 0.3 * size[::2]
+    points[1::2, 9, 0] -= 0.3 * size[1::2]
+    points[5, 10, 1] -= 1.2 * size[5]  # far off a wrist flies away, by more than the body's height
+    times = np.arange(40) / 5
+    boxes = size.copy()
+    boxes[20] *= 3  # a single box may be wrong
+    spikes = find_spikes(points, np.full((40, 17), 0.9), times, boxes, "coco17")
+    assert np.argwhere(spikes).tolist() == [[5, 10]]
 
 
 def test_confused_sides_are_exchanged_and_steps_are_not():

@@ -134,7 +134,8 @@ def find_spikes(
     reach = np.linalg.norm(jump, axis=-1)
     names = [joint.split("_")[-1] for joint in joint_set(joints).joints]
     limit = np.array([_JUMP.get(name, _OTHER_JUMP) for name in names])
-    away = reach > limit * np.median(size)
+    near = np.median([size[:-2], size[1:-1], size[2:]], axis=0)  # one box alone may be wrong
+    away = reach > limit * near[:, None]
     back = np.linalg.norm(step, axis=-1) < _RETURN * reach
     spikes[1:-1] = triple & away & back
     return spikes
