@@ -74,6 +74,14 @@ def test_who_runs_is_expected_where_they_run_to():
         assert len(recovery.complete(IMAGE, 0.4, People.none())) == count
 
 
+def test_a_box_too_far_from_where_somebody_should_be_is_somebody_else():
+    # Expected at 129; a box of somebody may be 0.36 sizes of 80 pixels away from there.
+    for off, asked in ((26, 0), (32, 1)):
+        network = Network((129, 240))
+        after_walking(network).complete(IMAGE, 0.6, people((129 + off, 240)))
+        assert len(network.asked) == asked
+
+
 def test_one_box_around_two_people_keeps_both():
     network = Network((230, 240), (270, 240))
     recovery = Recovery(network)
