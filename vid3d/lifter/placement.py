@@ -89,9 +89,10 @@ def from_track(track: Array) -> Array:
 def kernel_smooth(
     values: Array, weights: Array, times: Array, at: Array, width: float, sloped: bool = False
 ) -> Array:
-    """Gaussian kernel regression of values (K, C), weighted (K,), from times (K,) at (G,).
+    """Kernel regression of values (K, C), weighted (K,), from times (K,) at (G,).
 
-    Far from every look the nearest one counts. Both times rise. A mean, which at an end lags
+    Weights fall like Gauss's curve from the nearest look on (Gauss's own, with any width, does the
+    same within measure), so that far from every look the nearest one counts. Both times rise. A mean, which at an end lags
     behind what grows or falls there; `sloped` fits a line at every moment instead (local linear
     regression, Fan & Gijbels 1996), which among even times makes no difference but there.
     """
