@@ -91,10 +91,10 @@ def kernel_smooth(
 ) -> Array:
     """Kernel regression of values (K, C), weighted (K,), from times (K,) at (G,).
 
-    Weights fall like Gauss's curve from the nearest look on (Gauss's own, with any width, does the
-    same within measure), so that far from every look the nearest one counts. Both times rise. A mean, which at an end lags
-    behind what grows or falls there; `sloped` fits a line at every moment instead (local linear
-    regression, Fan & Gijbels 1996), which among even times makes no difference but there.
+    Weights fall like Gauss's curve from the nearest look on (the curve itself measures the same),
+    so that far from every look the nearest one counts. Both times rise. A mean, which at an end
+    lags behind what grows or falls there; `sloped` fits a line at every moment instead (local
+    linear regression, Fan & Gijbels 1996), which among even times makes no difference but there.
     """
     smooth = np.empty((len(at), values.shape[1]))
     for start in range(0, len(at), _CHUNK):  # a long clip has too many pairs of moments and looks
