@@ -34,6 +34,9 @@ STYLES = {
     "biped": ("Bip01", "Bip01_Spine", "Bip01_Spine1", "Bip01_Neck", "Bip01_Head",
               "Bip01_{L}_Thigh", "Bip01_{L}_Calf", "Bip01_{L}_Foot", "Bip01_{L}_UpperArm",
               "Bip01_{L}_Forearm", "Bip01_{L}_Hand"),
+    "max": ("Bip001", "Bip001 Spine", "Bip001 Spine1", "Bip001 Neck", "Bip001 Head",
+            "Bip001 {L} Thigh", "Bip001 {L} Calf", "Bip001 {L} Foot", "Bip001 {L} UpperArm",
+            "Bip001 {L} Forearm", "Bip001 {L} Hand"),
     "spoken": ("pelvis", "belly", "chest", "Neck1", "Head", "{s}_hip", "{s}_knee", "{s}_ankle",
                "{s}_shoulder", "{s}_elbow", "{s}_wrist"),
 }  # fmt: skip
@@ -187,6 +190,16 @@ Frame Time: 0.04
 1 2 3  90 0 0  0 0 0
 0 0 0  90 90 0  0 90 0
 """
+
+
+def test_names_of_bvh_joints_may_hold_spaces(tmp_path):
+    text = THREE_FRAMES.replace("ROOT Hips", "ROOT Bip01").replace("Arm", "Bip01 L UpperArm")
+    (tmp_path / "a.bvh").write_text(text)
+    names = ("Bip01", "Bip01 L UpperArm", "Bip01 L UpperArm_end")
+    assert read_bvh(tmp_path / "a.bvh")[0].names == names
+    (tmp_path / "a.bvh").write_text(THREE_FRAMES.replace("Hips\n{", "Hips\n"))
+    with pytest.raises(Vid3dError, match=r"'OFFSET' where \{ was expected"):
+        read_bvh(tmp_path / "a.bvh")
 
 
 def test_a_bvh_of_three_frames_by_hand(tmp_path):

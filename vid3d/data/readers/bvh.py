@@ -59,12 +59,11 @@ def _read_hierarchy(words: Iterator[str]) -> list[_Joint]:
     for word in words:
         key = word.upper()
         if key in ("ROOT", "JOINT", "END"):
-            name = next(words)
+            name = _name(words)
             parent = inside[-1] if inside else -1
             if (parent < 0) != (key == "ROOT") or (joints and key == "ROOT"):
                 raise ValueError(f"{word} {name} is out of place; one root a file")
             joints.append(_Joint(f"{joints[parent].name}_end" if key == "END" else name, parent))
-            _expect(words, "{")
             inside.append(len(joints) - 1)
         elif key == "OFFSET" and inside:
             joints[inside[-1]].offset = np.array([_number(next(words)) for _ in range(3)])
@@ -124,6 +123,16 @@ def _place(joints: list[_Joint], values: Array) -> Array:
         places[:, row] = places[:, joint.parent] + np.einsum("fij,fj->fi", above, offset)
         turns[:, row] = above @ turn
     return places
+
+
+def _name(words: Iterator[str]) -> str:
+    """A joint's name, up to and with the brace behind it; those of 3ds Max's Biped hold spaces."""
+    name: list[str] = []
+    while (word := next(words)) != "{":
+        if word.upper() in ("OFFSET", "CHANNELS", "}"):
+            raise ValueError(f"{word!r} where {{ was expected")
+        name.append(word)
+    return " ".join(name)
 
 
 def _expect(words: Iterator[str], wanted: str) -> None:
