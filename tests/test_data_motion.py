@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from vid3d.data.mocap import MOCAP_FPS, MotionClip, read_mocap, write_mocap
 from vid3d.data.readers.acclaim import read_amc, read_asf
-from vid3d.data.readers.building import build, inspect
+from vid3d.data.readers.building import DATA_SETS, build, inspect
 from vid3d.data.readers.bvh import read_bvh
+from vid3d.data.readers.captures import _skeleton_of
 from vid3d.data.readers.clips import UPS, make_clip, resample, upward
-from vid3d.data.readers.reading import Reading, stretches
+from vid3d.data.readers.reading import Reading, files_below, stretches
 from vid3d.data.readers.skeletons import Skeleton, find_joints, to_h36m17
 from vid3d.data.readers.smpl import BODY, NAMES, PARENTS, BodyModel
 from vid3d.errors import Vid3dError
@@ -164,6 +165,19 @@ def test_numbers_in_names_count_whole():
 def test_stretches():
     assert stretches([1, 1, 0, 1, 0, 0, 1]) == [slice(0, 2), slice(3, 4), slice(6, 7)]
     assert stretches([]) == stretches([0]) == []
+
+
+def test_what_macos_puts_beside_files_is_no_data(tmp_path):
+    for name in ("walk.bvh", "walk.npz", "walk.amc", "all.asf", "walk.pkl"):
+        folder = tmp_path / name[-3:]
+        folder.mkdir(exist_ok=True)
+        (folder / f"._{name}").write_bytes(b"\0\5\26\7")
+        assert not any(one.holds(folder) for one in DATA_SETS.values())
+        (folder / name).touch()
+        assert files_below(folder, name[-4:], "") == [(name[:-4], folder / name)]
+    (tmp_path / "amc").joinpath("all.asf").touch()
+    (tmp_path / "amc").joinpath("._all.asf").touch()
+    assert _skeleton_of(tmp_path / "amc/walk.amc") == tmp_path / "amc/all.asf"
 
 
 # --- BVH

@@ -11,7 +11,7 @@ import numpy as np
 from vid3d.data.mocap import MotionClip
 from vid3d.data.readers.arrays import names_in, read_array
 from vid3d.data.readers.clips import make_clip
-from vid3d.data.readers.reading import DataSet, Reading, files_below
+from vid3d.data.readers.reading import DataSet, Reading, files_below, with_suffix
 from vid3d.data.readers.skeletons import to_h36m17
 from vid3d.data.readers.smpl import BODY, JOINTS, BodyModel
 from vid3d.errors import Vid3dError
@@ -82,8 +82,8 @@ def _model_file(given: Path, gender: str) -> Path:
 
 def _holds(path: Path) -> bool:
     """Whether the path is a motion, or a folder that holds one."""
-    files = [path] if path.suffix == ".npz" else sorted(path.rglob("*.npz"))[:3]
-    for file in files:
+    files = path.rglob("*") if path.is_dir() else [path]
+    for file in sorted(with_suffix(files, ".npz"))[:3]:
         try:
             if {"poses", "trans"} <= {*names_in(file)} or file.stem == "shape":
                 return True

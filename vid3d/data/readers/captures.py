@@ -9,7 +9,7 @@ from vid3d.data.mocap import MotionClip
 from vid3d.data.readers.acclaim import FPS, JOINTS, Acclaim, read_amc, read_asf
 from vid3d.data.readers.bvh import read_bvh
 from vid3d.data.readers.clips import make_clip, upward
-from vid3d.data.readers.reading import DataSet, Reading, files_below
+from vid3d.data.readers.reading import DataSet, Reading, files_below, with_suffix
 from vid3d.data.readers.skeletons import find_joints, to_h36m17
 from vid3d.errors import Vid3dError
 from vid3d.stature import stature
@@ -74,7 +74,7 @@ def acclaim_motions(path: Path, reading: Reading) -> Iterator[MotionClip]:
 
 def _skeleton_of(file: Path) -> Path:
     """The ASF file beside an AMC file whose name its name begins with; the only one fits always."""
-    found = (other for other in file.parent.iterdir() if other.suffix.lower() == ".asf")
+    found = with_suffix(file.parent.iterdir(), ".asf")
     beside = sorted(found, key=lambda asf: (-len(asf.stem), asf.name))
     fitting = [asf for asf in beside if file.stem.startswith(asf.stem)]
     if not fitting and len(beside) != 1:
@@ -100,8 +100,7 @@ def _unit(joints: np.ndarray) -> float:
 
 
 def _has(path: Path, suffix: str) -> bool:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return any(file.suffix.lower() == suffix for file in files)
+    return any(with_suffix(path.rglob("*") if path.is_dir() else [path], suffix))
 
 
 BVH = DataSet("bvh", "BVH", lambda path: _has(path, ".bvh"), _ORIGIN, motions=bvh_motions)

@@ -100,19 +100,26 @@ def need(path: Path, name: str, origin: str) -> Path:
     return file
 
 
+def with_suffix(paths: Iterable[Path], suffix: str) -> Iterator[Path]:
+    """Files with a suffix, given in lower case; files may have it in capitals.
+
+    Hidden ones are left out: macOS puts a `._NAME` beside every NAME on foreign disks.
+    """
+    for path in paths:
+        hidden = path.name.startswith(".")
+        if path.suffix.lower() == suffix and not hidden and path.is_file():
+            yield path
+
+
 def files_below(path: Path, suffix: str, origin: str) -> list[tuple[str, Path]]:
     """Files with a suffix, with names relative to a folder without the suffix; a file is itself.
-
-    The suffix is given in lower case; files may have it in capitals.
 
     Raises:
         Vid3dError: there is none; the message says where users get them.
     """
     if path.is_file():
         return [(path.stem, path)]
-    found = sorted(
-        file for file in path.rglob("*") if file.suffix.lower() == suffix and file.is_file()
-    )
+    found = sorted(with_suffix(path.rglob("*"), suffix))
     if not found:
         raise Vid3dError(f"no {suffix} file in {path}; {origin}")
     return [(file.relative_to(path).with_suffix("").as_posix(), file) for file in found]

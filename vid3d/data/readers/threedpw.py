@@ -14,7 +14,7 @@ import numpy as np
 from vid3d.camera import Camera
 from vid3d.data.pairs import PairSequence
 from vid3d.data.readers.pickles import load_pickle
-from vid3d.data.readers.reading import DataSet, Reading, files_below, stretches
+from vid3d.data.readers.reading import DataSet, Reading, files_below, stretches, with_suffix
 from vid3d.data.readers.skeletons import Skeleton, to_h36m17
 from vid3d.data.readers.smpl import JOINTS, NAMES, PARENTS
 from vid3d.errors import Vid3dError
@@ -83,7 +83,7 @@ def _camera(intrinsics: np.ndarray) -> Camera:
 THREEDPW = DataSet(
     name="3dpw",
     title="3DPW",
-    holds=lambda path: path.suffix == ".pkl" or (path.is_dir() and any(path.rglob("*.pkl"))),
+    holds=lambda path: any(with_suffix(path.rglob("*") if path.is_dir() else [path], ".pkl")),
     origin=_ORIGIN,
     pairs=pairs,
     splits={part: (f"{part}/",) for part in ("train", "validation", "test")},
