@@ -382,6 +382,20 @@ def test_videos_are_looked_at_once(tmp_path, monkeypatch):
     assert inputs.digest_of(pieces) != inputs.digest_of(pieces[:1])
 
 
+def test_clips_of_one_name_are_seen_by_cameras_of_their_own(tmp_path):
+    own = piece(8)
+    boxes = boxes_around(own.keypoints, own.confidence)
+    looks = [
+        Look(i, float(own.times[i]), People(boxes[i : i + 1], np.ones(1), k[None], c[None]))
+        for i, (k, c) in enumerate(zip(own.keypoints, own.confidence, strict=True))
+    ]
+    files = [tmp_path / name / "seen.json" for name in ("yard", "hall")]
+    for file in files:
+        write_keypoints(file, KeypointClip("seen", looks, "h36m17", len(looks), 5.0, (1280, 720)))
+    pieces = inputs.read_target(files, tmp_path / "looks", LiftOptions(), Monitor())
+    assert len({one.clip for one in pieces}) == 2
+
+
 def test_the_lens_that_a_video_states_is_believed(tmp_path, monkeypatch):
     own = piece(8)
     boxes = boxes_around(own.keypoints[:1], own.confidence[:1])

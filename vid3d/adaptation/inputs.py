@@ -43,12 +43,16 @@ def read_target(
         files += [(file, None) for file in keypoints]
         for video in videos:
             files.append((_detected(video, cache, options, monitor), camera_of(probe(video))))
-    pieces = []
+    pieces: list[Piece] = []
+    number = 0
     for path, camera in files:
         # Of files all looks count: the denser, the better the teacher.
         reading = replace(options, keypoints=path, stride=1)
         for clip in Pipeline(reading, monitor).observe():
-            pieces += _tracks(replace(clip, camera=clip.camera or camera), reading)
+            # Numbered: people of one clip share a floor, and clips of two folders may share a name.
+            name = f"{path.name}:{clip.name}#{number}"
+            pieces += _tracks(replace(clip, camera=clip.camera or camera), name, reading)
+            number += 1
     return pieces
 
 
@@ -94,11 +98,10 @@ def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) 
     return path
 
 
-def _tracks(clip: Clip, options: LiftOptions) -> list[Piece]:
+def _tracks(clip: Clip, name: str, options: LiftOptions) -> list[Piece]:
     """Everybody in a clip, a piece an unbroken presence."""
     looks = list(clip.looks(None))
     camera = options.camera_of(clip.camera, clip.frame_size)
-    name = f"{clip.source.name}:{clip.name}"
     pieces = []
     for track in track_people(looks, clip.frame_size, clip.keypoint_set):
         cleaned = clean(track, looks, clip.keypoint_set)
