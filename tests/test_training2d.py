@@ -2,6 +2,7 @@
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,33 @@ def test_schedule() -> None:
     assert stage.learning_rate(0.4) == 1.0
     assert stage.learning_rate(0.75) == pytest.approx(0.5)
     assert stage.learning_rate(1.0) == 0
+
+
+def test_a_rate_that_never_falls() -> None:
+    stage = Stage("s", samples=1000, batch=1, lr=1.0, decay=0.0)
+    assert stage.learning_rate(0.999) == 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": -5},  # would never end
+        {"samples": 0},
+        {"batch": 0},
+        {"batch": 2.5},
+        {"dev_every": -1},
+        {"lr": float("nan")},
+        {"minutes": -1},
+        {"decay": 1.5},
+        {"ema": 2},
+        {"name": "a/b"},
+        {"name": "checkpoint"},
+    ],
+)
+def test_numbers_that_no_stage_can_have(change: dict[str, Any]) -> None:
+    name = next(iter(change))
+    with pytest.raises(Vid3dError, match=f"^stage.{name} is .*, expected "):
+        Stage(**({"name": "s", "samples": 8, "batch": 1, "lr": 0.1} | change))
 
 
 def test_average_copies_counters() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +22,22 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
+from vid3d.given import real_number, unfit, whole_number
 from vid3d.training import distributed
 from vid3d.training.muon import optimizers
 
 LOG_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
+_RANGES = (
+    ("samples", 1, math.inf),
+    ("lr", 0, math.inf),
+    ("minutes", 0, math.inf),
+    ("warm_up", 0, 1),
+    ("decay", 0, 1),
+    ("weight_decay", 0, math.inf),
+    ("clip", 0, math.inf),
+    ("ema", 0, 1),
+)
+"""Of a stage's numbers."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Stage:
         lr: peak learning rate.
         minutes: wall-clock limit (0 = none); the schedule follows whichever is nearer its end.
         warm_up: share of the stage.
-        decay: share of the stage, at its end, over which the learning rate falls to 0.
+        decay: share of the stage, at its end, over which the learning rate falls to 0 (0 = never).
         optimizer: "muon" (with AdamW for what is no matrix) or "adamw".
         weight_decay: of matrices and filters.
         clip: largest gradient norm.
@@ -59,6 +72,16 @@ class Stage:
     ema: float = 0.998
     dev_every: int = 0
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.+-]+", str(self.name)) or self.name == "checkpoint":
+            raise unfit("stage.name", self.name, "a name for a file NAME.pth, not checkpoint")
+        whole_number("stage.batch", self.batch, 1)
+        whole_number("stage.dev_every", self.dev_every, 0)
+        for name, low, high in _RANGES:
+            value, expected = getattr(self, name), f"a number from {low} to {high}"
+            if not low <= real_number(f"stage.{name}", value, expected) <= high:
+                raise unfit(f"stage.{name}", value, expected)
+
     def progress(self, seen: int, seconds: float) -> float:
         """Share of the stage that is done, 0..1."""
         timed = seconds / (60 * self.minutes) if self.minutes else 0.0
@@ -67,7 +90,8 @@ class Stage:
     def learning_rate(self, progress: float) -> float:
         """Linear warm-up, a plateau, a linear fall to 0 (WSD, Hu et al. 2024)."""
         rise = progress / self.warm_up + 1e-3 if self.warm_up else 1.0
-        return self.lr * min(1.0, rise, (1 - progress) / self.decay)
+        fall = (1 - progress) / self.decay if self.decay else 1.0
+        return self.lr * min(1.0, rise, fall)
 
 
 class Loss(Protocol):
