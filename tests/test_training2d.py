@@ -1,5 +1,6 @@
 """The 2D trainings at toy size, resuming, exports, and that every recipe builds."""
 
+import json
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,36 @@ def test_a_stage_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
         train(tmp_path / "halves", 3)
     assert torch.equal(train(tmp_path / "halves", None), whole)
     assert torch.equal(train(tmp_path / "halves", 0), whole)  # finished: read back
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_course_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    """Killed after a checkpoint, or before the first: nothing is told twice, nothing lost."""
+    monkeypatch.setattr(fitting, "LOG_EVERY", 0.0)
+    stage = Stage("s", samples=24, batch=4, lr=0.1)
+    earlier = {"stage": "r", "samples": 40, "loss": 1.0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(earlier) + "\n")
+    model = torch.nn.Linear(2, 2)
+
+    def train(killed_at: int | None) -> None:
+        def loss_of(step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+            if step == killed_at:
+                raise KeyboardInterrupt
+            monkeypatch.setattr(fitting, "SAVE_EVERY", 0.0 if saved and step < 2 else 60.0)
+            return model(torch.ones(1, 2)).square().mean(), {}
+
+        fit(model, stage, loss_of, tmp_path, resume=True)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(4)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"stage": "s", "sam')  # the kill cut a line off
+    train(None)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows[0] == earlier
+    assert [row["samples"] for row in rows[1:]] == [4, 8, 12, 16, 20, 24]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -6,6 +6,9 @@ from typing import Any
 
 from vid3d.files import atomic_path
 
+METRICS = "metrics.jsonl"
+"""In a work directory: figures of the training, a JSON object a line."""
+
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """Rows of a metrics.jsonl; a last line that was cut off by a kill is left out."""
@@ -16,6 +19,21 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return rows
+
+
+def keep_rows(path: Path, stage: str, samples: int) -> None:
+    """Leave out what a run told of a stage after its checkpoint: it will tell it again.
+
+    Args:
+        path: of the metrics.jsonl, which may not be there yet.
+        stage: that goes on.
+        samples: of the stage in the checkpoint, 0 without one.
+    """
+    if not path.is_file():
+        return
+    kept = [row for row in read_metrics(path) if row["stage"] != stage or row["samples"] <= samples]
+    with atomic_path(path) as aside:
+        aside.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
 
 def draw_curves(metrics: str | Path, picture: str | Path) -> None:

@@ -24,6 +24,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
 from vid3d.given import real_number, unfit, whole_number
 from vid3d.training import distributed
+from vid3d.training.curves import METRICS, keep_rows
 from vid3d.training.muon import optimizers
 
 LOG_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
@@ -225,6 +226,8 @@ def fit(
     run = _Run(model, stage, loss)
     if resume and checkpoint.is_file():
         run.load(checkpoint)
+    if not distributed.rank():
+        keep_rows(work_dir / METRICS, stage.name, run.seen)
     model.train()
     _loop(run, work_dir, dev)
     model.load_state_dict(run.averaged)
@@ -280,5 +283,5 @@ def _log(work_dir: Path, run: _Run, figures: list[dict[str, float]], seconds: fl
 
 
 def _append(work_dir: Path, row: dict[str, Any]) -> None:
-    with open(work_dir / "metrics.jsonl", "a", encoding="utf-8") as file:
+    with open(work_dir / METRICS, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
