@@ -37,6 +37,8 @@ def test_changes_are_read_as_yaml():
         ("lifter/base", ["steps"], "not key=value"),
         ("lifter/base", ["task=fly"], "task is 'fly'"),
         ("lifter/base", ["stage.lr=fast"], "stage.lr is 0.002, so 'fast' must be a number"),
+        ("lifter/base", ["data.skipped=train_cmu2"], r"data.skipped is a list.*\[train_cmu2\]"),
+        ("lifter/base", ["data.dev=cmu_s35"], r"data.dev is a list, .*: data.dev=\[cmu_s35\]"),
         ("lifter/base", ["data.skipped=["], "is no YAML behind the ="),
         ("lifter/base", ["precison=float32"], "no precison to set; choose of batches, compiled,"),
         ("lifter/base", ["data.fils=[a]"], "no data.fils to set; .*data.dev, data.files"),

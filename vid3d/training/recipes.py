@@ -17,6 +17,8 @@ OPTIONAL = {
     "detect2d": ("training.backbone", "training.teacher"),
 }
 """Keys that a task reads where a recipe has them; all others it needs."""
+_LISTS = ("data.dev",)
+"""Of these, those that are lists."""
 
 Made = TypeVar("Made")
 
@@ -77,7 +79,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
         raise Vid3dError(f"recipe {path} cannot be read: {error}") from error
     for key, value in options.items():
         _check_known(config, key)
-        _check_number(config, key, value)
+        _check_kind(config, key, value)
     try:
         config.merge_from_dict(options)
     except (IndexError, KeyError, TypeError) as error:
@@ -117,13 +119,16 @@ def _check_known(config: Any, key: str) -> None:
         raise Vid3dError(f"the recipe has no {name} to set; choose of {', '.join(sorted(known))}")
 
 
-def _check_number(config: Any, key: str, value: Any) -> None:
-    """A number may only give way to a number."""
+def _check_kind(config: Any, key: str, value: Any) -> None:
+    """A number may only give way to a number, a list to a list: a word is a list of letters."""
     for part in key.split("."):
         config = config.get(part) if hasattr(config, "get") else None
     numbers = (int, float)
     if isinstance(config, numbers) and not isinstance(value, numbers):
         raise Vid3dError(f"{key} is {config}, so {value!r} must be a number")
+    listed = isinstance(config, list | tuple) or key in _LISTS
+    if listed and not isinstance(value, list):
+        raise Vid3dError(f"{key} is a list, so {value!r} must be one: {key}=[{value}]")
 
 
 def train(
