@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 
 from vid3d.errors import Vid3dError
+from vid3d.files import held
 from vid3d.pose2d.openmmlab import is_installed
 from vid3d.training.recipes import TASKS, load_recipe, recipes, train
 
@@ -87,3 +88,33 @@ def test_a_finished_run_is_not_overwritten(tmp_path):
     with pytest.raises(Vid3dError, match="holds a run: go on with --resume or give another"):
         train(load_recipe("lifter/base"), [tmp_path], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["main.pth"]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trainings of the lifter that leave a checkpoint at once."""
+    from vid3d.training import lifter
+
+    def train_at_once(config, data, work_dir, resume, start):
+        (work_dir / "checkpoint.pth").touch()
+
+    monkeypatch.setattr(lifter, "train", train_at_once)
+    monkeypatch.setattr("vid3d.training.curves.draw_curves", lambda *paths: None)
+
+
+def test_a_run_goes_on_with_its_own_networks(tmp_path, trained):
+    run = tmp_path / "run"
+    train(load_recipe("lifter/base", ["encoder.width=96"]), [], run)
+    noted = (run / "config.py").read_text()
+    with pytest.raises(Vid3dError, match=r"other networks \(encoder\).*config.py"):
+        train(load_recipe("lifter/base"), [], run, resume=True)
+    assert (run / "config.py").read_text() == noted
+    train(load_recipe(str(run / "config.py"), ["stage.lr=1e-4"]), [], run, resume=True)
+    assert load_recipe(str(run / "config.py")).stage.lr == 1e-4
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path, trained):
+    busy = pytest.raises(Vid3dError, match="another training is at work in")
+    with held(tmp_path, "somebody"), busy:
+        train(load_recipe("lifter/base"), [], tmp_path)
+    train(load_recipe("lifter/base"), [], tmp_path)

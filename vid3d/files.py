@@ -66,6 +66,34 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def held(folder: Path, who: str) -> Iterator[None]:
+    """Have a folder, made if missing, to oneself; the lock in it ends with the process.
+
+    Args:
+        folder: to work in.
+        who: else may be at work there, for the complaint.
+
+    Raises:
+        Vid3dError: another process holds it, or it cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise Vid3dError(f"{who} is at work in {folder}; wait for it, or name another") from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Vid3dError(f"cannot write to {folder} ({reason}); name another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _is_about(error: OSError, written: Path) -> bool:
     """Whether an error while a file is written is the file's.
 

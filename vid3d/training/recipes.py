@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vid3d.errors import Vid3dError
+from vid3d.files import atomic_path, held
 from vid3d.weights import configs_dir
 
 TASKS = ("lifter", "pose2d", "detect2d")
@@ -17,6 +18,8 @@ OPTIONAL = {
     "detect2d": ("training.backbone", "training.teacher"),
 }
 """Keys that a task reads where a recipe has them; all others it needs."""
+_NETWORKS = ("task", "encoder", "diffusion", "model")
+"""Keys that say what is trained; a run that goes on cannot change them."""
 _LISTS = ("data.dev",)
 """Of these, those that are lists."""
 
@@ -148,11 +151,13 @@ def train(
         start: name or path of a model of the same shape whose weights this run begins with.
 
     Raises:
-        Vid3dError: data missing, or `work_dir` holds another run and `resume` is not given.
+        Vid3dError: data missing, `work_dir` holds another run and `resume` is not given, it is of
+            another recipe, or a training is at work there.
     """
+    from contextlib import nullcontext
     from importlib import import_module
 
-    from vid3d.training.curves import draw_curves
+    from vid3d.training.curves import METRICS, draw_curves
     from vid3d.training.distributed import rank
 
     for path in data:
@@ -161,9 +166,27 @@ def train(
     if not resume and any(work_dir.glob("*.pth")):  # of a short run there is its result alone
         raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
     task = import_module(f"vid3d.training.{config.task}")
-    if rank() == 0:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        config.dump(work_dir / "config.py")
-    task.train(config, list(data), work_dir, resume, start)
-    if rank() == 0:
-        draw_curves(work_dir / "metrics.jsonl", work_dir / "metrics.png")
+    with held(work_dir, "another training") if rank() == 0 else nullcontext():
+        if rank() == 0:
+            _note(config, work_dir / "config.py")
+        task.train(config, list(data), work_dir, resume, start)
+        if rank() == 0:
+            draw_curves(work_dir / METRICS, work_dir / "metrics.png")
+
+
+def _note(config: Any, path: Path) -> None:
+    """Write what a run is trained by; what its networks are made of stays as it was.
+
+    Raises:
+        Vid3dError: it does not, or the file cannot be written.
+    """
+    if any(path.parent.glob("*.pth")) and path.is_file():
+        before = load_recipe(str(path))
+        other = [key for key in _NETWORKS if before.get(key) != config.get(key)]
+        if other:
+            raise Vid3dError(
+                f"{path.parent} holds a run of other networks ({', '.join(other)}): go on with "
+                f"its recipe, {path}, or give another --work-dir"
+            )
+    with atomic_path(path) as aside:
+        config.dump(aside)
