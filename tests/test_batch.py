@@ -30,7 +30,7 @@ from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
-from vid3d.files import printable
+from vid3d.files import expanded, printable
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 
@@ -100,6 +100,16 @@ def test_paths_do_not_depend_on_the_folder_of_a_worker(tmp_path, monkeypatch):
 
 
 # --- what is found, and its names
+
+
+def test_names_that_begin_like_a_home_are_names(tmp_path, output, monkeypatch):
+    (tmp_path / "~draft.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    assert keys(["~draft.mp4"], output) == ["~draft.mp4"]
+    assert expanded("~draft.mp4") == Path("~draft.mp4")
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    assert expanded("~/clips") == Path("/home/me/clips")
 
 
 def test_folders_globs_and_files_are_found_below_one_root(tmp_path, output):

@@ -215,6 +215,11 @@ def as_argument(text: str) -> str:
     return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with ~ and ~USER put in; what only begins like them, as ~draft.mp4 does, stays."""
+    return Path(os.path.expanduser(path))
+
+
 def safe_stem(name: str) -> str:
     """What files of a clip called `name` begin with: letters, digits and `_ . + -` only.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.files import as_argument, open_npz
+from vid3d.files import as_argument, expanded, open_npz
 from vid3d.weights import check_model, find_model, read_manifest, shipped_models
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def describe(target: str) -> Card:
     Raises:
         Vid3dError: no such file, or nothing that vid3d knows.
     """
-    path = Path(target).expanduser()
+    path = expanded(target)
     if not path.exists():
         if target in shipped_models():
             return describe_model(find_model(target))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.errors import Vid3dError
+from vid3d.files import expanded
 from vid3d.given import (
     SEEDS,
     file_path,
@@ -217,7 +218,7 @@ _SETTLED: dict[str, Callable[[str, Any], Any]] = {
 
 def _name(network: str) -> str:
     """A network's own name, or that of its file or folder."""
-    return Path(os.path.abspath(Path(network).expanduser())).name
+    return Path(os.path.abspath(expanded(network))).name
 
 
 def _plain(value: Any) -> Any:

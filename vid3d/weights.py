@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import below, read_json, sha256_of
+from vid3d.files import below, expanded, read_json, sha256_of
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -48,7 +48,7 @@ def split_adapters(model: str) -> tuple[str, list[str]]:
 def _is_known(name: str) -> bool:
     """Whether a model of this name ships, or the path exists."""
     shipped = bool(name) and (weights_dir() / name / "manifest.json").is_file()
-    return shipped or Path(name).expanduser().exists()
+    return shipped or expanded(name).exists()
 
 
 def find_model(name: str) -> Path:
@@ -60,11 +60,11 @@ def find_model(name: str) -> Path:
     base, adapters = split_adapters(name)
     shipped = weights_dir() / base
     for adapter in adapters:
-        if not Path(adapter).expanduser().is_file():
+        if not expanded(adapter).is_file():
             raise Vid3dError(f"no such adapter: {adapter}; make one with `vid3d adapt`")
     if (shipped / "manifest.json").is_file():
         return shipped
-    path = Path(base).expanduser()
+    path = expanded(base)
     if path.exists():
         return path
     raise Vid3dError(

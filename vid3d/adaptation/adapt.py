@@ -32,7 +32,7 @@ from vid3d.adaptation.student import target_losses
 from vid3d.adaptation.target import Piece, draw_windows, split
 from vid3d.data.mocap import MotionClip
 from vid3d.errors import Vid3dError
-from vid3d.files import check_output, sha256_of
+from vid3d.files import check_output, expanded, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter, checkpoint, lora
 from vid3d.monitor import Monitor
@@ -107,7 +107,7 @@ def _load(model: str, output: Path, options: AdaptOptions) -> checkpoint.Network
     Raises:
         Vid3dError: no such lifter, one that cannot be adapted, or a wrong name for the output.
     """
-    check_output(output, Path(model).expanduser())
+    check_output(output, expanded(model))
     if output.suffix != ".safetensors":
         raise Vid3dError(f"the output is called {output.name}: name it like climbing.safetensors")
     if split_adapters(model)[1]:

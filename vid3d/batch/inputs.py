@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from vid3d.errors import Vid3dError
-from vid3d.files import missing, printable, safe_stem
+from vid3d.files import expanded, missing, printable, safe_stem
 from vid3d.given import unfit
 
 VIDEO_SUFFIXES = (
@@ -117,7 +117,7 @@ def inside(folder: Path, below: str) -> Path:
 
 def _expand(given: str | os.PathLike[str], output: Path) -> tuple[Path, list[Path]]:
     """The folder that one input is about, and the videos that it names."""
-    path = Path(os.path.abspath(Path(given).expanduser()))
+    path = Path(os.path.abspath(expanded(given)))
     if path.is_dir():
         return path, list(_walk(path, output))
     if path.exists():

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, sha256_of
+from vid3d.files import atomic_path, expanded, sha256_of
 from vid3d.lifter import lora
 from vid3d.lifter.adapters import read_adapter
 from vid3d.lifter.encoder import EncoderConfig
@@ -177,7 +177,7 @@ def with_adapters(networks: Networks, paths: Sequence[str | Path]) -> Networks:
     """
     root, names, sums = networks.as_module(), [networks.config.name], [networks.sha256]
     for path in paths:
-        adapter = read_adapter(Path(path).expanduser())
+        adapter = read_adapter(expanded(path))
         adapter.check_base(networks.config.name, networks.sha256)
         lora.attach(root, adapter.state)
         names.append(adapter.name)

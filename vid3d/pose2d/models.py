@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vid3d.errors import Vid3dError
-from vid3d.files import read_json
+from vid3d.files import expanded, read_json
 from vid3d.pose2d import zoo
 from vid3d.pose2d.manifest import FILE_NAME, Manifest, load_manifest, parse_manifest
 from vid3d.pose2d.official import MODELS
@@ -42,7 +42,7 @@ def _find(name: str, task: str, kinds: Sequence[str]) -> Manifest:
     if name in MODELS:
         kind = next((kind for kind in kinds if kind in MODELS[name].kinds), kinds[0])
         return load_manifest(zoo.fetch(name, kind))
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.exists():
         known = ", ".join([*shipped_models(), *MODELS])
         raise Vid3dError(f"unknown model {name!r}: neither a path nor one of {known}")

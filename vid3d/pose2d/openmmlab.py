@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from vid3d.errors import Vid3dError
+from vid3d.files import expanded
 
 INSTALL = "pip install --no-deps -r requirements/openmmlab.txt"
 INSTALL_OTHERS = 'pip install "vid3d[openmmlab]"'
@@ -226,7 +227,7 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> Any:
     Raises:
         Vid3dError: no such file, not a checkpoint, or one that would run code.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise Vid3dError(f"no such checkpoint: {path}")
     try:
