@@ -122,6 +122,12 @@ def test_folders_globs_and_files_are_found_below_one_root(tmp_path, output):
     assert keys([folder / "*"], output) == ["a.mp4", "b/c.MOV"]
 
 
+def test_globs_in_folders_with_brackets_in_their_names(tmp_path, output):
+    folder = write(tmp_path / "[2024] Trip", a_mp4="", b__c_mp4="", b__d_txt="")
+    assert keys([folder / "*.mp4"], output) == ["a.mp4"]
+    assert keys([folder / "**/[cd].*"], output) == ["b/c.mp4", "b/d.txt"]
+
+
 def test_results_are_not_lifted_again(tmp_path):
     folder = write(tmp_path, a_mp4="", out__a_mp4="", a_overlay_mp4="", a_vid3d_npz="")
     write(folder, cut_overlay_mp4="")  # somebody's own file

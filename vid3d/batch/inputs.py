@@ -124,8 +124,7 @@ def _expand(given: str | os.PathLike[str], output: Path) -> tuple[Path, list[Pat
         if not path.is_file():
             raise Vid3dError(f"{given} is neither a file nor a folder")
         return path.parent, [path]
-    parts = path.parts
-    first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), 0)
+    parts, first = path.parts, _first_pattern(path)
     root = Path(*parts[:first]) if first else path
     if not root.is_dir():
         raise Vid3dError(missing(Path(given), "file or folder"))
@@ -139,6 +138,14 @@ def _expand(given: str | os.PathLike[str], output: Path) -> tuple[Path, list[Pat
             continue
         found += _walk(match, output) if match.is_dir() else [match]
     return root, [one for one in found if not one.resolve().is_relative_to(output.resolve())]
+
+
+def _first_pattern(path: Path) -> int:
+    """Which part of a path is its first pattern, 0 for none; a folder may be `[2024] Trip`."""
+    for i, part in enumerate(path.parts):
+        if any(char in part for char in "*?[") and not Path(*path.parts[: i + 1]).exists():
+            return i
+    return 0
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
