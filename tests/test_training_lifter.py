@@ -112,6 +112,10 @@ def test_compiled_blocks_say_the_same(cfg, toy_data):
         ({"lifting.hypothesis": 8}, "the recipe's lifting got .* 'hypothesis'"),
         ({"batches.second": 1}, "the recipe's batches got .* 'second'"),
         ({"batches.noise.limbs": 1}, "the recipe's batches.noise got .* 'limbs'"),
+        ({"precision": "float16"}, "precision is 'float16', expected bfloat16 or float32"),
+        ({"dev_windows": 0}, "dev_windows is 0, expected a whole number from 1 up"),
+        ({"seed": 1.5}, "seed is 1.5, expected a whole number from"),
+        ({"seed": 10**17}, "seed is 1000"),
         ({"batches.camera": 5}, "the recipe's batches.camera argument after .*mapping"),
     ],
 )

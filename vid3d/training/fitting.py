@@ -112,7 +112,12 @@ def fast_precision(name: str) -> Iterator[None]:
 
     On a CPU attention is spelled out: the fused kernel's backward pass takes half the time of a
     step on sequences as short as these.
+
+    Raises:
+        Vid3dError: another name.
     """
+    if name not in ("bfloat16", "float32"):
+        raise unfit("precision", name, "bfloat16 or float32")
     device = torch.get_default_device().type
     kernels = [SDPBackend.MATH]
     if device != "cpu":

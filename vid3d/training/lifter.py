@@ -22,6 +22,7 @@ from vid3d.data.mocap import DEV_ACTORS, motion_files, read_mocap
 from vid3d.data.noise import NoiseLevels
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED
+from vid3d.given import whole_number
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import canonicalise
 from vid3d.lifter.checkpoint import LifterConfig, build_networks
@@ -37,6 +38,10 @@ from vid3d.training.recipes import made
 from vid3d.training.targets import Targets, encoder_losses, make_targets
 
 _DEV_SEED = 1000
+_STEPS = 1_000_003
+"""Steps of a training that have seeds of their own: more than any takes."""
+_MOST_SEED = 2**42
+"""So that the seeds of all steps fit 64 bits."""
 
 
 def encode(encoder: nn.Module, batch: Batch, centred: bool = True) -> tuple[Encoded, Targets]:
@@ -299,9 +304,11 @@ def _begun(work_dir: Path, stage: Stage) -> bool:
 
 def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str | None) -> Networks:
     options, stage = batch_options(cfg.batches), made("stage", Stage, cfg.stage)
+    seed = whole_number("seed", cfg.seed, -_MOST_SEED, _MOST_SEED)
+    windows = whole_number("dev_windows", cfg.dev_windows, 1)
     motions, dev_motions = load_motions(cfg, data)
-    dev = dev_batches(dev_motions, options, cfg.dev_windows)
-    torch.manual_seed(cfg.seed)
+    dev = dev_batches(dev_motions, options, windows)
+    torch.manual_seed(seed)
     networks = build(cfg, motions.actions)
     if cfg.get("compiled"):
         networks.compile_blocks()
@@ -311,8 +318,8 @@ def _train(cfg: Any, data: list[Path], work_dir: Path, resume: bool, start: str 
         raise Vid3dError(f"recipe {cfg.name} wraps a pre-trained lifter: name it with --init-from")
 
     def loss(step: int, progress: float) -> tuple[Tensor, dict[str, float]]:
-        generator = _generator(cfg.seed * 1_000_003 + step)
-        torch.manual_seed(cfg.seed * 1_000_003 + step)  # of dropout
+        generator = _generator(seed * _STEPS + step)
+        torch.manual_seed(seed * _STEPS + step)  # of dropout
         batch = make_batch(motions, stage.batch, options, generator)
         with fast_precision(cfg.precision):
             parts = networks.losses(batch, generator)
