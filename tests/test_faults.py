@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from faults.case import Runner, play
 from faults.clips import TINY, Reference, lifted
 from faults.corpus import CASES, SITUATIONS
@@ -22,10 +23,13 @@ from vid3d import files
 from vid3d.data.pairs import read_pairs, write_pairs
 from vid3d.errors import Vid3dError
 from vid3d.files import below, open_npz, read_json, safe_stem
+from vid3d.lifter.adapters import Adapter, write_adapter
+from vid3d.lifter.checkpoint import load_networks, save_networks
 from vid3d.pose2d.download import download
 from vid3d.pose2d.official import MODELS
 from vid3d.render.page import write_page
 from vid3d.render.plots import plot_motion
+from vid3d.training.fitting import write_state
 from vid3d.video import VideoReader
 
 LONG = ("x265", "webm", "10 bits", "HDR", "prores", "16000", "checkpoint", ".png", "sequence")
@@ -94,13 +98,17 @@ def full_disk(size):
 
 @pytest.mark.parametrize("size", [0, 1000])
 def test_a_full_disk_leaves_no_half_file(tmp_path, size):
-    motion = walk(9)
+    motion, state = walk(9), {"weight": torch.zeros(1000)}
+    adapter = Adapter("a", "vid3d-base", "0", state)
     (tmp_path / "m.vid3d.npz").write_bytes(b"older")
     writers = {
         "m.vid3d.npz": motion.save,
         "m.vid3d.json": motion.save_json,
         "m.html": lambda path: write_page(motion, path),
         "m.pairs.npz": lambda path: write_pairs(path, read_pairs(GOOD_PAIRS)),
+        "checkpoint.pth": lambda path: write_state(path, state),
+        "m.safetensors": lambda path: write_adapter(path, adapter),
+        "model.safetensors": lambda path: save_networks(path, load_networks("vid3d-base")),
     }
     for name, write in writers.items():
         with full_disk(size), pytest.raises(Vid3dError, match=f"cannot write .*{name}"):

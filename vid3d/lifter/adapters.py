@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vid3d.errors import Vid3dError
@@ -74,7 +74,7 @@ def write_adapter(path: str | Path, adapter: Adapter) -> None:
     }
     state = {key: value.detach().cpu().float().contiguous() for key, value in adapter.state.items()}
     with atomic_path(path) as temporary:
-        save_file(state, str(temporary), {"vid3d": json.dumps(header)})
+        temporary.write_bytes(save(state, {"vid3d": json.dumps(header)}))
 
 
 def read_adapter(path: str | Path) -> Adapter:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
@@ -125,7 +125,7 @@ def save_networks(path: str | Path, networks: Networks) -> None:
     }
     header = {"format": "vid3d-lifter", "schema": SCHEMA, "config": asdict(networks.config)}
     with atomic_path(path) as temporary:  # one key: several come in random order
-        save_file(state, str(temporary), {"vid3d": json.dumps(header)})
+        temporary.write_bytes(save(state, {"vid3d": json.dumps(header)}))
 
 
 def write_model(folder: str | Path, networks: Networks) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, sha256_of
 from vid3d.pose2d.manifest import SCHEMA
+from vid3d.training.fitting import write_state
 from vid3d.training.networks2d import build_detector, build_pose_model, heatmaps
 
 STRIDES = (8, 16, 32)
@@ -93,8 +94,7 @@ def _write_pth(model: nn.Module, config: Config, path: Path) -> None:
         name: value.half() if value.is_floating_point() else value
         for name, value in model.state_dict().items()
     }
-    with atomic_path(path) as aside:
-        torch.save({"state_dict": state, "meta": {"dataset_meta": _dataset_meta(config)}}, aside)
+    write_state(path, {"state_dict": state, "meta": {"dataset_meta": _dataset_meta(config)}})
 
 
 def _dataset_meta(config: Config) -> dict[str, Any]:

@@ -6,6 +6,7 @@ run that was killed at any moment and resumed gives the same weights as an unbro
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -136,6 +137,20 @@ def average(target: dict[str, Tensor], source: dict[str, Tensor], decay: float) 
             target[name].copy_(value)
 
 
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write what `torch.load` reads; it replaces an older file whole or not at all.
+
+    By way of memory: of a full disk torch's own writer only says that its format went wrong.
+
+    Raises:
+        Vid3dError: it cannot be written.
+    """
+    held = io.BytesIO()
+    torch.save(state, held)
+    with atomic_path(path) as aside:
+        aside.write_bytes(held.getbuffer())
+
+
 class _Run:
     """The state of a stage: everything that a checkpoint holds."""
 
@@ -190,8 +205,7 @@ class _Run:
             "averaged": self.averaged,
             "counters": [self.seen, self.steps, self.seconds],
         }
-        with atomic_path(path) as aside:
-            torch.save(state, aside)
+        write_state(path, state)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this stage; one of another stage is left alone."""
@@ -238,8 +252,7 @@ def fit(
     model.load_state_dict(run.averaged)
     if distributed.rank():
         return
-    with atomic_path(done) as aside:
-        torch.save({"state_dict": run.averaged, "meta": {"stage": stage.name}}, aside)
+    write_state(done, {"state_dict": run.averaged, "meta": {"stage": stage.name}})
 
 
 def _loop(run: _Run, work_dir: Path, dev: Dev | None) -> None:
