@@ -36,7 +36,7 @@ from vid3d.data.pairs import write_pairs
 from vid3d.data.virtual_pairs import make_pairs
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED, n_mpjpe
-from vid3d.files import as_argument
+from vid3d.files import as_argument, held
 from vid3d.info import describe
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter.adapters import read_adapter
@@ -452,6 +452,12 @@ def brief(monkeypatch):
 def run(shelf, output, **options):
     given = {"options": OPTIONS, "force": True, "source": [shelf / "source.npz"]} | options
     return adapt([shelf / "clips.pairs.npz"], str(shelf / "toy.safetensors"), output, **given)
+
+
+def test_one_adaptation_at_a_time_works_for_an_output(shelf, tmp_path):
+    busy = pytest.raises(Vid3dError, match="another adaptation is at work")
+    with held(tmp_path / "a.work", "somebody"), busy:
+        run(shelf, tmp_path / "a.safetensors")
 
 
 def test_an_adapter_is_made_and_used(shelf, tmp_path):

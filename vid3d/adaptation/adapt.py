@@ -32,7 +32,7 @@ from vid3d.adaptation.student import target_losses
 from vid3d.adaptation.target import Piece, draw_windows, split
 from vid3d.data.mocap import MotionClip
 from vid3d.errors import Vid3dError
-from vid3d.files import check_output, expanded, sha256_of
+from vid3d.files import check_output, expanded, held, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter, checkpoint, lora
 from vid3d.monitor import Monitor
@@ -71,23 +71,25 @@ def adapt(
         report: given a line after every round.
 
     Raises:
-        Vid3dError: unreadable input, no people or too little of them, or too little gain.
+        Vid3dError: unreadable input, no people or too little of them, or too little gain; the same
+            is being adapted already.
     """
     options, monitor = options or AdaptOptions(), monitor or Monitor()
     base = _load(model, output, options)
     work = output.with_name(f"{output.stem}.work")
     clips = load_source(source) if source else []
     tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
-    learnt, held = split(tracks)
+    learnt, judged = split(tracks)
     recipe = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
     place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
-    run = _Run(base, learnt, held, clips, options, place, monitor, report)
-    rounds, best = run.teach()
-    if best.objection and not force:
-        raise Vid3dError(refusal(base.config.name, best))
-    about = _about(inputs, learnt, "motion capture" if clips else "drawn from the lifter", options)
-    write(output, base, best, about, merge)
-    rmtree(place, ignore_errors=True)
+    known = "motion capture" if clips else "drawn from the lifter"
+    with held(work, "another adaptation"):
+        run = _Run(base, learnt, judged, clips, options, place, monitor, report)
+        rounds, best = run.teach()
+        if best.objection and not force:
+            raise Vid3dError(refusal(base.config.name, best))
+        write(output, base, best, _about(inputs, learnt, known, options), merge)
+        rmtree(place, ignore_errors=True)
     return Adaptation(
         path=output,
         base=best.base,
@@ -95,7 +97,7 @@ def adapt(
         ratio=best.ratio,
         rounds=rounds,
         kept=best.number + 1,
-        pieces=(len(learnt), len(held)),
+        pieces=(len(learnt), len(judged)),
         parameters=sum(value.numel() for value in best.state.values()),
         objection=best.objection,
     )
