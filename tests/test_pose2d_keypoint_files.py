@@ -276,6 +276,7 @@ def write_openpose(folder, number, names, **fields):
 def test_openpose_joints_go_to_their_places(tmp_path, names):
     write_openpose(tmp_path / "op", 5, names)
     write_openpose(tmp_path / "op", 8, names, person_id=[2])
+    (tmp_path / "op" / "._clip_000000000005_keypoints.json").write_bytes(b"\x00\x05\x16\x07")
     (clip,) = read_keypoints(tmp_path / "op")
     assert [look.frame for look in clip.looks] == [0, 3]
     people = clip.looks[0].people

@@ -21,13 +21,13 @@ _SUFFIX = "_keypoints.json"
 def clip_from_openpose(folder: Path) -> KeypointClip:
     """The clip of a folder as OpenPose writes it with `--write_json`.
 
-    Frames are the numbers in the file names, from the first on. OpenPose says neither the frame
-    rate nor the size of the images.
+    Frames are the numbers in the file names, from the first on; hidden files are none. OpenPose
+    says neither the frame rate nor the size of the images.
 
     Raises:
         Vid3dError: no such files in the folder, or one that OpenPose did not write.
     """
-    files = sorted(folder.glob(f"*{_SUFFIX}"), key=_number)
+    files = sorted(folder.glob(f"[!.]*{_SUFFIX}"), key=_number)
     if not files:
         raise Vid3dError(f"no files *{_SUFFIX}, as OpenPose writes them, in this folder")
     looks = []
