@@ -44,8 +44,8 @@ MOST_STANCES = 40
 """Of one person, spread over time, are looked at."""
 MOST_MOMENTS = 300
 """Of one stretch, spread over time, tell which way a person stands; of all, ten times as many."""
-MOST_PEOPLE, MOST_BODIES = 50, 100
-"""Whose feet, and whose bodies, tell where the ground is."""
+MOST_PEOPLE = 50
+"""Whose feet and bodies tell where the ground is."""
 ENOUGH = 8.0
 """Stances that one person can count for: they share the person's errors."""
 NEAR_TILT, NEAR_HEIGHT = np.radians(5.0), 0.1
@@ -158,7 +158,7 @@ def fit(people: Sequence[Footing], free: NDArray[np.bool_]) -> tuple[Ground, NDA
     for group in groups:
         feet = [np.reshape(people[person].feet(), (-1, 3)) for person in group]
         scales = np.where(free[group], SCALE, SIZED)
-        found, factors[group] = _solved(feet, scales, bodies[:MOST_BODIES], ground)
+        found, factors[group] = _solved(feet, scales, bodies, ground)
         ground = ground or found
     assert ground is not None
     factors[~free] = 1.0
