@@ -29,12 +29,12 @@ from vid3d.world import (
 )
 from vid3d.world.balance import MASS, centre_of_mass, uprightness
 from vid3d.world.fit import Footing, assumed_ground, fit, fit_ground
-from vid3d.world.footlock import anchor_place, lock_feet, steps
+from vid3d.world.footlock import Anchor, _root_shift, anchor_place, lock_feet, steps
 from vid3d.world.ground import ANKLE_HEIGHT, level_axes
-from vid3d.world.legs import move_ankle
+from vid3d.world.legs import LEGS, move_ankle
 from vid3d.world.smoothing import cutoff, trust
 from vid3d.world.spline import smooth_series
-from vid3d.world.stances import ANKLES, foot_stands, standing
+from vid3d.world.stances import ANKLES, Stance, foot_stands, standing
 
 FPS = 25
 # A standing person with the floor at y = 0, y up, facing z; metres.
@@ -148,6 +148,16 @@ def test_a_foot_that_moves_does_not_stand():
     assert (foot_stands(contacts, moving, times) < 0.3).all()
     deep = still * (1 + 0.2 * times[:, None, None])  # along the ray: the picture does not tell
     assert (foot_stands(contacts, deep, times) > 0.8).all()
+    running = still + times[:, None, None] * [4, 0, 0]  # more than a contact that is sure outweighs
+    assert (foot_stands(np.ones((10, 2)), running, times) < 0.1).all()
+
+
+def test_stances_are_counted_from_the_first_frame_of_the_clip():
+    joints = standers([(0, 4)], 40)
+    joints[0, :10] = np.nan
+    contacts = np.full((1, 40, 2), 0.01)
+    contacts[0, 15:30, 1] = 0.95
+    assert find_stances(make_motion(joints, contacts)) == [Stance(0, 1, 15, 30)]
 
 
 # Floor and gravity
@@ -463,6 +473,34 @@ def test_locking_does_not_pop():
     assert np.abs(moved).max() > 0.03
 
 
+@pytest.mark.parametrize("foot", [0, 1])
+def test_only_the_foot_that_stands_is_held(foot):
+    times = np.arange(50) / FPS
+    joints = standers([(0.3, 4)], 50)[0] + 0.2 * times[:, None, None] * [1, 0, 0]
+    locked = lock_feet(joints, [(foot, 19, 32)], times, None)
+    speeds = np.abs(np.diff(locked[19:32, ANKLES, 0], axis=0)).mean(0) * FPS
+    assert speeds[foot] < 0.04
+    assert speeds[1 - foot] == pytest.approx(0.2, abs=0.02)
+
+
+def test_the_root_follows_in_depth_more_than_across():
+    """Least squares, solved densely here: a pull of 1 towards the anchor, of 10 and of 0.01 towards
+    where the root was, across the line of sight and along it.
+    """
+    frames = 12
+    times = np.arange(frames) / FPS
+    joints = standers([(0, 4)], frames)[0]
+    joints -= joints[:, :1] * [1, 1, 0]  # straight ahead: axes of sight are those of the camera
+    shift = np.array([0.1, 0.0, 0.2])
+    found = _root_shift(joints, [Anchor(0, 3, 7, joints[0, ANKLES[0]] + shift)], times)
+    stands = np.isin(np.arange(frames), [3, 4, 5, 6])
+    bend = np.diff(np.eye(frames), n=2, axis=0) * FPS**2
+    for axis, pull in ((0, 10), (1, 10), (2, 0.01)):
+        normal = np.diag(stands + pull) + (2 * np.pi * 1.5) ** -4 * bend.T @ bend
+        expected = np.linalg.solve(normal, stands * shift[axis])
+        np.testing.assert_allclose(found[:, axis], expected, atol=1e-9)
+
+
 def test_nothing_stands_nothing_moves():
     joints = slider()
     np.testing.assert_array_equal(lock_feet(joints, [], np.arange(50) / FPS, None), joints)
@@ -475,6 +513,8 @@ def test_anchor_lies_on_the_median_ray_towards_the_floor():
     deep = anchor_place(foot * 1.03, ground)
     assert foot[0, 2] < deep[2] < 1.03 * foot[0, 2]
     np.testing.assert_allclose(deep / deep[2], foot[0] / foot[0, 2])
+    # Seen 4.12 m away to 3 %; the floor at 4 m to 4 cm of height, over 0.37875 m of it a metre.
+    assert deep[2] == pytest.approx(4.0524, abs=1e-4)
     on_a_chair = foot + [0, -0.9, 0]
     np.testing.assert_allclose(anchor_place(on_a_chair, ground), on_a_chair[0], atol=0.01)
 
@@ -516,6 +556,25 @@ def test_a_knee_does_not_snap_where_the_leg_is_too_short():
     knee = joint_angles(moved, [0, -1, 0])[:, list(ANGLES).index("left_knee_flexion")]
     assert np.abs(np.diff(knee)).max() < 1
     assert knee.min() < knee[0] - 15
+
+
+@pytest.mark.parametrize("foot", [0, 1])
+def test_a_straight_leg_bends_forward(foot):
+    body = BODY * [1, 1, 0]  # a thigh of 0.44 m, a shin of 0.415 m, in one line
+    joints = camera_frame(body - [0, 0, 4])[None]
+    moved = move_ankle(joints, foot, np.array([[0, -0.05, 0]])) - joints
+    # 0.805 m are left from hip to ankle: the knee is 0.4158 m below the hip, 0.144 m before it.
+    knee = H36M17.index(("left_knee", "right_knee")[foot])
+    np.testing.assert_allclose(moved[0, knee], [0, 0.4158 - 0.44, -0.144], atol=1e-4)
+
+
+def test_a_knee_that_stretches_stays_in_its_plane():
+    joints = camera_frame(BODY * [1, 1, 0] - [0, 0, 4])[None]
+    hip, knee, ankle = LEGS[0]
+    joints[0, knee] += [0.15, 0, 0]  # bow-legged: the plane is that of the picture
+    moved = move_ankle(joints, 0, np.array([[0, 0.01, 0]]))
+    np.testing.assert_allclose(moved[0, [hip, knee, ankle], 2], 4, atol=1e-12)
+    assert joints[0, hip, 0] < moved[0, knee, 0] < joints[0, knee, 0]
 
 
 def test_move_ankle_by_nothing_changes_nothing():

@@ -21,9 +21,10 @@ STRETCHED = 0.998
 def move_ankle(joints: Array, foot: int, shift: Array) -> NDArray[np.float64]:
     """Joints (F, 17, 3) with one ankle moved by `shift` (F, 3) as far as the leg reaches.
 
-    Thigh and shin keep their lengths and the knee the plane it bends in; a straight leg bends
-    forward. Where the shift is zero nothing changes. What a leg has left to stretch is used up
-    gradually: near straight a knee turns by much for little, and would snap where the reach ends.
+    Thigh and shin keep their lengths, and the knee keeps the plane it bends in as far as it bends
+    already: what more it must bend it bends forward, as a straight leg does. Where the shift is
+    zero nothing changes. What a leg has left to stretch is used up gradually: near straight a knee
+    turns by much for little, and would snap where the reach ends.
 
     Args:
         joints: h36m17, metres.
