@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import orthogonal_procrustes
 
 from vid3d.camera import Camera
 from vid3d.data.pairs import PairSequence
@@ -100,6 +101,27 @@ def test_p_mpjpe_ignores_rotation_and_scale():
     report = evaluate_result(motion_of([result]), [truth_of(truth)])
     assert report.overall.p_mpjpe == pytest.approx(0, abs=1e-2)
     assert report.overall.mpjpe > 50
+
+
+def test_p_mpjpe_is_the_mean_distance_after_the_best_alignment():
+    rng = np.random.default_rng(0)
+    truth = walker(0)
+    result = truth + rng.normal(0, 0.05, truth.shape)
+    pose, true = (one[:, SCORED] - one[:, SCORED].mean(1, keepdims=True) for one in (result, truth))
+    distances = []
+    for p, t in zip(pose, true, strict=True):
+        rotation, scale = orthogonal_procrustes(p, t)
+        distances.append(np.linalg.norm(scale / (p**2).sum() * p @ rotation - t, axis=1).mean())
+    report = evaluate_result(motion_of([result]), [truth_of(truth)])
+    assert report.overall.p_mpjpe == pytest.approx(1000 * np.mean(distances), abs=1e-2)
+
+
+def test_nobody_is_ever_visible():
+    report = evaluate_result(
+        motion_of([walker(0)]), [truth_of(walker(0), confidence=np.zeros((FRAMES, 17), np.float32))]
+    )
+    assert report.found_share is None
+    assert report.text().splitlines()[1].split() == ["a", "0", "-", "0", "-", "-", "-", "-"]
 
 
 def test_somebody_who_was_not_found():
@@ -204,9 +226,16 @@ def test_matching_prefers_the_nearest_and_holds_it():
     truth = np.stack([square[None].repeat(3, 0)])
     found = np.stack([truth[0] + (1, 0), truth[0] + (2, 0)])
     found[0, 1] += (3, 0)  # now the farther one, but still within half the size of 10
-    found[0, 2] += (9, 0)  # now outside: the other takes over
+    found[0, 2] += (5, 0)  # now outside: the other takes over
     visible = np.ones((1, 3), bool)
     assert match_people(truth, visible, found).tolist() == [[0, 0, 1]]
+
+
+def test_a_track_that_was_taken_over_is_not_claimed_back():
+    square = np.array([(0, 0), (10, 0), (10, 10), (0, 10.0)])
+    truth = np.stack([square[None].repeat(3, 0), square[None].repeat(3, 0) + 1])
+    visible = np.array([[True, False, True], [False, True, True]])
+    assert match_people(truth, visible, truth[:1]).tolist() == [[0, -1, -1], [-1, 0, 0]]
 
 
 def test_matching_many_tracks_takes_little_memory():
@@ -231,7 +260,9 @@ def test_report_as_json_and_text():
     assert data["joints"] == SCORED == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16]
     lines = report.text().splitlines()
     assert lines[0].split() == ["frames", "found", "switches", "MPJPE", "P-MPJPE", "MRPE", "tracks"]
-    assert lines[1].split()[:3] == ["walker", "20", "100.0"]
+    figures = ["20", "100.0", "%", "0", "0.0", "0.0", "17.3"]
+    assert lines[1].split() == ["walker", *figures, "1"]
+    assert lines[2].split() == ["all", *figures]
     assert len({len(line) for line in lines[:2]}) == 1
 
 
