@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vid3d.camera import Camera, solve_translation
+from vid3d.camera import LARGEST_SIDE, Camera, solve_translation
 from vid3d.errors import Vid3dError
 from vid3d.files import as_argument, atomic_path, sha256_of
 from vid3d.motion import Motion
@@ -363,6 +363,46 @@ def test_nothing_is_saved_that_could_not_be_read(tmp_path, spoil, message):
         with pytest.raises(Vid3dError, match=message):
             save(path)
     assert path.read_bytes() == before  # the earlier file stays
+
+
+GROUND = {"normal": [0, -1, 0], "height": 1.5, "confidence": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"timestamps": [0, 1, 2, 3, 1e5]}, "lasts 100000 s at 25 frames/s"),
+        ({"timestamps": [0, 1, 2, 3, np.inf]}, "timestamps are not finite"),
+        ({"frame_size": [0, 480]}, "frame_size"),
+        ({"frame_size": [640, LARGEST_SIDE + 1]}, "frame_size"),
+        ({"meta": {"fps": 0}}, "meta.fps is 0"),
+        ({"meta": {"fps": True}}, "meta.fps is True"),
+        ({"meta": {"fps": "25"}}, "meta.fps is '25'"),
+        ({"meta": {"fps": 200_000}}, "meta.fps is 200000"),
+        ({"meta": {"dist": [0, 0, 0]}}, "coefficients"),
+        ({"meta": {"dist": [0, 0, 0, None]}}, "coefficients"),
+        ({"meta": {"ground": GROUND | {"normal": [0, -1]}}}, "normal is no direction"),
+        ({"meta": {"ground": GROUND | {"normal": [0, -2, 0]}}}, "normal is no direction"),
+        ({"meta": {"ground": GROUND | {"normal": [0, 0, 0]}}}, "normal is no direction"),
+        ({"meta": {"ground": GROUND | {"normal": "abc"}}}, "normal is no direction"),
+        ({"meta": {"ground": GROUND | {"height": None}}}, "meta.ground.height is None"),
+        ({"meta": {"ground": [1]}}, "meta.ground is not an object"),
+        ({"meta": {"feet": {"slide_before": 1}}}, "meta.feet.slide_after is None"),
+        ({"meta": {"smooth": {"dial": 0.3}}}, "meta.smooth.jitter_before is None"),
+    ],
+)
+def test_what_no_lift_makes_is_not_saved(tmp_path, changes, message):
+    with pytest.raises(Vid3dError, match=message):
+        make_motion(**{"meta": {"fps": 25}} | changes).save(tmp_path / "a.vid3d.npz")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [{}, {"fps": 59.94}, {"ground": GROUND}, {"ground": None, "dist": None}, {"dist": [0.1] * 14}],
+)
+def test_what_a_lift_may_note_is_read_again(tmp_path, meta):
+    loaded = Motion.load(make_motion(meta=meta).save(tmp_path / "a.vid3d.npz"))
+    assert loaded.meta.items() >= meta.items()
 
 
 def test_motions_can_be_compared():
