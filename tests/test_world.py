@@ -27,10 +27,18 @@ from vid3d.world import (
     settle,
     smoothed,
 )
-from vid3d.world.balance import MASS, centre_of_mass, uprightness
-from vid3d.world.fit import Footing, assumed_ground, fit, fit_ground
+from vid3d.world.balance import MASS, centre_of_mass, unit, uprightness
+from vid3d.world.fit import (
+    Footing,
+    _chance,
+    _first_guesses,
+    _Problem,
+    assumed_ground,
+    fit,
+    fit_ground,
+)
 from vid3d.world.footlock import Anchor, _root_shift, anchor_place, lock_feet, steps
-from vid3d.world.ground import ANKLE_HEIGHT, level_axes
+from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, level_axes
 from vid3d.world.legs import LEGS, move_ankle
 from vid3d.world.smoothing import cutoff, trust
 from vid3d.world.spline import smooth_series
@@ -230,6 +238,45 @@ def test_a_roof_and_the_lawn_before_it_are_no_slope():
     assert ground.height == pytest.approx(1.8, abs=0.2)
 
 
+def problem(feet, owners, bodies=((0, -1, 0),)):
+    """What people with scales of 6 % and such feet tell, all bodies seen straight ahead."""
+    rays, scales = np.tile([0.0, 0.0, 1.0], (len(bodies), 1)), np.full(max(owners) + 1, 0.06)
+    return _Problem(
+        CAMERA_UP, np.array(feet, float), np.array(owners), scales, np.array(bodies, float), rays
+    )
+
+
+def test_a_fit_begins_under_all_the_lowest_and_the_highest():
+    levels = [1.5, 1.5, 1.5, 1.0, 2.0]
+    starts = problem([(0, level, 5) for level in levels], [0, 0, 0, 1, 2]).starts()
+    np.testing.assert_allclose(
+        starts, [[0, 0, ANKLE_HEIGHT + level, 0, 0, 0] for level in (1.5, 2.0, 1.0)]
+    )
+    near = problem([(0, 1.5, 5), (0, 1.52, 5)], [0, 1]).starts()
+    np.testing.assert_allclose(near, [[0, 0, ANKLE_HEIGHT + 1.51, 0, 0]])
+
+
+def test_derivatives_of_the_loss():
+    loss = problem([(0, 1.5, 5), (1, 1.5, 5)], [0, 0], [(0, -1, 0), (0.1, -0.99, 0)]).loss
+    squares, step = np.linspace(0.1, 9, 2 + 4 + 1 + 2), 1e-4
+    np.testing.assert_array_equal(loss(np.zeros(9))[0], 0)
+    value, slope, bend = loss(squares)
+    more, less = loss(squares + step), loss(squares - step)
+    np.testing.assert_allclose(slope, (more[0] - less[0]) / (2 * step), rtol=1e-6)
+    np.testing.assert_allclose(bend, (more[1] - less[1]) / (2 * step), rtol=1e-6, atol=1e-9)
+    # Two feet by Cauchy's, two bodies either way by soft L1, one scale and two angles squared.
+    assert value[1] == pytest.approx(np.log(1 + squares[1]))
+    assert value[5] == pytest.approx(2 * (np.sqrt(1 + squares[5]) - 1))
+    assert value[6] == squares[6]
+
+
+def test_nobody_is_believed_to_stand_upside_down():
+    hanging, leaning = np.array([0, 1.0, 0]), unit(np.array([0.6, -0.8, 0]))
+    np.testing.assert_array_equal(_first_guesses(np.stack([hanging])), [CAMERA_UP])
+    guesses = _first_guesses(np.stack([leaning, leaning]))
+    np.testing.assert_allclose(guesses, [leaning, CAMERA_UP])
+
+
 def test_one_person_tells_up_by_balance():
     ground = estimate_ground(make_motion(standers([(0.5, 4)], tilt=20)))
     assert np.degrees(np.arccos(ground.normal @ true_up(20))) < 2
@@ -251,9 +298,21 @@ def test_without_stances_the_floor_is_an_assumption():
     assert ground.confidence == 0
     np.testing.assert_array_equal(ground.normal, [0, -1, 0])
     assert ground.height == pytest.approx(1.6, abs=1e-5)
+    joints = standers([(0, 4)], height=1.6)
+    joints[..., ANKLES[0], 1] -= 0.3  # on one leg: the other foot is on the floor
+    assert estimate_ground(make_motion(joints, contacts=0.01)).height == pytest.approx(
+        1.6, abs=1e-5
+    )
     nobody = make_motion(np.full((0, 5, 17, 3), np.nan))
     assert estimate_ground(nobody).confidence == 0
-    assert assumed_ground(nobody).height > 0
+    assert assumed_ground(nobody).height == 1.5
+
+
+def test_confidence_by_hand():
+    # Slopes known to 5 degrees each way: 1 - exp(-1/2) of tilts are nearer than that. A height of
+    # 2 m known to 20 cm: 68 % are nearer than 10 %.
+    jacobian = np.diag([1 / np.radians(5), 1 / np.radians(5), 1 / 0.2])
+    assert _chance(jacobian, -2.0) == pytest.approx(0.3935 * 0.6827, abs=1e-4)
 
 
 def test_ground_in_a_file_is_believed(tmp_path):
@@ -428,6 +487,7 @@ def test_off_is_no_truth_value():
 
 def test_trust_by_hand():
     np.testing.assert_allclose(trust(np.array([0.02, 0.04, 0.02, np.nan])), [1, 0.25, 1, 0.2])
+    np.testing.assert_allclose(trust(np.array([0.02, 0, np.inf, 0.02])), [1, 0.2, 0.2, 1])
     np.testing.assert_array_equal(trust(np.full(3, np.nan)), 1)
 
 
