@@ -232,6 +232,13 @@ def test_parts_by_hand():
     assert hevc(packet(b"\x02\x01abc")) is Part.REFERENCE  # TRAIL_R
     assert hevc(packet(b"\x26\x01abc")) is Part.SYNC  # IDR_W_RADL
     assert hevc(packet(b"\x2a\x01abc")) is Part.REFERENCE  # CRA
+    for damaged in (packet(b"\x4e\x01sei"), packet(b"\x80\x01abc"), packet(b"\x00")):
+        with pytest.raises(DamagedError):
+            hevc(damaged)
+    layers = part_reader(_Context("hevc", b"\1" + bytes(20) + b"\x13"))  # two
+    assert layers(packet(b"\x00\x01abc")) is Part.REFERENCE  # the upper one may refer to it
+    assert layers(packet(b"\x00\x02abc")) is Part.DISPOSABLE
+    assert part_reader(_Context("hevc", None)) is None
     assert part_reader(_Context("vp9", None)) is None
 
 
