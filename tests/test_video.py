@@ -92,6 +92,11 @@ def test_clock_mends_bad_stamps():
     clock = Clock(0.5)
     times = [clock.read(None if s is None else Fraction(s)) for s in (7, 8, 8, None, 9, 2, 3, 9999)]
     np.testing.assert_allclose(times, [0, 1, 1.001, 1.501, 2, 2.5, 3.5, 4])
+    # Ten minutes of nothing are believed, and no second more; a second back is no new recording.
+    clock = Clock(0.5)
+    times = [clock.read(Fraction(stamp)) for stamp in (5, 605, 1205, 1806, 1807, 1806)]
+    np.testing.assert_allclose(times, [0, 600, 1200, 1200.5, 1201.5, 1201.501])
+    assert clock.stamp_at(1201) == Fraction(3613, 2)
 
 
 @pytest.mark.parametrize("size", [(321, 241), (1, 1), (7, 3)])
