@@ -13,6 +13,7 @@ from vid3d.camera import LARGEST_SIDE, Camera, solve_translation
 from vid3d.errors import Vid3dError
 from vid3d.files import as_argument, atomic_path, sha256_of
 from vid3d.motion import Motion
+from vid3d.motion_schema import Stretch, mean_rate
 from vid3d.skeleton import COCO17, H36M17, LIMB_GROUPS, joint_set, limb_groups
 
 SIZE = (1280, 720)
@@ -403,6 +404,37 @@ def test_what_no_lift_makes_is_not_saved(tmp_path, changes, message):
 def test_what_a_lift_may_note_is_read_again(tmp_path, meta):
     loaded = Motion.load(make_motion(meta=meta).save(tmp_path / "a.vid3d.npz"))
     assert loaded.meta.items() >= meta.items()
+
+
+def test_parts_of_a_stretch_by_hand():
+    times = np.arange(5) / 25
+    whole = Stretch(10, times, *(np.arange(5) for _ in range(4)))
+    for bounds, start, rows in [
+        ((12, 14), 12, [2, 3]),
+        ((0, 12), 10, [0, 1]),
+        ((14, 99), 14, [4]),
+        ((0, 99), 10, [0, 1, 2, 3, 4]),
+        ((0, 5), 10, []),
+        ((20, 30), 20, []),
+    ]:
+        part = whole.part(*bounds)
+        assert (part.start, part.stop, len(part)) == (start, start + len(rows), len(rows))
+        for one in (part.joints3d, part.spread, part.root_spread, part.contacts, part.times * 25):
+            np.testing.assert_allclose(one, rows)
+
+
+@pytest.mark.parametrize(
+    ("times", "noted", "rate"),
+    [
+        ([0, 0.04, 0.08, 0.12, 0.16], 25, 25),
+        ([0, 0.04, 0.08, 0.12, 0.16], 25.5, 25.5),  # 0.08 frames off
+        ([0, 0.04, 0.08, 0.12, 0.16], 26, 25),  # 0.16 off
+        ([5, 5.04, 5.08, 5.12, 6], 25, 4),  # the last is shown for long
+        ([7], 30, 30),
+    ],
+)
+def test_rates_by_hand(times, noted, rate):
+    assert mean_rate(np.array(times, float), noted) == pytest.approx(rate)
 
 
 def test_motions_can_be_compared():

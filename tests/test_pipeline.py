@@ -20,7 +20,7 @@ from vid3d.motion import Motion
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import read_keypoints
 from vid3d.skeleton import H36M17
-from vid3d.stature import stature
+from vid3d.stature import height_factors, stature
 
 # Joints of a person with thighs of 0.4, shins of 0.4, and 0.25 + 0.25 + 0.1 + 0.15 from pelvis to
 # head top: (0.8 + 0.75) / 0.961 = 1.613 m tall.
@@ -136,7 +136,19 @@ def test_detect_writes_what_lift_reads(tiny, tmp_path):
 
 
 def test_stature_by_hand():
-    assert stature(standing(3)) == pytest.approx(1.55 / 0.961)
+    joints = standing(3)
+    assert stature(joints) == pytest.approx(1.55 / 0.961)
+    joints[1] *= 5  # one frame of three that went wrong
+    assert stature(joints) == pytest.approx(1.55 / 0.961)
+
+
+def test_factors_of_known_heights_by_hand():
+    ids, statures = [3, 5], [1.6, 2.0]
+    assert height_factors(ids, statures, {}) == [1, 1]
+    assert height_factors(ids, statures, {5: 2.2}) == pytest.approx([1, 1.1])
+    assert height_factors(ids, statures, {3: 1.76, None: 1.0}) == pytest.approx([1.1, 0.5])
+    with pytest.raises(Vid3dError, match=r"person 4, but the people chosen are \[3, 5\]"):
+        height_factors(ids, statures, {7: 1.7, 4: 1.7, None: 1.7})
 
 
 def test_height_scales_about_the_camera(keypoints, tmp_path, truth):
