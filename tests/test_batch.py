@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -22,8 +23,8 @@ from hypothesis import strategies as st
 from vid3d.batch.inputs import find_sources, inside, key_of, name_outputs
 from vid3d.batch.lifting import _anchored
 from vid3d.batch.lock import locked
-from vid3d.batch.manifest import NAME, Manifest
-from vid3d.batch.plan import plan_batch
+from vid3d.batch.manifest import NAME, Entry, Manifest
+from vid3d.batch.plan import _reason, plan_batch
 from vid3d.batch.pool import Pool, Worker
 from vid3d.batch.runner import TRIES, _work_of, run_batch
 from vid3d.batch.stamp import Print
@@ -260,6 +261,31 @@ def test_a_second_run_does_only_what_is_new_changed_failed_or_lost(tmp_path, out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that are not text")
+@pytest.mark.parametrize(
+    ("changes", "resume", "reason"),
+    [
+        ({}, True, None),
+        ({}, False, "all are lifted again"),
+        ({"status": "waiting"}, True, "not begun yet"),
+        ({"status": "running"}, True, "interrupted"),
+        ({"status": "failed"}, True, "failed before"),
+        ({"print": None}, True, "interrupted"),
+        ({"recipe": "other"}, True, "other options or models"),
+        ({"print": Print("0", "touched")}, True, "changed"),
+        ({"files": {}}, True, "results missing or changed"),
+        ({"files": {"a.txt": Print("0", "touched")}}, True, "results missing or changed"),
+        ({"files": {"../in/a.mp4": Print("0", "")}}, True, "results missing or changed"),
+    ],
+)
+def test_why_a_video_is_lifted(tmp_path, output, changes, resume, reason):
+    video = write(tmp_path / "in", a_mp4="video") / "a.mp4"
+    result = write(output, a_txt="result") / "a.txt"
+    files = {"a.txt": Print(Print.of(result).sha256, "touched")}
+    whole = Entry("a", "done", "recipe", Print(Print.of(video).sha256, "touched"), files)
+    assert _reason(video, replace(whole, **changes), output, "recipe", resume) == reason
+    assert _reason(video, None, output, "recipe", resume) == "new"
+
+
 def test_names_that_are_not_text_or_would_drive_a_terminal(tmp_path, output):
     folder = tmp_path / os.fsdecode(b"in\xff")
     for name in (b"d\xff/\x1b[2J.mp4", b"d\xff/broken\xfe.mp4"):
