@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	@echo "    $(BIN)/vid3d lift YOUR-VIDEO.mp4"
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -168,6 +168,14 @@ def test_damaged_files_are_read_or_refused(tmp_path, data):
             read()
 
 
+def test_text_of_an_unknown_encoding_is_refused(tmp_path):
+    whole = pickle.dumps([b"\xff"], 2)
+    assert b"latin1" in whole  # how protocol 2 writes bytes
+    (tmp_path / "a.pkl").write_bytes(whole.replace(b"latin1", b"fatin1"))
+    with pytest.raises(Vid3dError, match=r"a.pkl is not read \(unknown encoding: fatin1\)"):
+        load_pickle(tmp_path / "a.pkl")
+
+
 def test_bombs_are_refused_by_their_stated_size(tmp_path, monkeypatch):
     monkeypatch.setattr("vid3d.data.readers.arrays.MOST_ARRAYS", 1000)
     np.savez_compressed(tmp_path / "a.npz", data={"a": np.zeros(10_000)})

@@ -15,9 +15,9 @@ ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
 
 STANDING, LOGIT, SPEED = 1.8, 1.5, -4.0
 """Logistic regression of a standing foot on the logit of the lifter's contact and on the foot's
-speed across the line of sight, m/s. On scenes of the dev actors F1 0.95, of the contact alone or of
-the speed alone 0.93 (benchmarks/world/stances.py). They were fitted to contacts that told less;
-fitted anew (2.2, 1.6, -7.5) they are no better."""
+speed across the line of sight, m/s. On scenes of the dev actors F1 0.947, of the contact alone
+0.94, of the speed alone 0.93 (benchmarks/world/stances.py). They were fitted to contacts that told
+less; fitted anew to these scenes (2.0, 1.8, -7.0) they have 0.952."""
 ENTER, LEAVE = 0.6, 0.45
 """Probabilities at which a stance may begin, and below which it ends."""
 SHORTEST = 0.08

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from vid3d.files import MOST_ARRAYS
 
 ERRORS = (
-    zipfile.BadZipFile, zlib.error, struct.error, ValueError, KeyError, TypeError, IndexError,
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, LookupError, TypeError,
     AttributeError, EOFError, MemoryError, OverflowError, RuntimeError, SyntaxError,
 )  # fmt: skip
 """What reading a file that is damaged or made up may raise, beside OSError."""
