@@ -24,6 +24,7 @@ from vid3d.lifter.inference import encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import observe
 from vid3d.lifter.process import SCHEDULES, ddim, hypothesis_noise
 from vid3d.lifter.resample import cubic
+from vid3d.lifter.sides import LEGS, with_sides
 from vid3d.lifter.windows import looks_of_windows, plan_windows
 from vid3d.skeleton import COCO17, H36M17
 from vid3d.weights import weights_dir
@@ -220,6 +221,75 @@ def test_what_is_no_number_was_not_seen():
     assert seen.confidence[:, 3].tolist() == [0, 1]
     assert seen.confidence[0].sum() == 16
     np.testing.assert_allclose(seen.rays, 0, atol=1e-12)
+
+
+LEGS_OF = [i for i, name in enumerate(COCO17.joints) if name.split("_")[-1] in LEGS]
+TWINS_OF = np.array(COCO17.flip)[LEGS_OF]
+
+
+def strides_of(exchanged, apart=0.5, count=8):
+    """Looks at a body four metres off whose feet are apart, and an encoder that knows it."""
+    body = np.random.default_rng(0).normal(size=(17, 3)) * [0.1, 0.4, 0.1]
+    for joint, share in (("knee", 0.5), ("ankle", 1.0)):
+        for side, sign in (("left", 1), ("right", -1)):
+            body[COCO17.index(f"{side}_{joint}")] = [sign * share * apart, 0.4 + 0.4 * share, 0]
+    spots = np.tile(CAMERA.project(body + [0, 0, 4]), (count, 1, 1))
+    confidence = np.tile(np.linspace(0.5, 0.9, 17), (count, 1))
+    for look in exchanged:
+        spots[look, LEGS_OF], confidence[look, LEGS_OF] = (
+            spots[look, TWINS_OF], confidence[look, TWINS_OF]
+        )  # fmt: skip
+    seen = observe(spots, confidence, 0.2 * np.arange(count), CAMERA, "coco17")
+    asked = []
+
+    def poses(looks):
+        asked.append(looks.confidence[:, LEGS_OF].any(1))
+        return np.tile(body, (count, 1, 1))
+
+    return seen, poses, asked
+
+
+@pytest.mark.parametrize("exchanged", [[], [0], [3], [2, 5, 7]])
+def test_legs_of_each_others_names_are_put_right(exchanged):
+    seen, poses, asked = strides_of(exchanged)
+    right, _, _ = strides_of([])
+    found = with_sides(seen, poses)
+    np.testing.assert_allclose(found.rays, right.rays)
+    np.testing.assert_allclose(found.confidence, right.confidence)
+    # Every look's legs are hidden once, while both beside it are seen.
+    assert (~np.array(asked)).sum(0).tolist() == [1] * 8
+    assert all(a or b for row in asked for a, b in zip(row[1:], row[:-1], strict=True))
+
+
+def test_legs_that_tell_nothing_keep_their_names():
+    close, poses, _ = strides_of([3], apart=0.02)  # 4 cm apart: either may be either
+    assert with_sides(close, poses) is not close
+    np.testing.assert_array_equal(with_sides(close, poses).rays, close.rays)
+    seen, poses, _ = strides_of([3])
+    seen.confidence[3, COCO17.index("left_ankle")] = 0.0  # a leg that is not seen
+    np.testing.assert_array_equal(with_sides(seen, poses).rays, seen.rays)
+    sure, poses, _ = strides_of([3])
+    sure.confidence[:] = 1.0
+    np.testing.assert_array_equal(with_sides(sure, poses).rays, sure.rays)
+    both, poses, _ = strides_of([3, 4])  # of two in a row one at most is put right
+    changed = (with_sides(both, poses).rays != both.rays).any((1, 2))
+    assert changed.sum() <= 1
+    one, poses, _ = strides_of([0], count=1)
+    right, _, _ = strides_of([], count=1)
+    np.testing.assert_allclose(with_sides(one, poses).rays, right.rays)
+
+
+def test_exchanged_legs_of_a_walker_change_nothing():
+    sequence = read_pairs(SAMPLES / "two_people.pairs.npz")[1]
+    at = np.arange(0, len(sequence.keypoints2d), 6)
+    spots, trust = sequence.keypoints2d[at].copy(), 0.9 * sequence.confidence[at]
+    times = at / sequence.fps
+    options = dict(times=times, out_times=times, camera=sequence.camera, joint_set="coco17")
+    lifter = Lifter.load("vid3d-base")
+    right = lifter(spots, trust, hypotheses=1, **options).joints3d
+    for look in (3, 8, 21, 25, 28):  # alone and not put right each moves joints by 26 to 46 cm
+        spots[look, LEGS_OF], trust[look, LEGS_OF] = spots[look, TWINS_OF], trust[look, TWINS_OF]
+    np.testing.assert_array_equal(lifter(spots, trust, hypotheses=1, **options).joints3d, right)
 
 
 def test_windows_cover_and_blend():

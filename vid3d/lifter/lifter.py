@@ -15,10 +15,12 @@ from vid3d.errors import Vid3dError
 from vid3d.given import SEEDS, real_numbers, unfit, whole_number
 from vid3d.lifter import aggregation, placement
 from vid3d.lifter.checkpoint import Networks, load_networks
+from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe
 from vid3d.lifter.published.text import load_text_encoder
 from vid3d.lifter.resample import cubic, linear
+from vid3d.lifter.sides import with_sides
 from vid3d.lifter.windows import PLANS, Windows
 from vid3d.machine import find_device
 from vid3d.skeleton import H36M17
@@ -160,10 +162,18 @@ class Lifter:
         offsets: Array = np.zeros((1, windows.count, 17, 3))
         head = self.config.diffusion
         with one_thread():
+            if isinstance(self.config.encoder, EncoderConfig):  # it knows hidden limbs
+                seen = with_sides(seen, lambda looks: self._poses(looks, windows))
             dense = encode_track(self.networks, seen, windows, self.device)
             if count > 1 or (head is not None and not head.residual):
                 offsets = sample_offsets(self.networks, dense, windows, count, sampling, key, told)
         return Hypotheses(seen, windows, dense, offsets)
+
+    def _poses(self, seen: Observation, windows: Windows) -> Array:
+        """The encoder's answer at the looks (K, 17, 3), in the input's own joints."""
+        dense = encode_track(self.networks, seen, windows, self.device)
+        own = dense.joints if seen.joints is H36M17 else dense.coco
+        return cubic(own, windows.times, seen.times)
 
     def _action(self, text: str | None) -> int:
         """Index of what is done among the actions that the head knows, -1 for unknown.
