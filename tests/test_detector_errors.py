@@ -1,5 +1,7 @@
 """How pose networks err: features, what is drawn, the table that ships."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vid3d.data.cameras import Views
-from vid3d.data.detector import STAY, features, fit, load_detector, read_errors
+from vid3d.data.detector import STAY, errors, features, fit, load_detector, read_errors
 from vid3d.data.looking import look
 from vid3d.data.noise import NoiseLevels
 from vid3d.skeleton import COCO17
@@ -67,7 +69,8 @@ def test_it_learns_where_a_network_errs():
     confidence[:, ankles] = 0.4
     detector = fit(truth, said_of(truth, error, confidence), steps=600)
     places, _ = features(people(500, seed=2))
-    mean, spread, sure = detector.expect(places, torch.zeros(500, dtype=torch.long))
+    mean, spread, sure, twin = detector.expect(places, torch.zeros(500, dtype=torch.long))
+    assert float(twin.max()) < 0.05
     assert float((mean[:, wrists, 1] - bias(places)).abs().median()) < 0.005
     assert float(mean[:, others].abs().mean()) < 0.005
     assert float(spread[:, ankles].mean()) > 3 * float(spread[:, others].mean())
@@ -75,8 +78,43 @@ def test_it_learns_where_a_network_errs():
     assert float(sure[:, others].mean()) == pytest.approx(0.9, abs=0.05)
 
 
+def test_it_learns_which_joints_are_taken_for_their_twins():
+    """Both legs at once, in 60 % of people whose nose is high and in no others."""
+    legs = COCO17.indices(["left_knee", "right_knee", "left_ankle", "right_ankle"])
+    generator = torch.Generator().manual_seed(4)
+
+    def is_high(truth):
+        return features(truth)[0][:, 1] < 0
+
+    def taken(truth):
+        return is_high(truth) & (torch.rand(len(truth), generator=generator) < 0.6)
+
+    truth = people(3000)
+    _, size = features(truth)
+    rays = truth[..., :2] / truth[..., 2:]
+    error = 0.01 * torch.randn(3000, 17, 2, generator=generator)
+    moved = taken(truth)[:, None, None] & torch.isin(torch.arange(17), torch.tensor(legs))[:, None]
+    error = torch.where(moved, (rays[:, COCO17.flip] - rays) / size + error, error)
+    said = said_of(truth, error, torch.full((3000, 17), 0.8))
+    off, twin = errors(truth, said)
+    apart = (rays[:, COCO17.flip] - rays).norm(dim=-1) / size[..., 0] > 0.2
+    assert (twin[:, 0] == moved[..., 0])[apart].float().mean() > 0.99
+    assert off.abs().mean() < 0.02
+
+    detector = fit(truth, said, steps=600)
+    new = people(1000, seed=7)
+    chances = detector.expect(features(new)[0], torch.zeros(1000, dtype=torch.long)).twin[:, legs]
+    assert float(chances[is_high(new)].mean()) == pytest.approx(0.55, abs=0.1)
+    assert float(chances[~is_high(new)].mean()) < 0.1
+    seen, sure = detector.see(new[:, None], torch.zeros(1000, 1), torch.ones(1000), generator)
+    drawn = errors(new, torch.cat([seen, sure[..., None]], -1).view(1000, 1, 17, 3))[1][:, 0, legs]
+    assert float(drawn[is_high(new)].float().mean()) == pytest.approx(0.55, abs=0.1)
+    assert float(drawn.all(-1).float().mean()) > 0.5 * float(drawn.float().mean())
+
+
 def test_what_is_seen_of_a_window():
-    detector = load_detector()
+    detector = deepcopy(load_detector())
+    detector.rest[..., 3] = 1  # nothing is taken for its twin
     joints = people(200).view(20, 10, 17, 3)
     times = torch.arange(10).expand(20, -1) * 0.2
     generator = torch.Generator().manual_seed(3)

@@ -259,6 +259,23 @@ def test_noise_follows_its_levels(joints):
     torch.testing.assert_close(exact[confidence > 0], truth[confidence > 0])
 
 
+def test_exchanged_limbs_and_both_sides_on_one():
+    truth = torch.rand(40, 12, 17, 2, generator=generator())
+    only = noise.NoiseLevels(0, 0, 0, 0, swap=1.0, missing=0, limb=0, look=0)
+    inside = torch.ones(40, 12, 17, dtype=torch.bool)
+    seen, _ = noise.detect(truth, inside, COCO17, only, generator(2))
+    moved = (seen - truth).norm(dim=-1) > 0
+    torch.testing.assert_close(seen[moved], truth[:, :, COCO17.flip][moved])
+    arms, legs = ([COCO17.index(f"{side}_{name}") for side in ("left", "right")]
+                  for name in ("wrist", "ankle"))  # fmt: skip
+    assert not moved[..., [COCO17.index("nose"), COCO17.index("left_ear")]].any()
+    assert moved[..., arms + legs].any(-1).all()
+    both = moved[..., arms].all(-1) | moved[..., legs].all(-1)
+    assert float(both.float().mean()) == pytest.approx(0.5, abs=0.08)
+    left = moved[..., arms[0]] | moved[..., legs[0]]
+    assert float(left.float().mean()) == pytest.approx(0.75, abs=0.08)
+
+
 def test_standing_feet_rest():
     joints = torch.zeros(10, 17, 3)
     joints[:, H36M17.index("right_ankle"), 0] = 0.01 * torch.arange(10)  # metres at 50 Hz

@@ -9,7 +9,8 @@ What is looked at (every 10th frame at 50 Hz) becomes a video of 5 frames a seco
 `vid3d detect` says of that video becomes the 2D of OUT/dev_seen.pairs.npz. OUT/dev_true.pairs.npz
 holds the same pieces with the true keypoints, OUT/dev_noisy.pairs.npz with noise that knows nothing
 of the pose. OUT/dev_near.pairs.npz is what was seen without far misses, OUT/dev_exchanged.pairs.npz
-has what was seen wrong of another piece in its place. Then:
+has what was seen wrong of another piece in its place, OUT/dev_sided.pairs.npz is what was seen with
+the joints that were taken for those of the other side put where they belong. Then:
 
 vid3d eval vid3d-base --data OUT/dev_seen.pairs.npz --strides 10
 
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from vid3d.camera import Camera
 from vid3d.data.backdrops import Backdrops
 from vid3d.data.bodies import RESERVED, coco_keypoints, rig_joints
+from vid3d.data.detector import taken_for_twins
 from vid3d.data.mocap import DEV_ACTORS, MOCAP_FPS, MotionClip, read_mocap
 from vid3d.data.noise import NoiseLevels, detect
 from vid3d.data.pairs import PairSequence, write_pairs
@@ -182,6 +184,34 @@ def near(seen: Sequence[PairSequence], exact: Sequence[PairSequence]) -> list[Pa
     return pieces
 
 
+def sided(seen: Sequence[PairSequence], exact: Sequence[PairSequence]) -> list[PairSequence]:
+    """What was seen, true where a joint was taken for its twin (an oracle knows which)."""
+    pieces = []
+    for said, truth in zip(seen, exact, strict=True):
+        keypoints = np.where(twins(said, truth)[..., None], truth.keypoints2d, said.keypoints2d)
+        pieces.append(replace(said, keypoints2d=keypoints))
+    return pieces
+
+
+def twins(said: PairSequence, truth: PairSequence) -> NDArray[np.bool_]:
+    """Keypoints (F, 17) that were taken for those of the other side."""
+    spots = (torch.from_numpy(x.keypoints2d) for x in (said, truth))
+    found: NDArray[np.bool_] = taken_for_twins(
+        *spots, torch.full((1, 1, 1), person_height(truth))
+    ).numpy()
+    return found & (said.confidence > 0)
+
+
+def taken_for_others(seen: Sequence[PairSequence], exact: Sequence[PairSequence]) -> str:
+    """Shares of what was seen that was taken for the other side, in words."""
+    pairs = zip(seen, exact, strict=True)
+    taken = np.concatenate([twins(said, truth)[said.confidence.any(1)] for said, truth in pairs])
+    kinds = ("ankle", "knee", "wrist", "elbow")
+    shares = [taken[:, [name.endswith(kind) for name in COCO17.joints]].mean() for kind in kinds]
+    parts = [f"{kind}s {100 * share:.1f} %" for kind, share in zip(kinds, shares, strict=True)]
+    return f"taken for the other side's: {', '.join(parts)}"
+
+
 def missed_by(said: Sequence[PairSequence], exact: Sequence[PairSequence]) -> str:
     """How far keypoints miss, in words: the median and the ninth tenth, in sizes of the person."""
     missed = [
@@ -281,12 +311,14 @@ def main() -> None:
         rows["noisy"].append(at_looks(exact, noisy(exact, number)))
         print(f"{number + 1} of {len(chosen)}", end="\r", file=sys.stderr)
     rows["near"] = near(rows["seen"], rows["true"])
+    rows["sided"] = sided(rows["seen"], rows["true"])
     rows["exchanged"] = exchanged(rows["near"], rows["true"])
     for name, sequences in rows.items():
         write_pairs(options.out / f"{options.actors}_{name}.pairs.npz", sequences)
     print(f"{len(rows['seen'])} pieces in {options.out}")
     for name in ("seen", "noisy"):
         print(f"{name}: {missed_by(rows[name], rows['true'])}")
+    print(f"seen: {taken_for_others(rows['seen'], rows['true'])}")
 
 
 if __name__ == "__main__":

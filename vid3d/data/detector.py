@@ -3,9 +3,10 @@
 Noise that knows nothing of the pose is too kind. A network errs by more where limbs are hidden or
 foreshortened, the same way as long as the pose stays, and towards what it usually sees; a lifter
 trained without that believes it. Here a small perceptron says, of the true keypoints, where a
-network puts each on average, how far off it is then (Laplace's distribution) and how sure it seems.
-What is left, in units of that, is drawn whole from looks at rendered people, so that joints err
-together, far misses occur as often as they do, and a low confidence comes with them.
+network puts each on average, how far off it is then (Laplace's distribution), how sure it seems,
+and how likely it takes the joint for that of the other side: of ankles that are far off most lie on
+the other leg. What is left, in units of that, is drawn whole from looks at rendered people, so that
+joints err together, far misses occur as often as they do, and a low confidence comes with them.
 
 python -m vid3d.data.detector ERRORS.npz...
 
@@ -16,7 +17,7 @@ import argparse
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vid3d.files import atomic_path, open_npz
-from vid3d.skeleton import COCO17
+from vid3d.skeleton import COCO17, limb_groups
 
 TABLE = Path(__file__).with_name("detector_errors.npz")
 WIDTH, KEPT = 96, 4000
@@ -33,6 +34,11 @@ FARTHEST = 0.5
 """Errors beyond it, in sizes of the person, are taken for this."""
 STAY = 0.45
 """Seconds that a rest lasts on average before the next one is drawn."""
+OFF, NEARER = 0.08, 0.4
+"""A joint is taken for its twin on the other side where it is off by more than `OFF` sizes, and by
+less than this share of that from the twin."""
+TOGETHER = 0.8
+"""Share of the joints of arms, or of legs, that are taken for their twins at once."""
 
 
 def features(keypoints: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,6 +60,27 @@ def features(keypoints: Tensor) -> tuple[Tensor, Tensor]:
     return places.flatten(-2), size
 
 
+class Expected(NamedTuple):
+    """What a network says of a pose, as far as it follows from the pose; in sizes of the person.
+
+    Attributes:
+        mean: (..., 17, 2) error.
+        spread: (..., 17, 2) of errors about that.
+        sure: (..., 17) confidence.
+        twin: (..., 17) chance of a joint to be taken for its twin on the other side.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    sure: Tensor
+    twin: Tensor
+
+
+def of_twins(values: Tensor, twin: Tensor) -> Tensor:
+    """Values (..., 17, 2) of the joints, or of their twins where `twin` (..., 17)."""
+    return torch.where(twin[..., None], values[..., COCO17.flip, :], values)
+
+
 class Detector(nn.Module):
     """Pose networks as they err.
 
@@ -69,20 +96,19 @@ class Detector(nn.Module):
         self.networks = networks
         self.layers = nn.Sequential(
             nn.Linear(51 + networks, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU(),
-            nn.Linear(WIDTH, 5 * 17),
+            nn.Linear(WIDTH, 6 * 17),
         )  # fmt: skip
-        self.register_buffer("rest", torch.zeros(kept, 17, 3))
+        self.register_buffer("rest", torch.zeros(kept, 17, 4))
 
-    def expect(self, places: Tensor, network: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What networks (...,) say of `features` (..., 51), in sizes of the person.
-
-        Returns:
-            Mean error (..., 17, 2), its spread about that (..., 17, 2), confidence (..., 17).
-        """
+    def expect(self, places: Tensor, network: Tensor) -> "Expected":
+        """What networks (...,) say of `features` (..., 51)."""
         which = functional.one_hot(network, self.networks).to(places.dtype)
-        said = self.layers(torch.cat([places.clamp(-2, 2), which], -1)).unflatten(-1, (17, 5))
-        mean, spread, sure = said.split([2, 2, 1], -1)
-        return 0.05 * mean, 0.01 * torch.exp(spread.clamp(-4, 4)), torch.sigmoid(sure[..., 0])
+        said = self.layers(torch.cat([places.clamp(-2, 2), which], -1)).unflatten(-1, (17, 6))
+        mean, spread, sure, twin = said.split([2, 2, 1, 1], -1)
+        return Expected(
+            0.05 * mean, 0.01 * torch.exp(spread.clamp(-4, 4)), torch.sigmoid(sure[..., 0]),
+            torch.sigmoid(twin[..., 0]),
+        )  # fmt: skip
 
     @torch.no_grad()
     def see(
@@ -103,11 +129,12 @@ class Detector(nn.Module):
         places, size = features(keypoints)
         rest = self.rest[self._draw(times, generator)]
         network = torch.randint(self.networks, (batch, 1), generator=generator)
-        mean, spread, sure = self.expect(places, network.expand(-1, looks))
-        error = (mean + spread * rest[..., :2]).clamp(-FARTHEST, FARTHEST)
-        rays = keypoints[..., :2] / keypoints[..., 2:].clamp_min(0.05)
-        seen = rays + level.view(-1, 1, 1, 1) * size * error
-        return seen, (sure + rest[..., 2]).clamp(0.05, 1.0)
+        said = self.expect(places, network.expand(-1, looks))
+        twin = rest[..., 3] < said.twin
+        error = of_twins(said.mean, twin) + of_twins(said.spread, twin) * rest[..., :2]
+        rays = of_twins(keypoints[..., :2] / keypoints[..., 2:].clamp_min(0.05), twin)
+        seen = rays + level.view(-1, 1, 1, 1) * size * error.clamp(-FARTHEST, FARTHEST)
+        return seen, (said.sure + rest[..., 2]).clamp(0.05, 1.0)
 
     def _draw(self, times: Tensor, generator: torch.Generator) -> Tensor:
         """Which kept look's rest (B, K) each look has; it stays for a while."""
@@ -149,6 +176,36 @@ def _mirrored(truth: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
+def taken_for_twins(said: Tensor, true: Tensor, size: Tensor) -> Tensor:
+    """Which joints (..., 17) a network took for those of the other side.
+
+    Args:
+        said: (..., 17, 2) keypoints.
+        true: (..., 17, 2) where they are.
+        size: (..., 1, 1) of the person, in the same unit.
+    """
+    off, other = ((said - x).norm(dim=-1) for x in (true, true[..., COCO17.flip, :]))
+    return (off > OFF * size[..., 0]) & (other < NEARER * off)
+
+
+def errors(truth: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+    """How far networks are off, and from what.
+
+    Args:
+        truth: (N, 17, 3) true keypoints, camera frame.
+        said: (N, networks, 17, 3) slopes and confidence.
+
+    Returns:
+        (N, networks, 17, 2) errors in sizes of the person, of joints taken for their twins from the
+        twin; (N, networks, 17) bool, which those are.
+    """
+    _, size = features(truth)
+    rays = (truth[..., :2] / truth[..., 2:])[:, None]
+    twin = taken_for_twins(said[..., :2], rays, size[:, None])
+    error = (said[..., :2] - of_twins(rays.expand_as(said[..., :2]), twin)) / size[:, None]
+    return error.clamp(-FARTHEST, FARTHEST), twin
+
+
 def fit(truth: Tensor, said: Tensor, steps: int = 6000, seed: int = 0) -> Detector:
     """Learn how networks err.
 
@@ -164,28 +221,58 @@ def fit(truth: Tensor, said: Tensor, steps: int = 6000, seed: int = 0) -> Detect
     kept = torch.randperm(len(truth) * said.shape[1], generator=generator)[: len(detector.rest)]
     own = len(truth)
     truth, said = _mirrored(truth, said)
-    places, size = features(truth)
-    rays = truth[..., :2] / truth[..., 2:]
-    error = ((said[..., :2] - rays[:, None]) / size[:, None]).clamp(-FARTHEST, FARTHEST)
+    places, _ = features(truth)
+    error, twin = errors(truth, said)
     optimizer = torch.optim.AdamW(detector.layers.parameters(), 2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         rows = torch.randint(len(truth), (512,), generator=generator)
         which = torch.randint(detector.networks, (512,), generator=generator)
-        mean, spread, sure = detector.expect(places[rows], which)
+        answer, taken = detector.expect(places[rows], which), twin[rows, which]
+        mean, spread = of_twins(answer.mean, taken), of_twins(answer.spread, taken)
         off = (error[rows, which] - mean).abs().clamp_max(0.15)  # far misses are the rest's
         loss = (off / spread + spread.log()).mean()
-        loss = loss + functional.mse_loss(sure, said[rows, which, :, 2]) * 10
+        loss = loss + functional.mse_loss(answer.sure, said[rows, which, :, 2]) * 10
+        loss = loss + functional.binary_cross_entropy(answer.twin, taken.float()) * 4
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+    row, which = kept % own, kept // own
     with torch.no_grad():
-        row, which = kept % own, kept // own
-        mean, spread, sure = detector.expect(places[row], which)
-        detector.rest[..., :2] = (error[row, which] - mean) / spread
-        detector.rest[..., 2] = said[row, which, :, 2] - sure
+        detector.rest.copy_(
+            _rests(detector.expect(places[row], which), error[row, which], twin[row, which],
+                   said[row, which, :, 2], generator)
+        )  # fmt: skip
     return detector.eval().requires_grad_(False)
+
+
+def _rests(
+    expected: Expected, error: Tensor, twin: Tensor, sure: Tensor, generator: torch.Generator
+) -> Tensor:
+    """What is left of looks (N), to be drawn: (N, 17, 4) errors in spreads, confidence, and a
+    number in 0..1 that lies below the chance of a joint's being taken for its twin where it was.
+    """
+    mean, spread = of_twins(expected.mean, twin), of_twins(expected.spread, twin)
+    evenly = _together(len(twin), generator)
+    low, high = torch.where(twin, 0, expected.twin), torch.where(twin, expected.twin, 1)
+    level = low + (high - low) * evenly
+    return torch.cat(
+        [(error - mean) / spread, (sure - expected.sure)[..., None], level[..., None]], -1
+    )
+
+
+def _together(count: int, generator: torch.Generator) -> Tensor:
+    """Even numbers (count, 17) in 0..1, mostly the same for both arms, and for both legs."""
+    arms_and_legs = limb_groups(COCO17)[1:]
+    limb = torch.zeros(17, dtype=torch.long)
+    for number, joints in enumerate(arms_and_legs):
+        limb[joints] = 1 + number // 2
+    shared = torch.rand(count, 3, generator=generator)[:, limb]
+    own = torch.rand(count, 17, generator=generator)
+    return torch.where(
+        (limb > 0) & (torch.rand(own.shape, generator=generator) < TOGETHER), shared, own
+    )
 
 
 def main() -> None:

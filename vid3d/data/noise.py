@@ -21,7 +21,8 @@ class NoiseLevels:
         jitter: deviation of the part that changes from look to look.
         spread: the two are scaled per window by e^N(0, spread).
         outlier: chance of a joint of a look to be far off.
-        swap: chance of a look to have left and right of arms, legs or both exchanged.
+        swap: chance of a look to have left and right of arms, legs or both exchanged, or one side
+            of them where the other is.
         missing: chance of a joint of a look to be missing.
         limb: chance of a limb to be missing for a stretch of a window.
         look: chance of a look without this person.
@@ -112,7 +113,9 @@ def _drift(batch: int, looks: int, joints: int, generator: torch.Generator) -> T
 def _swap(
     keypoints: Tensor, joints: JointSet, chance: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Exchange left and right of arms, legs or both in some looks."""
+    """Exchange left and right of arms, legs or both in some looks; in half of those one side only
+    changes its place, so that both lie on one limb.
+    """
     batch, looks = keypoints.shape[:2]
     groups = limb_groups(joints)
     arms, legs = set(groups[1] + groups[2]), set(groups[3] + groups[4])
@@ -123,6 +126,10 @@ def _swap(
     chosen = swapped & torch.where(
         kind < 0.4, in_legs, torch.where(kind < 0.7, in_arms, in_arms | in_legs)
     )
+    sides = torch.rand(batch, looks, 1, generator=generator)
+    left, right = (torch.tensor([i in side for i in range(len(joints))])
+                   for side in (joints.left, joints.right))  # fmt: skip
+    chosen = chosen & torch.where(sides < 0.25, left, torch.where(sides < 0.5, right, left | right))
     return torch.where(chosen[..., None], keypoints[:, :, joints.flip], keypoints), chosen
 
 
