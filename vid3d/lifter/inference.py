@@ -101,9 +101,16 @@ class Dense:
 
 @torch.inference_mode()
 def encode_track(
-    networks: Networks, seen: Observation, windows: Windows, device: torch.device
+    networks: Networks,
+    seen: Observation,
+    windows: Windows,
+    device: torch.device,
+    mirror: bool = True,
 ) -> Dense:
-    """Run the encoder on all windows and their mirror images, and blend its answers."""
+    """Run the encoder on all windows and their mirror images, and blend its answers.
+
+    Without `mirror` in half the time, for questions that need no exact answer.
+    """
     looks, moments = looks_of_windows(
         windows, seen.rays, seen.confidence, seen.times, seen.joints.name
     )
@@ -112,8 +119,11 @@ def encode_track(
     for part in torch.arange(len(moments)).split(_BATCH):
         rows = looks.rows(part, device)
         answer, feature = _encode_batch(networks, rows, moments[part], device)
-        mirrored, other = _encode_batch(networks, rows.mirrored(), moments[part], device)
-        answers.append((0.5 * (answer + _unmirror(mirrored))).cpu())
+        other = feature
+        if mirror:
+            mirrored, other = _encode_batch(networks, rows.mirrored(), moments[part], device)
+            answer = 0.5 * (answer + _unmirror(mirrored))
+        answers.append(answer.cpu())
         features.append(feature[:, ::every])
         others.append(other[:, ::every])
     blended = windows.blend(torch.cat(answers).double()).numpy()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from vid3d.lifter.checkpoint import Networks, load_networks
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.inference import Dense, encode_track, one_thread, sample_offsets
 from vid3d.lifter.observation import Observation, observe
+from vid3d.lifter.outliers import without_outliers
 from vid3d.lifter.published.text import load_text_encoder
 from vid3d.lifter.resample import cubic, linear
 from vid3d.lifter.sides import with_sides
@@ -163,15 +164,16 @@ class Lifter:
         head = self.config.diffusion
         with one_thread():
             if isinstance(self.config.encoder, EncoderConfig):  # it knows hidden limbs
-                seen = with_sides(seen, lambda looks: self._poses(looks, windows))
+                seen = with_sides(seen, partial(self._poses, windows=windows, mirror=False))
+                seen = without_outliers(seen, self._poses(seen, windows))
             dense = encode_track(self.networks, seen, windows, self.device)
             if count > 1 or (head is not None and not head.residual):
                 offsets = sample_offsets(self.networks, dense, windows, count, sampling, key, told)
         return Hypotheses(seen, windows, dense, offsets)
 
-    def _poses(self, seen: Observation, windows: Windows) -> Array:
-        """The encoder's answer at the looks (K, 17, 3), in the input's own joints."""
-        dense = encode_track(self.networks, seen, windows, self.device)
+    def _poses(self, seen: Observation, windows: Windows, mirror: bool = True) -> Array:
+        """The encoder's answer at the looks (K, 17, 3), in the joints that are seen."""
+        dense = encode_track(self.networks, seen, windows, self.device, mirror)
         own = dense.joints if seen.joints is H36M17 else dense.coco
         return cubic(own, windows.times, seen.times)
 
