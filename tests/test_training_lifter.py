@@ -117,6 +117,15 @@ def test_compiled_blocks_say_the_same(cfg, toy_data):
         ({"seed": 1.5}, "seed is 1.5, expected a whole number from"),
         ({"seed": 10**17}, "seed is 1000"),
         ({"batches.camera": 5}, "the recipe's batches.camera argument after .*mapping"),
+        ({"batches.blind": "often"}, "blind is 'often', expected a number"),
+        ({"batches.strides": []}, r"strides is \(\), expected frames between looks"),
+        ({"batches.grid": -0.1}, "grid is -0.1, expected seconds"),
+        ({"batches.short": 1.5}, "short is 1.5, expected a share from 0 to 1"),
+        ({"batches.noise.swap": [1]}, r"recipe's batches.noise.swap is \[1\], expected a number"),
+        ({"encoder.blocks": 1.5}, "the recipe's encoder.blocks is 1.5, expected a whole number"),
+        ({"encoder.heads": 5}, "no model is like that: heads are 5, which do not divide the width"),
+        ({"encoder.width": 0}, "no model is like that: width is 0"),
+        ({"lifting.hypotheses": 0}, "no model is like that: hypotheses is 0"),
     ],
 )
 def test_fields_that_there_are_not(cfg, toy_data, tmp_path, change, message):

@@ -13,6 +13,7 @@ from vid3d.data.bending import BendRanges, bend
 from vid3d.data.cameras import CameraRanges
 from vid3d.data.mocap import MOCAP_FPS, MotionClip
 from vid3d.data.noise import NoiseLevels
+from vid3d.given import real_number, unfit
 from vid3d.lifter.canonical import Looks
 from vid3d.skeleton import COCO17, H36M17, JointSet
 
@@ -64,6 +65,15 @@ class BatchOptions:
     bend: BendRanges = field(default_factory=BendRanges)
     camera: CameraRanges = field(default_factory=CameraRanges)
     noise: NoiseLevels = field(default_factory=NoiseLevels)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.grid <= self.seconds:
+            raise unfit("grid", self.grid, f"seconds, more than 0 and at most {self.seconds}")
+        if not self.strides or min(self.strides) < 1:
+            raise unfit("strides", self.strides, "frames between looks, each 1 or more")
+        for name in ("backwards", "recombined", "short", "irregular", "blind"):
+            if not 0 <= real_number(name, share := getattr(self, name)) <= 1:
+                raise unfit(name, share, "a share from 0 to 1")
 
 
 @dataclass(frozen=True)

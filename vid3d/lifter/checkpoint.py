@@ -202,10 +202,8 @@ def _networks(header: Any, path: Path) -> Networks:
             + ("take weights of this version, or train them again" if older else "update vid3d")
         )
     try:
-        _check_sizes(header["config"])
+        check_sizes(header["config"])
         config = LifterConfig.from_dict(header["config"])
-        if not 0 < 0.5 * config.grid < config.seconds <= 1000 * config.grid:
-            raise ValueError(f"windows of {config.seconds} s every {config.grid} s")
         with torch.random.fork_rng(devices=[]):  # first weights, soon replaced, are drawn
             return build_networks(config)
     except (ArithmeticError, AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
@@ -213,15 +211,26 @@ def _networks(header: Any, path: Path) -> Networks:
         raise Vid3dError(f"{path}: its configuration is wrong ({error}); fetch it again") from error
 
 
-def _check_sizes(fields: dict[str, Any]) -> None:
-    """Refuse sizes for which building the networks would take more than a few gigabytes.
+def check_sizes(fields: dict[str, Any]) -> None:
+    """Refuse sizes that cannot be, or with which networks would take more than a few gigabytes.
+
+    Args:
+        fields: a `LifterConfig` as a dictionary.
 
     Raises:
         ValueError: such a size.
     """
+    _check_parts(fields)
+    seconds, grid = fields["seconds"], fields["grid"]
+    if not 0 < 0.5 * grid < seconds <= 1000 * grid:
+        raise ValueError(f"windows of {seconds} s every {grid} s")
+
+
+def _check_parts(fields: dict[str, Any]) -> None:
+    """The same of a part of it."""
     for name, value in fields.items():
         if isinstance(value, dict):
-            _check_sizes(value)
+            _check_parts(value)
         elif isinstance(value, (int, float)):
             most = {"blocks": 32, "ratio": 8}.get(name.rpartition("_")[2], 1024)
             least = 1 if name in ("heads", "width", "hypotheses", "steps") else 0

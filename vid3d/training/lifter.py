@@ -6,7 +6,7 @@ The head learns from the encoder's features without changing them: one pass serv
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from vid3d.evaluation.metrics import SCORED
 from vid3d.given import whole_number
 from vid3d.lifter import checkpoint
 from vid3d.lifter.canonical import canonicalise
-from vid3d.lifter.checkpoint import LifterConfig, build_networks
+from vid3d.lifter.checkpoint import LifterConfig, build_networks, check_sizes
 from vid3d.lifter.encoder import Block, Encoded
 from vid3d.lifter.encoders import encoder_config
 from vid3d.lifter.heads import head_config
@@ -225,7 +225,12 @@ def lifter_config(cfg: Any) -> LifterConfig:
         "grid": cfg.batches["grid"],
         "hypotheses": LifterConfig.hypotheses if head else 1,
     }
-    return made("lifting", LifterConfig, {**fields, **cfg.get("lifting", {})})
+    config = made("lifting", LifterConfig, {**fields, **cfg.get("lifting", {})})
+    try:
+        check_sizes(asdict(config))
+    except (TypeError, ValueError) as error:
+        raise Vid3dError(f"no model is like that: {error}; correct the recipe or --set") from error
+    return config
 
 
 def load_motions(cfg: Any, data: Iterable[str | Path]) -> tuple[Motions, Motions]:

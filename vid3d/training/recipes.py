@@ -1,5 +1,6 @@
 """Recipes: the config files of `configs/`, found by name, changed by `key=value`, and run."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, held
+from vid3d.given import real_number, whole_number
 from vid3d.weights import configs_dir
 
 TASKS = ("lifter", "pose2d", "detect2d")
@@ -23,6 +25,9 @@ _NETWORKS = ("task", "encoder", "diffusion", "model")
 _LISTS = ("data.dev",)
 """Of these, those that are lists."""
 
+_NUMBERS: dict[Any, Callable[[str, Any], object]] = {int: whole_number, float: real_number}
+"""How fields of these types are checked."""
+
 Made = TypeVar("Made")
 
 
@@ -30,13 +35,17 @@ def made(part: str, kind: Callable[..., Made], fields: Mapping[str, Any]) -> Mad
     """What a part of a config describes.
 
     Raises:
-        Vid3dError: the part has a field that there is not, or lacks one.
+        Vid3dError: the part has a field that there is not, lacks one, or has words for a number.
     """
     try:
-        return kind(**fields)
+        thing = kind(**fields)
     except TypeError as error:
         reason = str(error).rpartition("() ")[2]
         raise Vid3dError(f"the recipe's {part} {reason}; correct the recipe or --set") from error
+    for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
+        if check := _NUMBERS.get(field.type):
+            check(f"the recipe's {part}.{field.name}", getattr(thing, field.name))
+    return thing
 
 
 def recipes() -> dict[str, Path]:
