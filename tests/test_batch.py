@@ -358,6 +358,14 @@ def test_no_writing_through_links_that_leave_the_folder(tmp_path, output):
 # --- workers
 
 
+@pytest.mark.parametrize("workers", [0, -2, 1.5])
+def test_a_number_of_workers_that_cannot_be(tmp_path, workers):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(Vid3dError, match="workers is .*, expected a whole number from 1 up"):
+        run_batch([tmp_path / "a.mp4"], tmp_path / "out", "", toy_load, workers=workers)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("load", "words"), [(fail_load, "damaged"), (die_load, "killed")])
 def test_workers_that_cannot_begin_end_the_batch_in_one_line(tmp_path, output, load, words):
     folder = write(tmp_path / "in", a_mp4="1", b_mp4="2", c_mp4="3")

@@ -337,6 +337,15 @@ def test_command_writes_the_page_beside_the_motion(tmp_path):
     assert "video" not in Page(tmp_path / "bare.html").data
 
 
+def test_the_page_and_the_recording_need_names_of_their_own(tmp_path):
+    walk().save(tmp_path / "clip.vid3d.npz")
+    both = [str(tmp_path / "clip.vid3d.npz"), "--rrd", "-o", str(tmp_path / "page.rrd")]
+    result = CliRunner().invoke(cli, ["view", *both])
+    assert result.exit_code == 2
+    assert "name the page .html" in result.output
+    assert not (tmp_path / "page.rrd").exists()
+
+
 def test_command_says_so_where_the_video_is_not_found(tmp_path):
     walk().save(tmp_path / "clip.vid3d.npz")
     result = CliRunner().invoke(cli, ["view", str(tmp_path / "clip.vid3d.npz")])

@@ -19,6 +19,7 @@ from vid3d.batch.pool import Pool, default_workers
 from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Load, Outcome, Task, describe
 from vid3d.errors import Vid3dError
+from vid3d.given import whole_number
 from vid3d.monitor import Monitor
 
 TRIES = 3
@@ -72,8 +73,11 @@ def run_batch(
         ended: told of each video that ended, by its key.
 
     Raises:
-        Vid3dError: no videos, an output folder that cannot be used, or no worker could begin.
+        Vid3dError: no videos, an output folder that cannot be used, a number of workers that
+            cannot be, or no worker could begin.
     """
+    if workers is not None:
+        whole_number("workers", workers, 1)
     monitor, begin = monitor or Monitor(), time.perf_counter()
     found = find_sources(inputs, output)
     with locked(output) as private, Manifest(inside(output, NAME)) as manifest:
@@ -145,7 +149,8 @@ class _Run:
         if cluster is not None:
             pool: Pool | ClusterPool = ClusterPool(cluster, load, workers)
         else:
-            pool = Pool(load, min(len(left), workers or default_workers()))
+            count = default_workers() if workers is None else workers
+            pool = Pool(load, min(len(left), count))
         with self._monitor.stage("lifting", len(left), "files") as advance, pool:
             for tries in range(1, TRIES + 1):
                 tasks = {self._task(f"{tries}-{i}", job): job for i, job in enumerate(left)}
