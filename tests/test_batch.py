@@ -361,7 +361,7 @@ def test_no_writing_through_links_that_leave_the_folder(tmp_path, output):
 @pytest.mark.parametrize("workers", [0, -2, 1.5])
 def test_a_number_of_workers_that_cannot_be(tmp_path, workers):
     (tmp_path / "a.mp4").touch()
-    with pytest.raises(Vid3dError, match="workers is .*, expected a whole number from 1 up"):
+    with pytest.raises(Vid3dError, match=r"workers is .*, expected a whole number from 1 up"):
         run_batch([tmp_path / "a.mp4"], tmp_path / "out", "", toy_load, workers=workers)
     assert not (tmp_path / "out").exists()
 
