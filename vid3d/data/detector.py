@@ -100,7 +100,7 @@ class Detector(nn.Module):
         )  # fmt: skip
         self.register_buffer("rest", torch.zeros(kept, 17, 4))
 
-    def expect(self, places: Tensor, network: Tensor) -> "Expected":
+    def expect(self, places: Tensor, network: Tensor) -> Expected:
         """What networks (...,) say of `features` (..., 51)."""
         which = functional.one_hot(network, self.networks).to(places.dtype)
         said = self.layers(torch.cat([places.clamp(-2, 2), which], -1)).unflatten(-1, (17, 6))
