@@ -1,5 +1,7 @@
 """People whom the detector misses are found where they are expected, and nobody else is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,37 @@ def test_one_box_around_two_people_keeps_both():
     found = recovery.complete(IMAGE, 0.4, people((231, 240)))
     np.testing.assert_allclose(found.keypoints[:, 1, 0], [231, 270], atol=1e-4)
     assert found.scores[0] > 0.5 > found.scores[1]
+
+
+def merged(sure):
+    """One box around people at 230 and 270, whose pose lies between them."""
+    one = people((250, 240), sure=sure)
+    return replace(one, boxes=one.boxes + np.array([-24, 0, 24, 0], np.float32))
+
+
+def embraced(network, sure):
+    """What is found in one box around two people who stood side by side."""
+    recovery = Recovery(network)
+    for step in range(2):
+        recovery.complete(IMAGE, step / 5, people((230, 240), (270, 240)))
+    return recovery.complete(IMAGE, 0.4, merged(sure))
+
+
+def test_two_who_share_a_box_are_seen_apart():
+    found = embraced(Network((230, 240), (270, 240)), sure=0.6)
+    np.testing.assert_allclose(np.sort(found.keypoints[:, 1, 0]), [230, 270], atol=1e-4)
+    np.testing.assert_allclose(np.sort(found.boxes[:, 0]), [230 - 24, 270 - 24], atol=1e-4)
+    assert sorted(found.scores.tolist()) == [np.float32(SCORE), np.float32(0.8)]
+
+
+def test_two_who_share_a_box_stay_as_they_were_seen_if_the_network_cannot_part_them():
+    for network, sure in (
+        (Network((250, 240)), 0.6),  # it sees the same body in both boxes
+        (Network((230, 240), (270, 240), sure=0.55), 0.6),  # less sure than of the one between
+        (Network((230, 240), (270, 240)), 0.85),  # that one is as clear as they were
+    ):
+        found = embraced(network, sure)
+        assert 250 in found.keypoints[:, 1, 0].tolist()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ shares a box with somebody else. The pose network is asked in the box that is ex
 believed where it is nearly as sure as before, near what is expected and on nobody else (boxes
 propagated from the last poses: Xiao, Wu & Wei 2018, section 3; with motion over time in place of
 optical flow, since looks are too far apart for that).
+
+In a box around two the network sees parts of both. Where its pose there is less sure than before,
+it is asked in the expected boxes of both, and believed if that parts them.
 """
 
 from collections.abc import Sequence
@@ -39,6 +42,10 @@ REACH, SPEED = 0.2, 0.8
 
 OTHER = 0.2
 """Mean distance of joints, in sizes, below which two poses are of one body."""
+
+COVERED, UNSURE = 0.6, 0.9
+"""Share of the box of who is missed that lies in somebody else's, from which the two may share it;
+and share of that one's confidence before, below which they are asked for apart."""
 
 FADE = 1.0
 """Seconds after which a velocity that nobody confirms has faded to 37 %."""
@@ -130,7 +137,13 @@ class Recovery:
             for place, known in enumerate(self._known)
             if rows[place] is None and known.is_wanted(time, self._before, expected[place], image)
         ]
-        asked = dict(zip(missed, self._asked(image, [expected[i] for i in missed]), strict=True))
+        sharing = {place: self._sharing(expected[place], rows, people) for place in missed}
+        places = sorted({*missed, *(other for other in sharing.values() if other is not None)})
+        asked = dict(zip(places, self._asked(image, [expected[i] for i in places]), strict=True))
+        for place, other in sharing.items():
+            if other is not None and (row := rows[other]) is not None:
+                both = [(self._known[i], asked[i], expected[i]) for i in (place, other)]
+                people = _parted(people, row, both, time)
         now, them = [], [people]
         for place, known in enumerate(self._known):
             row, person, hope = rows[place], asked.get(place), expected[place]
@@ -146,6 +159,22 @@ class Recovery:
         self._known = [known for known in now if time - known.boxed <= LONGEST]
         self._before = time
         return _joined(them)
+
+    def _sharing(self, expected: People, rows: Sequence[int | None], people: People) -> int | None:
+        """Who was seen in a box that also covers somebody expected, and less clearly than before.
+
+        Returns:
+            The place among those known of the one whose box covers most.
+        """
+        most, found = COVERED, None
+        for place, row in enumerate(rows):
+            if row is None:
+                continue
+            unsure = people.confidence[row].mean() < UNSURE * self._known[place].clarity
+            covered = _covered(expected.boxes[0], people.boxes[row])
+            if unsure and covered > most:
+                most, found = covered, place
+        return found
 
     def _asked(self, image: Image, expected: Sequence[People]) -> list[People]:
         """What the network sees where people are expected, each alone."""
@@ -179,6 +208,31 @@ def _joined(parts: Sequence[People]) -> People:
         return parts[0]
     names = ("boxes", "scores", "keypoints", "confidence")
     return People(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _parted(
+    people: People, row: int, both: Sequence[tuple[_Known, People, People]], time: float
+) -> People:
+    """People with the second of two in the box of a row, if the network sees the two apart.
+
+    `both` has what is known, seen and expected of each.
+    """
+    first, second = (seen for _, seen, _ in both)
+    shown = all(known.is_shown(seen, time, expected) for known, seen, expected in both)
+    surer = second.confidence.mean() > people.confidence[row].mean()
+    if not (shown and surer and _apart(first, second)[0, 0] >= OTHER):
+        return people
+    alone = both[1][0].boxed_like(second)
+    parts = {name: getattr(people, name).copy() for name in ("boxes", "keypoints", "confidence")}
+    for name, values in parts.items():
+        values[row] = getattr(alone, name)[0]
+    return replace(people, **parts)
+
+
+def _covered(box: Array, other: Array) -> float:
+    """Share of a box (4,) that lies in another."""
+    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+    return float((high - low).clip(0).prod() / max((box[2:] - box[:2]).prod(), 1e-6))
 
 
 def _is_new(person: People, others: Sequence[People]) -> bool:
