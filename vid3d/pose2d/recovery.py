@@ -43,9 +43,8 @@ REACH, SPEED = 0.2, 0.8
 OTHER = 0.2
 """Mean distance of joints, in sizes, below which two poses are of one body."""
 
-COVERED, UNSURE = 0.6, 0.9
-"""Share of the box of who is missed that lies in somebody else's, from which the two may share it;
-and share of that one's confidence before, below which they are asked for apart."""
+COVERED = 0.6
+"""Share of the box of who is missed that lies in somebody else's, from which the two may share it."""
 
 FADE = 1.0
 """Seconds after which a velocity that nobody confirms has faded to 37 %."""
@@ -170,7 +169,7 @@ class Recovery:
         for place, row in enumerate(rows):
             if row is None:
                 continue
-            unsure = people.confidence[row].mean() < UNSURE * self._known[place].clarity
+            unsure = people.confidence[row].mean() < self._known[place].clarity
             covered = _covered(expected.boxes[0], people.boxes[row])
             if unsure and covered > most:
                 most, found = covered, place
