@@ -44,7 +44,7 @@ OTHER = 0.2
 """Mean distance of joints, in sizes, below which two poses are of one body."""
 
 COVERED = 0.6
-"""Share of the box of who is missed that lies in somebody else's, from which the two may share it."""
+"""Share of the box of who is missed, in somebody else's, from which the two may share that."""
 
 FADE = 1.0
 """Seconds after which a velocity that nobody confirms has faded to 37 %."""
