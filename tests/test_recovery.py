@@ -115,6 +115,15 @@ def test_two_who_share_a_box_are_seen_apart():
     assert sorted(found.scores.tolist()) == [np.float32(SCORE), np.float32(0.8)]
 
 
+def test_two_who_share_a_box_for_long_stay_two():
+    network = Network((230, 240), (270, 240))
+    recovery = Recovery(network)
+    for step in range(2):
+        recovery.complete(IMAGE, step / 5, people((230, 240), (270, 240)))
+    found = [len(recovery.complete(IMAGE, 0.4 + i / 5, merged(0.6))) for i in range(25)]
+    assert found == [2] * 25  # five seconds
+
+
 def test_two_who_share_a_box_stay_as_they_were_seen_if_the_network_cannot_part_them():
     for network, sure in (
         (Network((250, 240)), 0.6),  # it sees the same body in both boxes

@@ -139,10 +139,13 @@ class Recovery:
         sharing = {place: self._sharing(expected[place], rows, people) for place in missed}
         places = sorted({*missed, *(other for other in sharing.values() if other is not None)})
         asked = dict(zip(places, self._asked(image, [expected[i] for i in places]), strict=True))
+        parted = set()
         for place, other in sharing.items():
             if other is not None and (row := rows[other]) is not None:
                 both = [(self._known[i], asked[i], expected[i]) for i in (place, other)]
-                people = _parted(people, row, both, time)
+                if _are_two(people, row, both, time):
+                    people = _with(people, row, self._known[other].boxed_like(asked[other]))
+                    parted.add(place)
         now, them = [], [people]
         for place, known in enumerate(self._known):
             row, person, hope = rows[place], asked.get(place), expected[place]
@@ -151,6 +154,8 @@ class Recovery:
             elif person and known.is_shown(person, time, hope) and _is_new(person, them):
                 person = known.boxed_like(person)
                 known = known.seen(person, time, boxed=False)
+                if place in parted:  # the box is both people's
+                    known = replace(known, boxed=time)
                 them.append(person)
             now.append(known)
         new = set(range(len(people))) - set(rows)
@@ -209,22 +214,24 @@ def _joined(parts: Sequence[People]) -> People:
     return People(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _parted(
+def _are_two(
     people: People, row: int, both: Sequence[tuple[_Known, People, People]], time: float
-) -> People:
-    """People with the second of two in the box of a row, if the network sees the two apart.
+) -> bool:
+    """Whether two are in the box of a row: the network sees them apart, the second one clearer.
 
     `both` has what is known, seen and expected of each.
     """
     first, second = (seen for _, seen, _ in both)
     shown = all(known.is_shown(seen, time, expected) for known, seen, expected in both)
-    surer = second.confidence.mean() > people.confidence[row].mean()
-    if not (shown and surer and _apart(first, second)[0, 0] >= OTHER):
-        return people
-    alone = both[1][0].boxed_like(second)
+    clearer = second.confidence.mean() > people.confidence[row].mean()
+    return bool(shown and clearer and _apart(first, second)[0, 0] >= OTHER)
+
+
+def _with(people: People, row: int, person: People) -> People:
+    """People with another pose and box in a row."""
     parts = {name: getattr(people, name).copy() for name in ("boxes", "keypoints", "confidence")}
     for name, values in parts.items():
-        values[row] = getattr(alone, name)[0]
+        values[row] = getattr(person, name)[0]
     return replace(people, **parts)
 
 
