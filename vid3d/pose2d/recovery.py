@@ -136,16 +136,19 @@ class Recovery:
             for place, known in enumerate(self._known)
             if rows[place] is None and known.is_wanted(time, self._before, expected[place], image)
         ]
-        sharing = {place: self._sharing(expected[place], rows, people) for place in missed}
-        places = sorted({*missed, *(other for other in sharing.values() if other is not None)})
+        shared = [
+            (place, *whose)
+            for place in missed
+            if (whose := self._sharing(expected[place], rows, people)) is not None
+        ]
+        places = sorted({*missed, *(other for _, other, _ in shared)})
         asked = dict(zip(places, self._asked(image, [expected[i] for i in places]), strict=True))
         parted = set()
-        for place, other in sharing.items():
-            if other is not None and (row := rows[other]) is not None:
-                both = [(self._known[i], asked[i], expected[i]) for i in (place, other)]
-                if _are_two(people, row, both, time):
-                    people = _with(people, row, self._known[other].boxed_like(asked[other]))
-                    parted.add(place)
+        for place, other, theirs in shared:
+            both = [(self._known[i], asked[i], expected[i]) for i in (place, other)]
+            if _are_two(people, theirs, both, time):
+                people = _with(people, theirs, self._known[other].boxed_like(asked[other]))
+                parted.add(place)
         now, them = [], [people]
         for place, known in enumerate(self._known):
             row, person, hope = rows[place], asked.get(place), expected[place]
@@ -164,11 +167,13 @@ class Recovery:
         self._before = time
         return _joined(them)
 
-    def _sharing(self, expected: People, rows: Sequence[int | None], people: People) -> int | None:
+    def _sharing(
+        self, expected: People, rows: Sequence[int | None], people: People
+    ) -> tuple[int, int] | None:
         """Who was seen in a box that also covers somebody expected, and less clearly than before.
 
         Returns:
-            The place among those known of the one whose box covers most.
+            The place among those known, and the row, of the one whose box covers most.
         """
         most, found = COVERED, None
         for place, row in enumerate(rows):
@@ -177,7 +182,7 @@ class Recovery:
             unsure = people.confidence[row].mean() < self._known[place].clarity
             covered = _covered(expected.boxes[0], people.boxes[row])
             if unsure and covered > most:
-                most, found = covered, place
+                most, found = covered, (place, row)
         return found
 
     def _asked(self, image: Image, expected: Sequence[People]) -> list[People]:
