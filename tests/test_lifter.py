@@ -288,7 +288,7 @@ def test_legs_of_each_others_names_do_not_show_in_a_walk():
     options = dict(times=times, out_times=times, camera=sequence.camera, joint_set="coco17")
     lifter = Lifter.load("vid3d-base")
     right = lifter(spots, trust, hypotheses=1, **options).joints3d
-    for look in (3, 8, 21, 25, 28):  # not put right each alone moves joints by 10 to 45 cm
+    for look in (3, 8, 21, 25, 28):  # not put right, they move joints by up to 45 cm
         spots[look, LEGS_OF], trust[look, LEGS_OF] = spots[look, TWINS_OF], trust[look, TWINS_OF]
     np.testing.assert_array_equal(lifter(spots, trust, hypotheses=1, **options).joints3d, right)
 
