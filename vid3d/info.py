@@ -94,7 +94,7 @@ def describe_motion(path: Path) -> Card:
         ("frames", f"{motion.frames} at {motion.fps:.4g} frames/s, {seconds:.2f} s"),
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
         *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
-        ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees"),
+        ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees{_turn_text(motion)}"),
         ("axes", f"{meta['axes']}; {meta['units']}"),
         ("floor", _floor_text(ground, "ground" in meta)),
         ("feet", _feet_text(meta.get("feet"))),
@@ -103,6 +103,14 @@ def describe_motion(path: Path) -> Card:
         ("source", str((meta.get("source") or {}).get("name", "unknown"))),
         ("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"),
     ]
+
+
+def _turn_text(motion: "Motion") -> str:
+    """How far the camera turned, in words."""
+    from vid3d.motion_schema import largest_turn
+
+    turn = largest_turn(motion)
+    return f"; turned by up to {turn:.1f} degrees, which is taken out" if turn else ""
 
 
 def _floor_text(ground: "Ground", stored: bool) -> str:

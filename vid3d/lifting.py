@@ -18,6 +18,7 @@ from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion_schema import Stretch, mean_rate
 from vid3d.stature import height_factors, stature
+from vid3d.steadying import Steadying
 from vid3d.streaming import (
     Follower,
     Reel,
@@ -42,6 +43,7 @@ class _Seen:
         traces: everybody who was followed.
         frames, times: (K,) frame and seconds of the looks.
         timestamps: (F,) seconds of the frames.
+        steadying: that the looks went through.
         partial: whether it ended before the clip did.
     """
 
@@ -49,6 +51,7 @@ class _Seen:
     frames: array
     times: array
     timestamps: NDArray[np.float64]
+    steadying: Steadying
     partial: bool
 
     def to_meta(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Work:
     def _follow(self) -> _Seen:
         """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
         clip, partial = self.clip, False
-        tracker = tracker_of(clip.identified, clip.keypoint_set)
+        tracker, steadying = tracker_of(clip.identified, clip.keypoint_set), Steadying(self.camera)
         follower = Follower(
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
         )
@@ -95,7 +98,7 @@ class Work:
         ):
             for look in looks:
                 with self.monitor.stage("tracking", unit="looks") as advance:
-                    follower.see(look)
+                    follower.see(steadying.steadied(look))
                     advance(1)
                 if partial := self.monitor.stopping:
                     break
@@ -103,7 +106,7 @@ class Work:
             raise KeyboardInterrupt
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
         times = np.array(clip.times[:frames])
-        return _Seen(follower.finish(), follower.frames, follower.times, times, partial)
+        return _Seen(follower.finish(), follower.frames, follower.times, times, steadying, partial)
 
     def _choose(self, seen: _Seen) -> list[Trace]:
         """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
@@ -126,7 +129,14 @@ class Work:
         frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
         with self.monitor.stage("settling", frames, "person-frames") as advance:
             cast = settled_people(
-                traces, self._lifted, factors, settling, seen.timestamps, self.place, advance
+                traces,
+                self._lifted,
+                factors,
+                settling,
+                seen.timestamps,
+                seen.steadying.pictured,
+                self.place,
+                advance,
             )
         self.place.keep = seen.partial
         return Reel(
@@ -137,6 +147,7 @@ class Work:
             frame_size=np.array(self.clip.frame_size, np.int64),
             keypoint_set=self.clip.keypoint_set,
             meta={**self._meta(seen.timestamps), **settling.meta(), **seen.to_meta()},
+            camera_rotation=seen.steadying.rotations(seen.times, seen.timestamps),
             place=self.place,
         )
 

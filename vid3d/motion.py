@@ -14,7 +14,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import open_npz
 from vid3d.motion_checks import check_motion
 from vid3d.motion_files import write_json, write_npz
-from vid3d.motion_schema import SCHEMA, SHAPES, Moment, Stretch, camera_of, runs
+from vid3d.motion_schema import SCHEMA, SHAPES, TURN, Moment, Stretch, camera_of, runs
 from vid3d.skeleton import H36M17, joint_set
 
 
@@ -25,7 +25,8 @@ class Motion:
     Two motions are equal where they are the same object: arrays have no one equality.
 
     Attributes:
-        joints3d: (P, F, 17, 3) h36m17 joints, metres, root placed in space, NaN where absent.
+        joints3d: (P, F, 17, 3) h36m17 joints, metres, root placed in space, NaN where absent; in
+            the frame of the camera, of one that turned as it stood at the first look.
         present: (P, F) whether a person is in the clip at a frame.
         spread: (P, F, 17) metres within which 68 % of root-relative errors are expected.
         root_spread: (P, F) the same for the root's place.
@@ -38,6 +39,8 @@ class Motion:
         intrinsics: (3, 3) camera matrix in pixels.
         frame_size: (2,) width and height as displayed.
         meta: everything else worth keeping: schema, fps, source, options, model, version.
+        camera_rotation: (F, 3, 3) takes points of `joints3d` to the camera's frame at each moment;
+            (3, 3) stands for the same at all frames.
     """
 
     joints3d: NDArray[np.float32]
@@ -53,6 +56,7 @@ class Motion:
     frame_size: NDArray[np.int64]
     keypoint_set: str = "coco17"
     meta: dict[str, Any] = field(default_factory=dict)
+    camera_rotation: NDArray[np.float32] = field(default_factory=lambda: np.eye(3, dtype="float32"))
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
@@ -68,6 +72,15 @@ class Motion:
                                    for n in shape)  # fmt: skip
                 raise Vid3dError(f"motion: {name} has shape {array.shape}, expected ({wanted})")
             object.__setattr__(self, name, array)
+        rotation, shape = np.asarray(self.camera_rotation), (self.frames, 3, 3)
+        if rotation.ndim == 3 and len(rotation) and (rotation == rotation[0]).all():
+            rotation = rotation[0]  # the same at all frames, however many these now are
+        if rotation.dtype.kind != "f" or rotation.shape not in (shape[1:], shape):
+            raise Vid3dError(
+                f"motion: {TURN} is {rotation.dtype} {rotation.shape}, expected float32 {shape}"
+            )
+        turns = np.broadcast_to(rotation.astype(np.float32, copy=False), shape)
+        object.__setattr__(self, TURN, turns)
         joint_set(self.keypoint_set)
         if not isinstance(self.meta, dict):
             raise Vid3dError(f"motion: meta is {type(self.meta).__name__}, expected a dict")
@@ -167,6 +180,7 @@ class Motion:
         try:
             with open_npz(path) as data:
                 arrays = {name: data[name] for name in SHAPES}
+                rotation = data.get(TURN, np.eye(3, dtype=np.float32))
                 meta = json.loads(str(data["meta"]))
                 joint_names = tuple(str(name) for name in data["joint_names"])
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])
@@ -187,7 +201,8 @@ class Motion:
         if keypoint_names not in by_names:
             raise Vid3dError(f"{path}: keypoint_names are neither coco17's nor h36m17's")
         try:
-            motion = cls(**arrays, keypoint_set=by_names[keypoint_names], meta=meta)
+            names = by_names[keypoint_names]
+            motion = cls(**arrays, keypoint_set=names, meta=meta, camera_rotation=rotation)
             check_motion(motion, arrays)
         except (Vid3dError, TypeError, ValueError) as error:
             raise Vid3dError(f"{path}: {error}; make it anew with `vid3d lift`") from error

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.files import atomic_path
-from vid3d.motion_schema import AXES, SCHEMA, SHAPES, UNITS, AnyMotion
+from vid3d.motion_schema import (
+    AXES,
+    AXES_TURNED,
+    SCHEMA,
+    SHAPES,
+    TURN,
+    UNITS,
+    AnyMotion,
+    largest_turn,
+)
 from vid3d.skeleton import H36M17, joint_set
 
 _PART = 1 << 18  # bytes, or numbers of a list, at once
@@ -36,6 +45,9 @@ def write_npz(recorded: AnyMotion, path: str | Path) -> Path:
             shape = tuple(sizes[n] if isinstance(n, str) else n for n in dimensions)
             parts = _parts(recorded, name, len(shape))
             _write_member(archive, name, np.dtype(dtype), shape, parts)
+        if largest_turn(recorded) > 0:
+            rotation = recorded.camera_rotation
+            _write_member(archive, TURN, rotation.dtype, rotation.shape, [rotation])
         for name, text in words.items():
             array = np.array(text)
             _write_member(archive, name, array.dtype, array.shape, [array])
@@ -82,6 +94,8 @@ def write_json(recorded: AnyMotion, path: str | Path) -> Path:
         file.write(_json(head)[:-1])
         _write_list(file, "timestamps", _rounded_parts(recorded.timestamps, 6))
         _write_list(file, "keyframes", [recorded.keyframes.tolist()])
+        if largest_turn(recorded) > 0:
+            _write_list(file, TURN, _rounded_parts(recorded.camera_rotation, 6))
         file.write(',"people":[')
         for person, track_id in enumerate(recorded.track_ids.tolist()):
             file.write("," * (person > 0) + f'{{"track_id":{track_id}')
@@ -125,7 +139,8 @@ def _json(value: Any) -> str:
 
 
 def _meta(recorded: AnyMotion) -> dict[str, Any]:
-    return {"fps": recorded.fps, **recorded.meta, "schema": SCHEMA, "axes": AXES, "units": UNITS}
+    axes = AXES_TURNED if largest_turn(recorded) > 0 else AXES
+    return {"fps": recorded.fps, **recorded.meta, "schema": SCHEMA, "axes": axes, "units": UNITS}
 
 
 def _rounded_parts(array: NDArray[Any], digits: int) -> Iterator[list[Any]]:

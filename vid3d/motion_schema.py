@@ -1,6 +1,7 @@
 """What a motion is made of, whether it is in memory or in files.
 
 Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
+Of a camera that turned, the frame in which it stood at the first look.
 """
 
 # ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
@@ -16,6 +17,7 @@ from vid3d.camera import Camera
 
 SCHEMA = 1
 AXES = "camera: x right, y down, z forward"
+AXES_TURNED = "camera as it stood at the first look: x right, y down, z forward"
 UNITS = "metres, seconds, pixels"
 SAME_FRAME = 0.1
 """Frame lengths by which true times may be off the even ones and still count as them."""
@@ -34,6 +36,8 @@ SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
     "intrinsics": (np.float32, (3, 3)),
     "frame_size": (np.int64, (2,)),
 }
+TURN = "camera_rotation"
+"""Array (F, 3, 3) float32 that only files of a camera that turned hold."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,8 @@ class AnyMotion(Protocol):
     @property
     def frame_size(self) -> NDArray[np.int64]: ...
     @property
+    def camera_rotation(self) -> NDArray[np.float32]: ...
+    @property
     def meta(self) -> dict[str, Any]: ...
     def stretches(self, person: int) -> Iterator[Stretch]: ...
     def at(self, frame: int) -> Moment: ...
@@ -144,6 +150,26 @@ def camera_of(motion: AnyMotion) -> Camera:
     width, height = motion.frame_size
     dist = motion.meta.get("dist")
     return Camera(motion.intrinsics, (int(width), int(height)), tuple(dist) if dist else None)
+
+
+def from_camera(
+    motion: AnyMotion, points: NDArray[np.floating], frames: int | slice = slice(None)
+) -> NDArray[np.floating]:
+    """Points (..., 3) in the frame of the camera as it stood at their own moment.
+
+    Args:
+        motion: whose camera it is.
+        points: (..., 3) of one frame, or (..., F, J, 3) of several.
+        frames: which.
+    """
+    rotation = np.asarray(motion.camera_rotation[frames], points.dtype)
+    return np.asarray(points @ rotation.swapaxes(-1, -2))
+
+
+def largest_turn(motion: AnyMotion) -> float:
+    """Degrees by which the camera was turned at most against how it stood at the first look."""
+    traces = np.trace(motion.camera_rotation.astype(np.float64), axis1=1, axis2=2)
+    return float(np.degrees(np.arccos(np.clip((traces.min() - 1) / 2, -1, 1))))
 
 
 def mean_rate(timestamps: NDArray[np.float64], noted: float) -> float:

@@ -186,6 +186,7 @@ class Pipeline:
             decoded = prefetch(reader.frames(stride), 2 * LOOKS_A_BATCH * stride)
         else:
             decoded = prefetch(reader)
+        camera = self.options.camera_of(camera_of(info), info.size)
         with (
             reader,
             closing(decoded),
@@ -198,6 +199,6 @@ class Pipeline:
                     advance(1)
                     yield frame
 
-            yield from watch(frames(), networks, stride, self.options.detect_every)
+            yield from watch(frames(), networks, stride, self.options.detect_every, camera.fov)
         if reader.truncated:
             self.monitor.warn(reader.truncated)

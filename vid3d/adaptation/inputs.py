@@ -17,6 +17,7 @@ from vid3d.files import missing, safe_stem, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
+from vid3d.steadying import Steadying
 from vid3d.tracking import clean, segments, track_people
 from vid3d.video import probe
 
@@ -100,8 +101,9 @@ def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) 
 
 def _tracks(clip: Clip, name: str, options: LiftOptions) -> list[Piece]:
     """Everybody in a clip, a piece an unbroken presence."""
-    looks = list(clip.looks(None))
     camera = options.camera_of(clip.camera, clip.frame_size)
+    steadying = Steadying(camera)
+    looks = [steadying.steadied(look) for look in clip.looks(None)]
     pieces = []
     for track in track_people(looks, clip.frame_size, clip.keypoint_set):
         cleaned = clean(track, looks, clip.keypoint_set)

@@ -19,6 +19,7 @@ from vid3d.evaluation.matching import match_people
 from vid3d.evaluation.metrics import SCORED, joint_errors, procrustes, root_relative
 from vid3d.evaluation.tables import align
 from vid3d.motion import Motion
+from vid3d.motion_schema import from_camera
 
 Array = NDArray[np.floating]
 
@@ -155,9 +156,10 @@ def evaluate_result(motion: Motion, truth: Sequence[PairSequence]) -> ResultRepo
         Vid3dError: the truth is empty, has no 3D joints, or is of another frame size.
     """
     people = _at_frames(motion, truth)
-    points = motion.camera.project(motion.joints3d)
+    joints3d = from_camera(motion, motion.joints3d)
+    points = motion.camera.project(joints3d)
     matched = match_people(people.points[..., SCORED, :], people.visible, points[..., SCORED, :])
-    errors = _frame_errors(motion.joints3d, people.joints3d, matched)
+    errors = _frame_errors(joints3d, people.joints3d, matched)
     looked = np.zeros(motion.frames, bool)
     looked[motion.keyframes] = True
     ids = motion.track_ids

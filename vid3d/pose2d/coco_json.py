@@ -25,8 +25,9 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     """The clip of a parsed COCO-style document.
 
     Understood beside COCO's own fields: `info.fps`, `info.frames`; of an image `frame` (or
-    `frame_id`), `time`, `still`, `width`, `height`; of an annotation `score`, `track_id` (or
-    `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1, 2.
+    `frame_id`), `time`, `still`, `shift`, `width`, `height`; of an annotation `score`, `track_id`
+    (or `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1,
+    2.
 
     Raises:
         Vid3dError: a field is missing or has the wrong type or length.
@@ -50,7 +51,8 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
         time = _optional_number(image.get("time"), "time of an image")
         people = _people(by_image[image["id"]], scale)
         time = frame / (rate or DEFAULT_RATE) if time is None else time
-        looks.append(Look(frame, time, people, image.get("still") is True))
+        still, shift = image.get("still") is True, _shift(image.get("shift"))
+        looks.append(Look(frame, time, people, still, shift))
     return KeypointClip(
         name=name,
         looks=looks,
@@ -72,6 +74,7 @@ def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
             "frame": look.frame,
             "time": round(look.time, 6),
             **({"still": True} if look.still else {}),
+            **({} if look.shift is None else {"shift": _rounded(look.shift)}),
             **size,
         }
         for i, look in enumerate(clip.looks)
@@ -235,6 +238,21 @@ def _joint_set(document: Mapping[str, Any]) -> str:
         if isinstance(names, list) and names and names[:JOINTS] == list(H36M17.joints):
             return H36M17.name
     return COCO17.name
+
+
+def _shift(rows: Any) -> Any:
+    """Homography (3, 3) of an image that a camera took which had turned, else None."""
+    if rows is None:
+        return None
+    shift = _numbers(rows, "shift of an image", (3, 3))
+    if not (shift[2, 2] > 0 and np.linalg.cond(shift) < 1e12):
+        raise Vid3dError("shift of an image is no homography that can be undone")
+    return shift
+
+
+def _rounded(shift: Any) -> Any:
+    """A homography, scaled to end in 1, to a thousandth of a pixel."""
+    return (shift / shift[2, 2]).round(9).tolist()
 
 
 def _size(images: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:

@@ -79,12 +79,15 @@ class Look:
         time: seconds from the video's first frame.
         people: who was found there.
         still: whether nothing moved since the look before, which is why none was taken in between.
+        shift: homography (3, 3) from its pixels to those of a camera that stands as at the first
+            look (`video.egomotion`); None where the camera does.
     """
 
     frame: int
     time: float
     people: People
     still: bool = False
+    shift: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.frame < 0 or not np.isfinite(self.time):

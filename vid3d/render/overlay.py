@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion_schema import AnyMotion
+from vid3d.motion_schema import AnyMotion, from_camera
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.skeleton import H36M17
@@ -47,8 +47,9 @@ class Overlay:
         """Draw everybody at a frame of the motion, the far ones first."""
         moment = self.motion.at(index)
         dashed = self.options.dashed and moment.keypoints2d is None
-        for row in np.argsort(-moment.joints3d[:, 0, 2]).tolist():
-            person, joints = int(moment.people[row]), moment.joints3d[row]
+        seen = from_camera(self.motion, moment.joints3d, index)
+        for row in np.argsort(-seen[:, 0, 2]).tolist():
+            person, joints = int(moment.people[row]), seen[row]
             self._draw_person(picture, person, joints, moment.spread[row], dashed)
         if moment.keypoints2d is not None and self.options.keypoints:
             for detected in moment.keypoints2d:

@@ -41,7 +41,8 @@ class Reel:
 
     Attributes:
         cast: what there is of each person.
-        keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta: as of a `Motion`.
+        keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta, camera_rotation: as of a
+            `Motion`.
         place: the workplace.
     """
 
@@ -52,6 +53,7 @@ class Reel:
     frame_size: NDArray[np.int64]
     keypoint_set: str
     meta: dict[str, Any]
+    camera_rotation: NDArray[np.float32]
     place: Workplace
 
     @property
@@ -152,7 +154,12 @@ class Reel:
                 arrays[name] = array
             else:
                 arrays[name] = getattr(self, name)
-        return Motion(**arrays, keypoint_set=self.keypoint_set, meta=self.meta)
+        return Motion(
+            **arrays,
+            keypoint_set=self.keypoint_set,
+            meta=self.meta,
+            camera_rotation=self.camera_rotation,
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write `.vid3d.npz`, the same bytes as `Motion.save`."""

@@ -19,6 +19,7 @@ def settled_people(
     factors: Sequence[float],
     settling: Settling,
     times: NDArray[np.float64],
+    pictured: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]],
     place: Workplace,
     advance: Callable[[int], None],
 ) -> list[Person]:
@@ -30,6 +31,7 @@ def settled_people(
         factors: (P,) by which each person is scaled, about the camera.
         settling: of these people; tells afterwards what was done.
         times: (F,) seconds of the clip's frames.
+        pictured: gives keypoints (L, 17, 2) at looks (L,) where their pictures show them.
         place: where pieces lie and results are put, below `settled/`.
         advance: called with the number of frames just settled.
     """
@@ -60,13 +62,18 @@ def settled_people(
                 for run in traces[person].runs
                 for stretch in faded(settled(person, run))
             ],
-            _put_sightings(place, person, traces[person]),
+            _put_sightings(place, person, traces[person], pictured),
         )
         for person in people
     ]
 
 
-def _put_sightings(place: Workplace, person: int, trace: Trace) -> list[tuple[str, int, int]]:
+def _put_sightings(
+    place: Workplace,
+    person: int,
+    trace: Trace,
+    pictured: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]],
+) -> list[tuple[str, int, int]]:
     """Keep 2D joints as a motion holds them: x, y and confidence, NaN where not seen."""
     kept = []
     for stored in trace.pieces:
@@ -74,8 +81,8 @@ def _put_sightings(place: Workplace, person: int, trace: Trace) -> list[tuple[st
         own = piece.owned
         if len(piece.looks[own]):
             confidence = piece.confidence[own, :, None]
-            xyc = np.concatenate([piece.keypoints[own], confidence], -1)
             name, looks = f"settled/{person}-seen-{stored.name}", piece.looks[own]
+            xyc = np.concatenate([pictured(piece.keypoints[own], looks), confidence], -1)
             place.put(name, [looks, np.where(confidence > 0, xyc, np.nan)])
             kept.append((name, int(looks[0]), int(looks[-1]) + 1))
     return kept

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.pose2d.people import Look, People, centres, sizes
+from vid3d.steadying import Steadying
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
@@ -256,10 +258,11 @@ def track_people(
         Tracks ordered by id.
     """
     tracker = tracker_of(has_identities(looks), joint_set)
+    steadying = Steadying(Camera.from_fov(ASSUMED_FOV, frame_size))
     places: dict[int, list[tuple[int, int]]] = {}
     believed: dict[int, bool] = {}
     for index, look in enumerate(looks):
-        step = tracker.update(look)
+        step = tracker.update(steadying.steadied(look))
         believed |= step.gone
         for number, row in step.seen:
             places.setdefault(number, []).append((index, row))

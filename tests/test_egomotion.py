@@ -1,0 +1,399 @@
+"""Turns of a camera: found in pictures, taken out of looks, kept beside the result."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from motion_toys import BODY, make_motion, standing, walk
+from scipy.spatial.transform import Rotation
+
+import vid3d
+from vid3d.camera import ASSUMED_FOV, Camera
+from vid3d.errors import Vid3dError
+from vid3d.evaluation.result import evaluate_result
+from vid3d.export.clock import steady
+from vid3d.export.glb import write as write_glb
+from vid3d.export.space import export_space
+from vid3d.export.take import Take
+from vid3d.motion import Motion
+from vid3d.motion_schema import from_camera, largest_turn
+from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
+from vid3d.pose2d.keypoint_files import write_keypoints
+from vid3d.pose2d.people import KeypointClip, Look, People
+from vid3d.render.overlay import Overlay
+from vid3d.render.page.codec import decode
+from vid3d.render.page.data import page_data
+from vid3d.steadying import Steadying
+from vid3d.tracking import track_people
+from vid3d.video.egomotion import WIDEST, Egomotion, rotation_of
+
+SIZE = (640, 360)
+CAMERA = Camera.from_fov(ASSUMED_FOV, SIZE)
+NOBODY = np.zeros((0, 4))
+
+
+def turn(yaw=0.0, pitch=0.0, roll=0.0):
+    """A rotation (3, 3) in degrees: to the right, up, clockwise."""
+    return Rotation.from_euler("yxz", [yaw, pitch, roll], degrees=True).as_matrix()
+
+
+@pytest.fixture(scope="module")
+def panorama():
+    """A picture of the world (1800, 3600, 3), a tenth of a degree a pixel."""
+    random = np.random.default_rng(0)
+    coarse = cv2.resize(random.integers(0, 255, (90, 180, 3), np.uint8), (3600, 1800))
+    fine = cv2.resize(random.integers(0, 60, (600, 1200, 3), np.uint8), (3600, 1800))
+    return cv2.add(coarse // 2, fine)
+
+
+def picture(panorama, rotation, camera=CAMERA):
+    """What a camera sees whose rays the rotation takes to the world's."""
+    width, height = camera.frame_size
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
+    x, y, z = np.moveaxis(camera.rays(grid) @ rotation.T, -1, 0)
+    across = np.degrees(np.arctan2(x, z)) * 10 + 1800
+    down = np.degrees(np.arctan2(y, np.hypot(x, z))) * 10 + 900
+    return cv2.remap(panorama, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR)
+
+
+def degrees_between(found, true):
+    return np.degrees(Rotation.from_matrix(found @ np.transpose(true)).magnitude())
+
+
+def told(egomotion, image, boxes=NOBODY, camera=CAMERA):
+    shift = egomotion.see(image, boxes)
+    return np.eye(3) if shift is None else rotation_of(shift, camera)
+
+
+def test_turns_in_all_directions_are_found(panorama):
+    egomotion = Egomotion()
+    for angles in [(0, 0, 0), (3, 0, 0), (3, 2, 0), (-2, 2, 4), (2, 0, 1), (0, 0, 0)]:
+        found = told(egomotion, picture(panorama, turn(*angles)))
+        assert degrees_between(found, turn(*angles)) < 0.06
+
+
+def test_a_long_pan_adds_up_little(panorama):
+    egomotion = Egomotion()
+    for yaw in [*np.arange(0, 33, 3.0), *np.arange(33, -1, -3.0)]:
+        found = told(egomotion, picture(panorama, turn(yaw)))
+        assert degrees_between(found, turn(yaw)) < 0.2
+
+
+def test_beyond_the_widest_turn_the_view_is_dragged_along(panorama):
+    egomotion = Egomotion()
+    for yaw in np.arange(0, 70, 4.0):
+        found = told(egomotion, picture(panorama, turn(yaw)))
+    assert degrees_between(found, turn(np.degrees(WIDEST))) < 0.5
+    back = told(egomotion, picture(panorama, turn(yaw - 10)))
+    assert degrees_between(back, turn(np.degrees(WIDEST) - 10)) < 0.5
+
+
+@pytest.mark.parametrize("fov", [40, 75])
+@pytest.mark.parametrize("known", [True, False])
+def test_of_an_unknown_lens_the_turn_is_nearly_right(panorama, fov, known):
+    camera = Camera.from_fov(fov, SIZE)
+    egomotion = Egomotion(fov) if known else Egomotion()
+    told(egomotion, picture(panorama, turn(), camera), camera=camera)
+    found = told(egomotion, picture(panorama, turn(4, 1), camera), camera=camera)
+    assert degrees_between(found, turn(4, 1)) < (0.06 if known else 0.35)
+
+
+def test_a_camera_that_stands_has_not_turned_at_all(panorama):
+    egomotion, random = Egomotion(), np.random.default_rng(1)
+    still = picture(panorama, turn()).astype(int)
+    for look in range(8):
+        image = still + random.normal(0, 8, still.shape) + 3 * look  # noise, and more light
+        image[100:220, 60 * look : 60 * look + 120] = 200 - 20 * look  # somebody not detected
+        assert egomotion.see(np.clip(image, 0, 255).astype(np.uint8), NOBODY) is None
+
+
+def test_people_are_not_background(panorama):
+    egomotion = Egomotion()
+    for look in range(5):
+        image = picture(panorama, turn(2.0 * look))
+        box = np.array([[150 + 20 * look, 0, 450 + 20 * look, 360]])
+        person = picture(panorama, turn(100, 20))[:, :300]
+        image[:, box[0, 0] : box[0, 2]] = person  # moves with the picture's own coordinates
+        found = told(egomotion, image, box)
+        assert degrees_between(found, turn(2.0 * look)) < 0.15
+
+
+def test_quick_turns_are_found_by_the_shift_of_the_whole_picture(panorama):
+    egomotion = Egomotion()
+    for yaw in (0, 12, 0, -14, -2):  # between looks a fifth of a second apart
+        found = told(egomotion, picture(panorama, turn(yaw, yaw / 6)))
+        assert degrees_between(found, turn(yaw, yaw / 6)) < 0.1
+
+
+def test_what_hides_the_background_for_a_while_loses_nothing(panorama):
+    egomotion, everything = Egomotion(), np.array([[0, 0, 640, 360]])
+    told(egomotion, picture(panorama, turn()))
+    told(egomotion, picture(panorama, turn(3)))
+    for look in range(4):
+        image = picture(panorama, turn(90 + 15 * look))
+        assert degrees_between(told(egomotion, image, everything), turn(3)) < 0.1
+    found = told(egomotion, picture(panorama, turn(5)))
+    assert degrees_between(found, turn(5)) < 0.1
+
+
+def test_after_a_cut_turns_count_from_where_they_were(panorama):
+    egomotion = Egomotion()
+    told(egomotion, picture(panorama, turn()))
+    told(egomotion, picture(panorama, turn(4)))
+    for look in range(30):
+        found = told(egomotion, picture(panorama, turn(150 + 0.2 * look)))
+    assert 4 < np.degrees(Rotation.from_matrix(found).magnitude()) < 4 + 0.2 * 30
+    assert degrees_between(told(egomotion, np.zeros((360, 640, 3), np.uint8)), found) == 0
+
+
+def test_pictures_of_any_size(panorama):
+    for size in [(1, 1), (2, 300), (1921, 1080)]:
+        egomotion = Egomotion()
+        image = cv2.resize(picture(panorama, turn()), size)
+        assert egomotion.see(image, NOBODY) is None
+        assert egomotion.see(image[:, ::-1], NOBODY) is None or min(size) > 300
+
+
+@given(st.tuples(*[st.floats(-25, 25)] * 3), st.floats(30, 90))
+def test_the_rotation_of_a_homography_made_of_one(angles, fov):
+    camera = Camera.from_fov(fov, SIZE)
+    rotation = turn(*angles)
+    homography = camera.intrinsics @ rotation @ np.linalg.inv(camera.intrinsics)
+    np.testing.assert_allclose(rotation_of(3.7 * homography, camera), rotation, atol=1e-9)
+
+
+def look_at(joints, rotation, frame=0, camera=CAMERA):
+    """A look at one person, joints (17, 3) of a still camera, by one that is turned.
+
+    rotation takes rays of the turned camera to those of the still one.
+    """
+    points = camera.project(joints @ rotation)[None].astype(np.float32)
+    box = np.concatenate([points.min(1), points.max(1)], -1)
+    people = People(box, np.ones(1), points, np.full((1, 17), 0.9))
+    at_rest = np.array_equal(rotation, np.eye(3))
+    shift = camera.intrinsics @ rotation @ np.linalg.inv(camera.intrinsics)
+    return Look(frame, frame / 25, people, shift=None if at_rest else shift)
+
+
+def test_people_are_put_where_a_still_camera_sees_them():
+    body, rotation = BODY + [0.2, 0.3, 5], turn(5, -2, 3)
+    still, seen = look_at(body, np.eye(3)), look_at(body, rotation)
+    steadying = Steadying(CAMERA)
+    assert steadying.steadied(still) is still
+    steadied = steadying.steadied(seen)
+    np.testing.assert_allclose(steadied.people.keypoints, still.people.keypoints, atol=1e-3)
+    np.testing.assert_allclose(steadied.people.boxes, still.people.boxes, atol=25)  # upright again
+    assert steadied.shift is None  # nobody takes it out twice
+    pictured = steadying.pictured(steadied.people.keypoints, np.array([1]))
+    np.testing.assert_allclose(pictured, seen.people.keypoints, atol=1e-3)
+    points = still.people.keypoints
+    np.testing.assert_array_equal(steadying.pictured(points, np.array([0])), points)
+
+
+def test_ten_degrees_by_hand():
+    # Straight ahead of a camera that turned to the right by ten degrees is f tan(10) to the right.
+    steadying = Steadying(CAMERA)
+    middle = np.full((1, 17, 2), [319.5, 179.5], np.float32)
+    seen = People(np.array([[300, 160, 340, 200]]), np.ones(1), middle, np.ones((1, 17)))
+    shift = CAMERA.intrinsics @ turn(10) @ np.linalg.inv(CAMERA.intrinsics)
+    steadied = steadying.steadied(Look(0, 0.0, seen, shift=shift)).people
+    expected = [319.5 + CAMERA.intrinsics[0, 0] * np.tan(np.radians(10)), 179.5]
+    np.testing.assert_allclose(steadied.keypoints[0, 3], expected, atol=1e-3)
+
+
+def test_what_a_still_camera_could_not_see_is_missing():
+    points = np.full((1, 17, 2), [319.5, 179.5], np.float32)
+    points[0, 0] = 1e4, 179.5  # nearly at a right angle: behind the still camera
+    seen = People(np.array([[0, 0, 1e4, 200]]), np.ones(1), points, np.ones((1, 17)))
+    shift = CAMERA.intrinsics @ turn(39) @ np.linalg.inv(CAMERA.intrinsics)
+    people = Steadying(CAMERA).steadied(Look(0, 0.0, seen, shift=shift)).people
+    assert people.confidence[0].tolist() == [0] + [1] * 16
+    assert np.isfinite(people.boxes).all()
+
+
+def test_between_looks_the_camera_turns_evenly():
+    steadying = Steadying(CAMERA)
+    body = BODY + [0, 0, 5]
+    for frame, yaw in ((0, 0), (10, 8), (20, 8)):
+        steadying.steadied(look_at(body, turn(yaw), frame))
+    found = steadying.rotations([0, 0.4, 0.8], np.array([-1, 0, 0.1, 0.2, 0.6, 2]))
+    expected = [turn(yaw).T for yaw in (0, 0, 2, 4, 8, 8)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_camera_that_stands_is_no_rotation():
+    steadying = Steadying(CAMERA)
+    steadying.steadied(look_at(BODY + [0, 0, 5], np.eye(3)))
+    np.testing.assert_array_equal(steadying.rotations([0.0], np.arange(3.0)), [np.eye(3)] * 3)
+
+
+def test_a_camera_that_swings_breaks_no_track():
+    body = BODY + [-0.75, 0.3, 6]
+    looks = [look_at(body, turn(14 * (i % 2)), 5 * i) for i in range(12)]
+    (track,) = track_people(looks, SIZE, "h36m17")
+    seen = np.stack([look.people.keypoints[0] for look in looks])
+    np.testing.assert_array_equal(track.keypoints, seen)  # where the pictures show them
+    untold = [replace(look, shift=None) for look in looks]
+    assert len(track_people(untold, SIZE, "h36m17")) > 1
+
+
+@pytest.fixture
+def clip():
+    """A person who walks to the right; the camera follows."""
+    bodies = BODY + np.stack([np.linspace(-1, 1, 9), np.full(9, 0.5), np.full(9, 5)], -1)[:, None]
+    looks = [look_at(body, turn(2.0 * i), 5 * i) for i, body in enumerate(bodies)]
+    return KeypointClip("clip", looks, "h36m17", 41, 25.0, SIZE)
+
+
+def test_files_of_keypoints_keep_the_shift(clip):
+    document = json.loads(json.dumps(coco_from_clip(clip)))
+    assert "shift" not in document["images"][0]
+    looks = clip_from_coco(document, "clip").looks
+    assert looks[0].shift is None
+    for read, written in zip(looks[1:], clip.looks[1:], strict=True):
+        turned = rotation_of(read.shift, CAMERA)
+        assert degrees_between(turned, rotation_of(written.shift, CAMERA)) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "shift",
+    ["left", [1, 2, 3], [[0] * 3] * 3, [[1, 0, 0], [0, 1, 0], [0, 0, -1]], [[1e300] * 3] * 3],
+)
+def test_a_shift_that_is_none_is_refused(clip, shift):
+    document = coco_from_clip(clip)
+    document["images"][3]["shift"] = shift
+    with pytest.raises(Vid3dError, match="shift of an image"):
+        clip_from_coco(document, "clip")
+
+
+def test_a_lift_is_the_same_whether_the_camera_turns(clip, tmp_path):
+    still = [
+        look_at(camera_free, np.eye(3), look.frame)
+        for look, camera_free in zip(
+            clip.looks,
+            BODY + np.stack([np.linspace(-1, 1, 9), np.full(9, 0.5), np.full(9, 5)], -1)[:, None],
+            strict=True,
+        )
+    ]
+    write_keypoints(tmp_path / "turns.json", clip)
+    write_keypoints(tmp_path / "still.json", replace(clip, looks=still))
+    turned, stood = (vid3d.lift(keypoints=tmp_path / f"{name}.json") for name in ("turns", "still"))
+    np.testing.assert_allclose(turned.joints3d, stood.joints3d, atol=5e-3)
+    np.testing.assert_array_equal(stood.camera_rotation, np.broadcast_to(np.eye(3), (41, 3, 3)))
+    np.testing.assert_allclose(turned.camera_rotation[40], turn(16).T, atol=1e-4)
+    seen = np.stack([look.people.keypoints[0] for look in clip.looks])
+    np.testing.assert_allclose(turned.keypoints2d[0, :, :, :2], seen, atol=0.02)
+    projected = turned.camera.project(from_camera(turned, turned.joints3d)[0, turned.keyframes])
+    assert np.median(np.linalg.norm(projected - seen, axis=-1)) < 8
+
+
+def turning(motion, degrees=12.0):
+    """The same people before a camera that turned evenly to the right, seen by it."""
+    rotation = np.stack([turn(yaw).T for yaw in np.linspace(0, degrees, motion.frames)])
+    return replace(motion, camera_rotation=rotation.astype(np.float32))
+
+
+def test_files_hold_the_turn_only_where_there_is_one(tmp_path):
+    for motion in (walk(), turning(walk())):
+        read = Motion.load(motion.save(tmp_path / "a.vid3d.npz"))
+        np.testing.assert_array_equal(read.camera_rotation, motion.camera_rotation)
+        with np.load(tmp_path / "a.vid3d.npz") as data:
+            assert ("camera_rotation" in data) == (motion.camera_rotation != np.eye(3)).any()
+        document = json.loads(motion.save_json(tmp_path / "a.json").read_text(encoding="utf-8"))
+        assert ("camera_rotation" in document) == (motion.camera_rotation != np.eye(3)).any()
+    np.testing.assert_allclose(document["camera_rotation"], motion.camera_rotation, atol=1e-6)
+    assert "first look" in document["meta"]["axes"]
+    assert largest_turn(motion) == pytest.approx(12, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "rotation",
+    [np.eye(3)[None, :2], np.ones((12, 3, 3)), np.full((12, 3, 3), np.nan), -np.eye(3), "none"],
+)
+def test_what_is_no_rotation_is_refused(rotation, tmp_path):
+    with pytest.raises(Vid3dError, match="camera_rotation"):
+        replace(walk(), camera_rotation=np.asarray(rotation)).save(tmp_path / "a.vid3d.npz")
+
+
+def test_overlay_page_and_scores_see_through_the_turned_camera():
+    motion = turning(walk(people=1))
+    seen = from_camera(motion, motion.joints3d)[0]
+    np.testing.assert_allclose(seen[-1], motion.joints3d[0, -1] @ turn(12), atol=1e-5)
+    pixels = motion.camera.project(seen)
+    drawn = []
+    overlay = Overlay(motion, (640, 480))
+    overlay._draw_skeleton = lambda picture, person, spots, *_: drawn.append(spots)
+    blank = type("Planes", (), {"size": (640, 480)})()
+    overlay.options = replace(overlay.options, labels=False, keypoints=False)
+    for frame in range(motion.frames):
+        overlay.draw(blank, frame)
+    np.testing.assert_allclose(drawn, pixels, atol=1e-3)
+    data = page_data(motion)
+    camera, places = data["camera"], decode(data["people"][0]["joints"]).reshape(-1, 17, 3)
+    places[:, 1:] += places[:, :1]
+    turns = decode(camera["turns"]).reshape(-1, 3, 3)
+    through = (places - camera["position"]) @ np.array(camera["rotation"])
+    through = through @ turns.swapaxes(1, 2) @ np.array(camera["intrinsics"]).T
+    np.testing.assert_allclose(through[..., :2] / through[..., 2:], pixels, atol=0.4)
+    assert "turns" not in page_data(walk())["camera"]
+    from vid3d.data.pairs import PairSequence
+
+    truth = PairSequence(
+        name="one", joint_set="h36m17", keypoints2d=pixels.astype(np.float32),
+        confidence=np.ones((motion.frames, 17), np.float32), fps=25.0,
+        camera=motion.camera, joints3d=seen.astype(np.float32),
+    )  # fmt: skip
+    assert evaluate_result(motion, [truth]).overall.mrpe < 1e-2
+
+
+def test_exported_cameras_turn(tmp_path):
+    pygltflib = pytest.importorskip("pygltflib")
+    motion = turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4])))
+    take = Take(motion, export_space(motion, floor=False))
+    (path,) = write_glb(take, tmp_path, "clip")
+    gltf = pygltflib.GLTF2().load(path)
+    node = next(i for i, one in enumerate(gltf.nodes) if one.name == "camera")
+    (channel,) = [c for c in gltf.animations[0].channels if c.target.node == node]
+    accessor = gltf.accessors[gltf.animations[0].samplers[channel.sampler].output]
+    view = gltf.bufferViews[accessor.bufferView]
+    blob = gltf.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
+    quats = Rotation.from_quat(np.frombuffer(blob, np.float32).reshape(-1, 4))
+    assert accessor.count == 20
+    # To the right in the picture is a turn about the axis that points down, clockwise from above.
+    np.testing.assert_allclose(
+        (quats[-1] * quats[0].inv()).as_rotvec(degrees=True), [0, -12, 0], atol=0.1
+    )
+    (still,) = write_glb(Take(walk(), export_space(walk(), floor=False)), tmp_path, "still")
+    gltf = pygltflib.GLTF2().load(still)
+    node = next(i for i, one in enumerate(gltf.nodes) if one.name == "camera")
+    assert all(c.target.node != node for c in gltf.animations[0].channels)
+
+
+def test_usd_cameras_turn(tmp_path):
+    pytest.importorskip("pxr", reason="usd-core is not installed")
+    from pxr import Usd, UsdGeom
+
+    from vid3d.export.usd import write
+
+    motion = turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4])))
+    (path,) = write(Take(motion, export_space(motion, floor=False)), tmp_path, "clip")
+    stage = Usd.Stage.Open(str(path))
+    camera = UsdGeom.Xformable(UsdGeom.Camera.Get(stage, "/vid3d/camera"))
+    looks = [-np.array(camera.GetLocalTransformation(frame))[2, :3] for frame in (0, 19)]
+    assert np.degrees(np.arccos(looks[0] @ looks[1])) == pytest.approx(12, abs=1e-3)
+    assert looks[1][0] > 0.2  # to the right
+
+
+def test_at_a_constant_rate_the_camera_turns_as_before():
+    motion = turning(walk(frames=20))
+    times = motion.timestamps.copy()
+    times[7] += 0.013
+    uneven = replace(motion, timestamps=times)
+    yaw = np.arcsin(steady(uneven).camera_rotation[:, 2, 0])
+    expected = np.interp(np.arange(20) / 25, times, np.linspace(0, np.radians(12), 20))
+    np.testing.assert_allclose(yaw, expected, atol=1e-4)
