@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
 
 from vid3d.lifter.resample import cubic, linear
 from vid3d.motion import Motion
@@ -25,6 +26,13 @@ def is_steady(motion: Motion) -> bool:
     return len(even) == motion.frames and bool(
         (np.abs(even - motion.timestamps) <= SAME_FRAME / motion.fps).all()
     )
+
+
+def _turns(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The camera's rotation (F, 3, 3) at times within the motion's."""
+    known = Slerp(motion.timestamps, Rotation.from_matrix(motion.camera_rotation))
+    inside = times.clip(motion.timestamps[0], motion.timestamps[-1])
+    return known(inside).as_matrix().astype(np.float32)
 
 
 def steady(motion: Motion) -> Motion:
@@ -60,6 +68,7 @@ def steady(motion: Motion) -> Motion:
         **arrays,
         present=present,
         timestamps=times,
+        camera_rotation=_turns(motion, times),
         keyframes=np.empty(0, np.int64),
         keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
     )

@@ -4,6 +4,7 @@ glTF prescribes metres and y up. Who is absent is scaled to nothing by a stepped
 were last seen (glTF has no animated visibility that importers agree on).
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from vid3d.export.rig import JOINTS, PARENTS
 from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP
 from vid3d.export.take import Animation, Take
+from vid3d.motion_schema import largest_turn
 
 Array = NDArray[np.float64]
+Tracks = dict[str, list[dict[str, Any]]]
 
 
 def write(take: Take, folder: Path, stem: str) -> list[Path]:
@@ -25,9 +28,9 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
     extras = {**take.about(), "frame": take.space.turned("y").to_meta(), "units": "metres",
               "rate": take.steady.fps}  # fmt: skip
     document = Document({"generator": extras["generator"], "extras": extras})
-    nodes = [_camera(document, take)]
-    tracks: dict[str, list[dict[str, Any]]] = {"channels": [], "samplers": []}
+    tracks: Tracks = {"channels": [], "samplers": []}
     times = take.steady.timestamps - take.steady.timestamps[0]
+    nodes = [_camera(document, tracks, take, times)]
     for index, animation in enumerate(take.animations):
         person, hips = _person(document, animation, index)
         nodes.append(person)
@@ -39,7 +42,7 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
     return [document.save(folder / f"{stem}.glb")]
 
 
-def _camera(document: Document, take: Take) -> int:
+def _camera(document: Document, tracks: Tracks, take: Take, times: Array) -> int:
     """Node of the camera that filmed the clip; the principal point is taken as the centre."""
     matrix, (width, height) = take.motion.intrinsics, take.motion.frame_size
     lens = {
@@ -49,17 +52,21 @@ def _camera(document: Document, take: Take) -> int:
     }
     camera = document.add("cameras", {"name": "camera", "type": "perspective", "perspective": lens})
     space = take.space.turned("y")
-    turn = (space.rotation @ CAMERA_TO_Y_UP.T)[None]  # glTF's cameras look along -z, y up
-    return document.add(
+    # glTF's cameras look along -z, y up
+    turns = quaternions(space.orientations(take.steady.camera_rotation) @ CAMERA_TO_Y_UP.T)
+    node = document.add(
         "nodes",
         {
             "name": "camera",
             "camera": camera,
             "translation": space.translation.tolist(),
-            "rotation": quaternions(turn)[0].tolist(),
+            "rotation": turns[0].tolist(),
             "extras": {"intrinsics": matrix.astype(float).tolist()},
         },
     )
+    if largest_turn(take.motion) > 0:
+        _track(document, tracks, node, "rotation", document.array(times), turns)
+    return node
 
 
 def _person(document: Document, animation: Animation, number: int) -> tuple[int, int]:
@@ -116,20 +123,14 @@ def _mesh(document: Document, animation: Animation, number: int) -> int:
 
 def _animate(
     document: Document,
-    tracks: dict[str, list[dict[str, Any]]],
+    tracks: Tracks,
     animation: Animation,
     hips: int,
     times: Array,
 ) -> None:
     """Tracks of everything that moves; times (F,) seconds of the whole clip."""
     span = document.array(times[animation.first : animation.first + len(animation.root)])
-
-    def track(node: int, path: str, inputs: int, values: Array, how: str = "LINEAR") -> None:
-        sampler = {"input": inputs, "output": document.array(values), "interpolation": how}
-        tracks["samplers"].append(sampler)
-        target = {"node": node, "path": path}
-        tracks["channels"].append({"sampler": len(tracks["samplers"]) - 1, "target": target})
-
+    track = partial(_track, document, tracks)
     track(hips, "translation", span, animation.root)
     for index, joint in enumerate(JOINTS):
         if joint.free != "fixed":
@@ -140,3 +141,19 @@ def _animate(
         keys = np.flatnonzero(np.diff(shown, prepend=not shown[0]))
         seen = np.repeat(shown[keys, None].astype(float), 3, axis=1)
         track(hips, "scale", document.array(times[keys]), seen, "STEP")
+
+
+def _track(
+    document: Document,
+    tracks: Tracks,
+    node: int,
+    path: str,
+    inputs: int,
+    values: Array,
+    how: str = "LINEAR",
+) -> None:
+    """One thing that moves: values at the times that an accessor holds."""
+    sampler = {"input": inputs, "output": document.array(values), "interpolation": how}
+    tracks["samplers"].append(sampler)
+    target = {"node": node, "path": path}
+    tracks["channels"].append({"sampler": len(tracks["samplers"]) - 1, "target": target})

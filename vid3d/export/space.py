@@ -72,6 +72,14 @@ class Space:
         """Points (..., 3) of the camera's frame, in this one."""
         return np.asarray(points, np.float64) @ self.rotation.T + self.translation
 
+    def orientations(self, camera_rotation: ArrayLike) -> Array:
+        """Rotations (F, 3, 3) from a camera's own frame to this one, of one that turns.
+
+        Args:
+            camera_rotation: (F, 3, 3) of a motion.
+        """
+        return self.rotation @ np.asarray(camera_rotation, np.float64).swapaxes(1, 2)
+
     def turned(self, up: str) -> "Space":
         """The same place with another axis up."""
         if up not in AXES:

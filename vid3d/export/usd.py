@@ -8,9 +8,10 @@ import numpy as np
 from vid3d.export.figure import SIDES, Figure, figure, side_colors
 from vid3d.export.rig import JOINTS, NAMES, PARENTS
 from vid3d.export.rotations import quaternions
-from vid3d.export.space import FROM_Y_UP
+from vid3d.export.space import CAMERA_TO_Y_UP, FROM_Y_UP
 from vid3d.export.take import Animation, Take
 from vid3d.files import atomic_path
+from vid3d.motion_schema import largest_turn
 
 
 def write(take: Take, folder: Path, stem: str) -> list[Path]:
@@ -51,10 +52,15 @@ def _camera(stage: Any, take: Take) -> None:
     camera.CreateVerticalApertureAttr(film * tenths * height / width * matrix[0, 0] / matrix[1, 1])
     camera.CreateFocalLengthAttr(film * tenths * matrix[0, 0] / width)
     camera.CreateClippingRangeAttr(Gf.Vec2f(0.05, 1000.0))
-    turn = np.eye(4)
-    turn[:3, :3] = take.space.rotation @ np.diag([1.0, -1.0, -1.0])  # looks along -z, y up
-    turn[:3, 3] = take.space.translation
-    UsdGeom.Xformable(camera).AddTransformOp().Set(Gf.Matrix4d(*turn.T.ravel()))
+    rotation = take.steady.camera_rotation
+    places = np.tile(np.eye(4), (len(rotation), 1, 1))
+    places[:, :3, :3] = take.space.orientations(rotation) @ CAMERA_TO_Y_UP  # looks along -z, y up
+    places[:, :3, 3] = take.space.translation
+    transform = UsdGeom.Xformable(camera).AddTransformOp()
+    transform.Set(Gf.Matrix4d(*places[0].T.ravel()))
+    if largest_turn(take.motion) > 0:
+        for frame, place in enumerate(places):
+            transform.Set(Gf.Matrix4d(*place.T.ravel()), frame)
 
 
 def _person(stage: Any, take: Take, animation: Animation, number: int) -> None:

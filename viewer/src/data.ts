@@ -28,13 +28,18 @@ export interface FilmCamera {
   size: [number, number];
 }
 
+/** The camera as it stood at the first look; `turns` where it did not stay so. */
+interface TurningCamera extends FilmCamera {
+  /** Nine numbers a frame, row by row: the matrix from that frame of reference to its own. */
+  turns?: Float32Array;
+}
+
 interface Shared {
   title: string;
   facts: [string, string][];
   keyframes: number[];
   bones: [number, number][];
   joints: string[];
-  camera: FilmCamera;
   room: { low: [number, number]; high: [number, number] };
   /** Speeds in m/s and angles in degrees; `text` defines an angle. */
   curves: { name: string; step: number; text: string }[];
@@ -42,6 +47,7 @@ interface Shared {
 }
 
 interface Packed extends Shared {
+  camera: FilmCamera & { turns?: Block };
   times: Block;
   people: PackedPerson[];
 }
@@ -68,6 +74,7 @@ export interface Person {
 }
 
 export interface Clip extends Shared {
+  camera: TurningCamera;
   times: Float64Array;
   people: Person[];
 }
@@ -88,7 +95,8 @@ export async function readClip(): Promise<Clip> {
     people.push(await readPerson(person));
     await new Promise((resolve) => setTimeout(resolve)); // keep the page answering meanwhile
   }
-  return { ...packed, times, people };
+  const turns = packed.camera.turns && (await unpack(packed.camera.turns));
+  return { ...packed, camera: { ...packed.camera, turns }, times, people };
 }
 
 async function readPerson(packed: PackedPerson): Promise<Person> {
@@ -158,6 +166,15 @@ export function frameAt(times: Float64Array, seconds: number): number {
 }
 
 const HALF_A_MILLISECOND = 5e-4;
+
+/** The camera as it stood at a frame. */
+export function cameraAt(camera: TurningCamera, frame: number): FilmCamera {
+  const { turns, rotation } = camera;
+  if (!turns) return camera;
+  const turned = (axis: number[], row: number) =>
+    axis.reduce((sum, value, column) => sum + value * turns[9 * frame + 3 * row + column], 0);
+  return { ...camera, rotation: rotation.map((axis) => [0, 1, 2].map((row) => turned(axis, row))) };
+}
 
 export function inSight(person: Person, frame: number): boolean {
   return person.runs.some(([start, end]) => frame >= start && frame < end);

@@ -1,6 +1,6 @@
 /** The skeletons drawn on the video: 3D joints through the lens that filmed them. */
 
-import { Clip, FilmCamera, Person } from "./data";
+import { cameraAt, Clip, FilmCamera, Person } from "./data";
 import { limbColor } from "./theme";
 
 export class Overlay {
@@ -35,14 +35,15 @@ export class Overlay {
     this.context.beginPath();
     this.context.rect(0, 0, width, height);
     this.context.clip();
+    const camera = cameraAt(this.clip.camera, frame);
     this.clip.people.forEach((person, index) => {
-      if (visible[index]) this.drawPerson(person, frame);
+      if (visible[index]) this.drawPerson(person, frame, camera);
     });
     this.context.restore();
   }
 
-  private drawPerson(person: Person, frame: number): void {
-    const { bones, joints, camera } = this.clip;
+  private drawPerson(person: Person, frame: number, camera: FilmCamera): void {
+    const { bones, joints } = this.clip;
     const { context, pixels } = this;
     const at = (frame - person.first) * joints.length * 3;
     if (!Number.isFinite(person.joints[at])) return;

@@ -5,7 +5,7 @@ import {
   LineSegments, Matrix4, PerspectiveCamera, Scene, Vector3, WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { Clip, FilmCamera } from "./data";
+import { cameraAt, Clip, FilmCamera } from "./data";
 import { Figures, Layers } from "./figures";
 import { themeColor } from "./theme";
 
@@ -41,6 +41,8 @@ export class Stage {
   /** Whether the one who is followed has been in sight since then, so that `anchor` is theirs. */
   private found = false;
   private view: View | null = null;
+  /** Where the real camera is drawn, and looked from as filmed. */
+  private film: FilmCamera;
 
   /** @param onMove called when the user has turned the view */
   constructor(private readonly canvas: HTMLCanvasElement, private readonly clip: Clip, onMove: () => void) {
@@ -53,7 +55,8 @@ export class Stage {
     canvas.addEventListener("keydown", (event) => this.onKey(event));
     this.figures = new Figures(clip);
     this.grid = new LineSegments(gridOf(clip), new LineBasicMaterial());
-    this.frustum = new LineSegments(frustumOf(clip.camera), new LineBasicMaterial());
+    this.film = cameraAt(clip.camera, 0);
+    this.frustum = new LineSegments(frustumOf(this.film), new LineBasicMaterial());
     const sun = new DirectionalLight("#ffffff", 1.7);
     sun.position.set(2, 6, 3);
     this.scene.background = new Color();
@@ -115,13 +118,21 @@ export class Stage {
 
   /** From the place of the real camera, with its field of view. */
   private lookAsFilmed(): void {
-    const { position, rotation, intrinsics, size } = this.clip.camera;
+    const { position, rotation, intrinsics, size } = this.film;
     const tall = size[1] / 2 / intrinsics[1][1];
     const wide = size[0] / 2 / intrinsics[0][0] / this.camera.aspect;
     this.camera.fov = (2 * Math.atan(Math.max(tall, wide))) / DEGREE;
     this.camera.position.fromArray(position);
     const forward = new Vector3(rotation[0][2], rotation[1][2], rotation[2][2]);
     this.controls.target.copy(this.camera.position).addScaledVector(forward, Math.hypot(...position));
+  }
+
+  /** Put the real camera where it stood at a frame. */
+  private turnFilm(frame: number): void {
+    this.film = cameraAt(this.clip.camera, frame);
+    this.frustum.geometry.dispose();
+    this.frustum.geometry = frustumOf(this.film);
+    if (this.view === "film") this.look("film");
   }
 
   /** Keep a person in the middle from when they are in sight, or nobody. */
@@ -131,6 +142,7 @@ export class Stage {
   }
 
   draw(frame: number, visible: boolean[], layers: Layers & { camera: boolean }): void {
+    if (this.clip.camera.turns) this.turnFilm(frame);
     if (this.followed !== null && this.view !== "film") this.goAlong(frame);
     this.frustum.visible = layers.camera && this.view !== "film";
     this.figures.show(frame, visible, layers);

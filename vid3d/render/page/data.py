@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
+from vid3d.motion_schema import largest_turn
 from vid3d.render.page.codec import encode
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
 
 Array = NDArray[np.float64]
 
-MILLIMETRE, TICK = 1e-3, 1e-4
+MILLIMETRE, TICK, TURN_STEP = 1e-3, 1e-4, 1e-4
 SPREAD_STEP, CONTACT_STEP = 5e-3, 0.1
 SPEEDS = {"speed": "pelvis", "left_hand_speed": "left_wrist", "right_hand_speed": "right_wrist",
           "left_foot_speed": "left_ankle", "right_foot_speed": "right_ankle"}  # fmt: skip
@@ -102,12 +103,14 @@ def _definitions() -> dict[str, str]:
 
 def _camera(motion: Motion, world: World) -> dict[str, Any]:
     camera = motion.camera
+    turned = largest_turn(motion) > 0
     return {
         "rotation": world.rotation.round(6).tolist(),
         "position": (-world.origin).round(4).tolist(),
         "intrinsics": camera.intrinsics.round(4).tolist(),
         "dist": list(camera.dist or ()),
         "size": list(camera.frame_size),
+        **({"turns": encode(motion.camera_rotation.reshape(-1, 9), TURN_STEP)} if turned else {}),
     }
 
 
@@ -123,11 +126,13 @@ def _facts(motion: Motion) -> list[tuple[str, str]]:
     if isinstance(ground, dict):
         found = f"from the file (confidence {ground.get('confidence', 'not stated')})"
     width, height = motion.frame_size.tolist()
+    turn = largest_turn(motion)
     facts = [
         ("Source", _source(motion)),
         ("Picture", f"{width} × {height}, {motion.fps:.5g} frames/s, {motion.frames} frames"),
         ("Looked at", f"{len(motion.keyframes)} key frames"),
         ("Field of view", f"{motion.camera.fov:.0f}° across the longer side"),
+        ("Camera", f"turned by up to {turn:.0f}°" if turn else ""),
         ("Floor", found),
         ("Lifter", str(model.get("name", "")) if isinstance(model, dict) else ""),
         ("vid3d", str(motion.meta.get("vid3d", ""))),
