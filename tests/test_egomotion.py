@@ -21,14 +21,16 @@ from vid3d.export.space import export_space
 from vid3d.export.take import Take
 from vid3d.motion import Motion
 from vid3d.motion_schema import from_camera, largest_turn
+from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
-from vid3d.pose2d.keypoint_files import write_keypoints
+from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.render.overlay import Overlay
 from vid3d.render.page.codec import decode
 from vid3d.render.page.data import page_data
 from vid3d.steadying import Steadying
 from vid3d.tracking import track_people
+from vid3d.video import VideoReader, VideoWriter
 from vid3d.video.egomotion import WIDEST, Egomotion, rotation_of
 
 SIZE = (640, 360)
@@ -140,6 +142,16 @@ def test_what_hides_the_background_for_a_while_loses_nothing(panorama):
     assert degrees_between(found, turn(5)) < 0.1
 
 
+def test_a_view_that_comes_back_is_known_again(panorama):
+    egomotion = Egomotion()
+    for yaw in np.arange(0, 36, 4.0):  # far enough for two more references
+        told(egomotion, picture(panorama, turn(yaw)))
+    for _ in range(3):
+        told(egomotion, np.zeros((360, 640, 3), np.uint8))  # the picture fails
+    found = told(egomotion, picture(panorama, turn(1, 1)))  # far from where it was
+    assert degrees_between(found, turn(1, 1)) < 0.1
+
+
 def test_after_a_cut_turns_count_from_where_they_were(panorama):
     egomotion = Egomotion()
     told(egomotion, picture(panorama, turn()))
@@ -248,6 +260,26 @@ def clip():
     bodies = BODY + np.stack([np.linspace(-1, 1, 9), np.full(9, 0.5), np.full(9, 5)], -1)[:, None]
     looks = [look_at(body, turn(2.0 * i), 5 * i) for i, body in enumerate(bodies)]
     return KeypointClip("clip", looks, "h36m17", 41, 25.0, SIZE)
+
+
+def test_a_video_of_a_camera_that_turns(repo, tmp_path):
+    source = repo / "tests/data/tiny.mp4"
+    with VideoReader(source) as reader:
+        camera = Camera.from_fov(ASSUMED_FOV, reader.info.size)
+        K, size = camera.intrinsics, reader.info.size
+        with VideoWriter(tmp_path / "turns.mp4", reader.info.fps, size) as writer:
+            for frame in reader:
+                warp = K @ turn(frame.index / 10, 0, -frame.index / 20).T @ np.linalg.inv(K)
+                writer.write(cv2.warpPerspective(frame.image, warp, size), frame.time)
+    motion = vid3d.lift(tmp_path / "turns.mp4", max_people=1)
+    last = motion.frames - 1
+    expected = turn(last / 10, 0, -last / 20).T
+    assert degrees_between(motion.camera_rotation[last], expected) < 0.2
+    assert Pipeline(LiftOptions()).detect(tmp_path / "turns.mp4", tmp_path / "seen.json")
+    (seen,) = read_keypoints(tmp_path / "seen.json")
+    assert degrees_between(rotation_of(seen.looks[-1].shift, camera).T, expected) < 0.2
+    again = vid3d.lift(keypoints=tmp_path / "seen.json", max_people=1)
+    np.testing.assert_allclose(again.camera_rotation, motion.camera_rotation, atol=1e-4)
 
 
 def test_files_of_keypoints_keep_the_shift(clip):

@@ -3,15 +3,20 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vid3d.camera import ASSUMED_FOV
 from vid3d.pose2d.carrying import CarryingEstimator
 from vid3d.pose2d.estimator import TopDown
-from vid3d.pose2d.people import Look
+from vid3d.pose2d.people import Look, People
 from vid3d.pose2d.recovery import Recovery
 from vid3d.video.egomotion import Egomotion
 from vid3d.video.frame import Frame
 from vid3d.video.keyframes import AutoStride, looks
 
+POSED = 0.3
+"""Mean confidence of the joints from which a box is not background."""
 LOOKS_A_BATCH = 4
 """Pictures handed to the networks at once: enough to batch crops, few enough to stay small."""
 
@@ -46,7 +51,7 @@ def watch(
     egomotion = Egomotion(fov)
     for number, frame in kept:
         people = recovery.complete(frame.image, frame.time, carrying.look(frame.image, frame.time))
-        shift = egomotion.see(frame.image, people.boxes)
+        shift = egomotion.see(frame.image, _people(people))
         still = False
         if isinstance(stride, AutoStride):
             still = stride.spared
@@ -62,5 +67,10 @@ def _in_batches(
         seen = estimator([frame.image for _, frame in batch])
         for (number, frame), found in zip(batch, seen, strict=True):
             people = recovery.complete(frame.image, frame.time, found)
-            shift = egomotion.see(frame.image, people.boxes)
+            shift = egomotion.see(frame.image, _people(people))
             yield Look(number, frame.time, people, shift=shift)
+
+
+def _people(found: People) -> NDArray[np.float32]:
+    """Boxes (N, 4) of what looks like people to the pose network too, not just to the detector."""
+    return found.boxes[found.confidence.mean(-1) >= POSED]

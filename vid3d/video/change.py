@@ -48,9 +48,11 @@ def change(before: Image, now: Image) -> NDArray[np.float32]:
     return np.asarray(np.maximum(levels - NOISE, 0.0) / 255, np.float32)
 
 
-def inside(boxes: NDArray[np.floating], shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+def inside(
+    boxes: NDArray[np.floating], shape: tuple[int, ...], dilation: float = DILATION
+) -> list[tuple[slice, slice]]:
     """Rows and columns of boxes (N, 4), in small pixels, dilated and clipped to the picture."""
-    margins = DILATION * (boxes[:, 2:] - boxes[:, :2])
+    margins = dilation * (boxes[:, 2:] - boxes[:, :2])
     low = np.floor(np.maximum(boxes[:, :2] - margins, 0)).astype(int)
     high = np.ceil(np.maximum(boxes[:, 2:] + margins, 0)).astype(int) + 1
     return [

@@ -10,6 +10,8 @@ A camera's way through space is not found: it is small beside the turn where a p
 hand, and large where somebody walks with it.
 """
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,7 +29,9 @@ Points = NDArray[np.floating]
 
 LONGER_SIDE = 320
 """Pixels of the grey copies that corners are followed in."""
-CORNERS, APART, FAINTEST = 160, 8, 0.003
+DILATION = 0.05
+"""How far around their boxes people may stand before the background, as a share of the box."""
+CORNERS, APART, FAINTEST = 160, 6, 0.001
 """Corners of a reference picture at most, pixels between them, and the faintest's share of the
 strongest's response."""
 AGREED = 1.0
@@ -36,12 +40,14 @@ REST = 0.4
 """Pixels below which a corner has not moved."""
 STANDING = 0.3
 """Share of resting corners from which it is things that move, not the camera."""
-MAJORITY, FEWEST = 0.5, 12
+MAJORITY, FEWEST = 0.5, 8
 """Share and number of the corners followed that have to agree."""
 KEPT = 0.4
 """Share of a reference's corners below which another takes its place."""
 PATIENCE = 10
 """Looks for which a reference is kept that says nothing: people who fill the picture go away."""
+EARLIER = 3
+"""Worn references that are tried again where nothing agrees: cameras come back."""
 WIDEST = np.radians(40.0)
 """Turn from the first look beyond which the steady view is dragged along: a picture has edges."""
 SAME, CHANGED = 10, 0.01
@@ -91,6 +97,7 @@ class Egomotion:
         self._fov = fov
         self._reference: _Known | None = None
         self._last: _Known | None = None  # the look before
+        self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
         self._lost = 0  # looks since the turn was last told
 
     def see(self, image: Image, boxes: Points) -> Array | None:
@@ -119,23 +126,40 @@ class Egomotion:
             return turn
         if not _changed(last.picture, now):
             return last.turn
+        for known, found, kept in self._found(now, reference, last):
+            turn = _within(known.turn @ found)
+            self._last, self._lost = _Known(now, turn), 0
+            self._reference = _Known(known.picture, turn @ found.T)  # dragged along where it is
+            if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
+                self._replace(self._last)
+            return turn
+        self._last, self._lost = _Known(now, last.turn), self._lost + 1
+        if self._lost > PATIENCE:
+            self._replace(self._last)
+        return last.turn
+
+    def _found(
+        self, now: _Picture, reference: _Known, last: _Known
+    ) -> Iterator[tuple[_Known, Array, int]]:
+        """Known pictures, the rotation from the present one to each, and how many corners agree.
+
+        First the reference where it should be, then all of them by the shift of the whole picture.
+        """
         camera = Camera.from_fov(self._fov, now.grey.shape[::-1])
-        guess = reference.turn.T @ last.turn
-        found, kept = _relative(reference.picture, now, guess, camera)
-        if found is None and not self._lost and len(last.picture.corners) >= FEWEST:
-            guess = _shifted(last.picture.grey, now.grey, camera)
-            found, kept = _relative(last.picture, now, guess, camera)
-            reference = reference if found is None else last
-        turn = last.turn
-        if found is not None:
-            turn = _within(reference.turn @ found)
-            reference = _Known(reference.picture, turn @ found.T)  # dragged along where it is
-        self._last = _Known(now, turn)
-        self._lost = self._lost + 1 if found is None else 0
-        worn = found is not None and kept < KEPT * len(reference.picture.corners)
-        spent = self._lost > PATIENCE or (worn and kept < len(now.corners))
-        self._reference = self._last if spent else reference
-        return turn
+        near = reference.turn.T @ last.turn
+        if found := _relative(reference.picture, now, near, camera):
+            yield reference, *found
+        for known in [*self._earlier, reference if self._lost else last][::-1]:
+            if len(known.picture.corners) >= FEWEST:
+                shifted = _shifted(known.picture.grey, now.grey, camera)
+                if found := _relative(known.picture, now, shifted, camera):
+                    yield known, *found
+
+    def _replace(self, reference: _Known) -> None:
+        """Take another reference; the one until now may come into view again."""
+        assert self._reference is not None
+        self._earlier.append(self._reference)
+        self._reference = reference
 
 
 def rotation_of(homography: Points, camera: Camera) -> Array:
@@ -160,7 +184,7 @@ def _picture(image: Image, boxes: Points) -> _Picture:
     thin = np.ascontiguousarray(image[::every, ::every, 1])
     grey = np.asarray(cv2.resize(thin, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     free = np.full(grey.shape, 255, np.uint8)
-    for rows, columns in inside(boxes * (width / sides[0]), grey.shape):
+    for rows, columns in inside(boxes * (width / sides[0]), grey.shape, DILATION):
         free[rows, columns] = 0
     return _Picture(grey, free)
 
@@ -173,8 +197,10 @@ def _changed(before: _Picture, now: _Picture) -> bool:
 
 def _relative(
     reference: _Picture, now: _Picture, guess: Array, camera: Camera
-) -> tuple[Array | None, int]:
+) -> tuple[Array, int] | None:
     """The rotation (3, 3) from a picture's rays to a reference's, and how many corners agree.
+
+    None where too few do.
 
     Args:
         reference: seen earlier.
@@ -184,7 +210,7 @@ def _relative(
     """
     before = reference.corners
     if len(before) < FEWEST:
-        return None, 0
+        return None
     expected = camera.project(camera.rays(before) @ guess)
     expected = np.where(np.isfinite(expected), expected, before).astype(np.float32)
     flow, status, _ = cv2.calcOpticalFlowPyrLK(
@@ -200,14 +226,14 @@ def _relative(
     found = (np.ravel(status) > 0) & _inside(after, now.free)
     before, after = before[found], after[found]
     if len(after) < FEWEST:
-        return None, 0
+        return None
     resting = np.linalg.norm(after - before, axis=-1) < REST
     if resting.mean() >= STANDING:
         return np.eye(3), int(resting.sum())
     rays, others = _unit(camera.rays(after)), _unit(camera.rays(before))
     rotation, agreed = _agreed(rays, others, AGREED / float(camera.intrinsics[0, 0]))
     if agreed.sum() < max(FEWEST, MAJORITY * len(after)):
-        return None, 0
+        return None
     moves = np.linalg.norm(rays @ rotation.T - rays, axis=-1) * camera.intrinsics[0, 0]
     return (np.eye(3) if np.median(moves) < REST else rotation), int(agreed.sum())
 
