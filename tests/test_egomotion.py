@@ -13,12 +13,14 @@ from scipy.spatial.transform import Rotation
 
 import vid3d
 from vid3d.camera import ASSUMED_FOV, Camera
+from vid3d.clips import _thinned
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.export.clock import steady
 from vid3d.export.glb import write as write_glb
 from vid3d.export.space import export_space
 from vid3d.export.take import Take
+from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.motion_schema import from_camera, largest_turn
 from vid3d.pipeline import LiftOptions, Pipeline
@@ -67,7 +69,7 @@ def degrees_between(found, true):
 
 
 def told(egomotion, image, boxes=NOBODY, camera=CAMERA):
-    shift = egomotion.see(image, boxes)
+    shift = egomotion.see(image, boxes).shift
     return np.eye(3) if shift is None else rotation_of(shift, camera)
 
 
@@ -110,7 +112,7 @@ def test_a_camera_that_stands_has_not_turned_at_all(panorama):
     for look in range(8):
         image = still + random.normal(0, 8, still.shape) + 3 * look  # noise, and more light
         image[100:220, 60 * look : 60 * look + 120] = 200 - 20 * look  # somebody not detected
-        assert egomotion.see(np.clip(image, 0, 255).astype(np.uint8), NOBODY) is None
+        assert egomotion.see(np.clip(image, 0, 255).astype(np.uint8), NOBODY) == (None, False)
 
 
 def test_people_are_not_background(panorama):
@@ -146,28 +148,44 @@ def test_a_view_that_comes_back_is_known_again(panorama):
     egomotion = Egomotion()
     for yaw in np.arange(0, 36, 4.0):  # far enough for two more references
         told(egomotion, picture(panorama, turn(yaw)))
-    for _ in range(3):
-        told(egomotion, np.zeros((360, 640, 3), np.uint8))  # the picture fails
-    found = told(egomotion, picture(panorama, turn(1, 1)))  # far from where it was
+    found = told(egomotion, picture(panorama, turn(1, 1)))  # nothing of the look before is in it
     assert degrees_between(found, turn(1, 1)) < 0.1
 
 
-def test_after_a_cut_turns_count_from_where_they_were(panorama):
+def test_a_cut_is_a_beginning(panorama):
     egomotion = Egomotion()
-    told(egomotion, picture(panorama, turn()))
-    told(egomotion, picture(panorama, turn(4)))
-    for look in range(30):
-        found = told(egomotion, picture(panorama, turn(150 + 0.2 * look)))
-    assert 4 < np.degrees(Rotation.from_matrix(found).magnitude()) < 4 + 0.2 * 30
-    assert degrees_between(told(egomotion, np.zeros((360, 640, 3), np.uint8)), found) == 0
+    views = [egomotion.see(picture(panorama, turn(yaw)), NOBODY) for yaw in (0, 4, 150, 153)]
+    assert [view.cut for view in views] == [False, False, True, False]
+    assert views[2].shift is None
+    assert degrees_between(rotation_of(views[3].shift, CAMERA), turn(3)) < 0.06
 
 
-def test_pictures_of_any_size(panorama):
-    for size in [(1, 1), (2, 300), (1921, 1080)]:
-        egomotion = Egomotion()
-        image = cv2.resize(picture(panorama, turn()), size)
-        assert egomotion.see(image, NOBODY) is None
-        assert egomotion.see(image[:, ::-1], NOBODY) is None or min(size) > 300
+def test_lights_and_somebody_near_are_no_cuts(panorama):
+    egomotion, seen = Egomotion(), []
+    for look in range(6):
+        image = picture(panorama, turn(0.5 * look))
+        image = image // 3 if look % 2 else image  # a lamp
+        if look == 4:  # somebody steps before the lens
+            image[:, 30:610] = picture(panorama, turn(100, 20))[:, :580]
+        box = np.array([[30, 0, 610, 360]]) if look == 4 else NOBODY
+        seen.append(egomotion.see(image, box).cut)
+    assert not any(seen)
+
+
+def test_the_light_does_not_turn_the_camera(panorama):
+    egomotion = Egomotion()
+    for look, gain in enumerate((1, 0.6, 0.4, 1.2, 0.5)):
+        image = np.clip(gain * picture(panorama, turn(2.0 * look)) + 10 * look, 0, 255)
+        found = told(egomotion, image.astype(np.uint8))
+        assert degrees_between(found, turn(2.0 * look)) < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (1921, 1080)])
+def test_pictures_of_any_size(panorama, size):
+    egomotion, image = Egomotion(), cv2.resize(picture(panorama, turn()), size)
+    assert egomotion.see(image, NOBODY) == (None, False)
+    egomotion.see(image[:, ::-1], NOBODY)
+    egomotion.see(255 - image, NOBODY)
 
 
 @given(st.tuples(*[st.floats(-25, 25)] * 3), st.floats(30, 90))
@@ -328,6 +346,58 @@ def turning(motion, degrees=12.0):
     """The same people before a camera that turned evenly to the right, seen by it."""
     rotation = np.stack([turn(yaw).T for yaw in np.linspace(0, degrees, motion.frames)])
     return replace(motion, camera_rotation=rotation.astype(np.float32))
+
+
+def test_people_after_a_cut_are_others():
+    bodies = [BODY + [x, 0.3, 5] for x in np.linspace(-0.3, 0.3, 8)]
+    looks = [look_at(body, np.eye(3), 5 * i) for i, body in enumerate(bodies)]
+    assert len(track_people(looks, SIZE, "h36m17")) == 1
+    looks[3] = replace(looks[3], cut=True)
+    tracks = track_people(looks, SIZE, "h36m17")
+    assert [track.looks.tolist() for track in tracks] == [[0, 1, 2], [3, 4, 5, 6, 7]]
+    thinned = _thinned(looks, 10)  # look 3 is left out, what it says of looks 2 and 4 is not
+    assert [(look.frame, look.cut) for look in thinned] == [
+        (0, False), (10, False), (20, True), (30, False), (35, False)
+    ]  # fmt: skip
+
+
+def test_a_lift_of_a_film_with_a_cut(tmp_path):
+    """Two shots of one person each, the second from a camera that looks down by 25 degrees."""
+    down = turn(0, -25)
+    places = np.stack([np.linspace(-0.5, 0.5, 12), np.full(12, 0.6), np.full(12, 5)], -1)
+    bodies = BODY + places[:, None]
+    looks = [look_at(body, np.eye(3), 5 * i) for i, body in enumerate(bodies)]
+    looks += [
+        replace(look_at(body @ down.T, np.eye(3), 60 + 5 * i), cut=i == 0)
+        for i, body in enumerate(bodies[:6])
+    ]
+    clip = KeypointClip("film", looks, "h36m17", 86, 25.0, SIZE)
+    write_keypoints(tmp_path / "film.json", clip)
+    document = json.loads((tmp_path / "film.json").read_text(encoding="utf-8"))
+    for annotation in document["annotations"]:
+        annotation.pop("track_id", None)
+    (tmp_path / "film.json").write_text(json.dumps(document), encoding="utf-8")
+    monitor = Monitor()
+    motion = vid3d.lift(keypoints=tmp_path / "film.json", monitor=monitor)
+    assert motion.meta["cuts"] == [2.4]
+    assert [np.flatnonzero(one)[[0, -1]].tolist() for one in motion.present] == [[0, 55], [60, 85]]
+    assert ["cut" in text for text in monitor.warnings] == [True]
+    alone = vid3d.lift(keypoints=_first_shot(document, tmp_path))
+    np.testing.assert_allclose(  # the floor is that of the longer shot
+        motion.meta["ground"]["normal"], alone.meta["ground"]["normal"], atol=0.02
+    )
+    assert Motion.load(motion.save(tmp_path / "film.vid3d.npz")).meta["cuts"] == [2.4]
+
+
+def _first_shot(document, folder):
+    images = [image for image in document["images"] if image["frame"] < 60]
+    ids = {image["id"] for image in images}
+    annotations = [one for one in document["annotations"] if one["image_id"] in ids]
+    info = {**document["info"], "frames": 56}
+    path = folder / "shot.json"
+    shot = {**document, "images": images, "annotations": annotations, "info": info}
+    path.write_text(json.dumps(shot), encoding="utf-8")
+    return path
 
 
 def test_files_hold_the_turn_only_where_there_is_one(tmp_path):

@@ -182,15 +182,16 @@ def _given(looks: list[Look]) -> Callable[[Journal | None], Generator[Look, None
 def _thinned(seen: list[Look], stride: int) -> list[Look]:
     """Looks as near to `stride` frames apart as they come; the first and the last always stay.
 
-    Nothing moved since the look before if nothing did since any that is left out.
+    Nothing moved since the look before if nothing did since any that is left out; the film was cut
+    if it was before any of these.
     """
     kept: list[Look] = []
-    still = True
+    still, cut = True, False
     for look, after in zip(seen, [*seen[1:], None], strict=True):
-        still = still and look.still
+        still, cut = still and look.still, cut or look.cut
         if not kept or after is None or _is_nearer(look, after, kept[-1].frame + stride):
-            kept.append(replace(look, still=still))
-            still = True
+            kept.append(replace(look, still=still, cut=cut))
+            still, cut = True, False
     return kept
 
 

@@ -94,6 +94,7 @@ def describe_motion(path: Path) -> Card:
         ("frames", f"{motion.frames} at {motion.fps:.4g} frames/s, {seconds:.2f} s"),
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
         *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
+        *([("cuts", _cut_text(meta["cuts"]))] if meta.get("cuts") else []),
         ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees{_turn_text(motion)}"),
         ("axes", f"{meta['axes']}; {meta['units']}"),
         ("floor", _floor_text(ground, "ground" in meta)),
@@ -103,6 +104,12 @@ def describe_motion(path: Path) -> Card:
         ("source", str((meta.get("source") or {}).get("name", "unknown"))),
         ("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"),
     ]
+
+
+def _cut_text(cuts: list[float]) -> str:
+    """Where the film was cut, in words."""
+    shown = ", ".join(f"{seconds:.2f}" for seconds in cuts[:8])
+    return f"before {shown}{' and more' if len(cuts) > 8 else ''} s; people are new after each"
 
 
 def _turn_text(motion: "Motion") -> str:

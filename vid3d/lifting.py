@@ -2,6 +2,8 @@
 
 import hashlib
 from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,6 +46,7 @@ class _Seen:
         frames, times: (K,) frame and seconds of the looks.
         timestamps: (F,) seconds of the frames.
         steadying: that the looks went through.
+        cuts: frames of the looks since whose last one the film was cut.
         partial: whether it ended before the clip did.
     """
 
@@ -52,11 +55,21 @@ class _Seen:
     times: array
     timestamps: NDArray[np.float64]
     steadying: Steadying
+    cuts: list[int]
     partial: bool
 
+    def shot(self, trace: Trace) -> int:
+        """In which part between cuts a trace lies; none lies in two."""
+        return bisect_right(self.cuts, trace.pieces[0].start)
+
     def to_meta(self) -> dict[str, Any]:
-        """What a result says of itself that ends before the clip does."""
-        return {"partial": {"until": round(self.times[-1], 3)}} if self.partial else {}
+        """What a result says of a clip that was cut, or that did not come to its end."""
+        meta: dict[str, Any] = {}
+        if self.cuts:
+            meta["cuts"] = [round(float(self.timestamps[frame]), 3) for frame in self.cuts]
+        if self.partial:
+            meta["partial"] = {"until": round(self.times[-1], 3)}
+        return meta
 
 
 class Work:
@@ -87,6 +100,7 @@ class Work:
     def _follow(self) -> _Seen:
         """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
         clip, partial = self.clip, False
+        cuts: list[int] = []
         tracker, steadying = tracker_of(clip.identified, clip.keypoint_set), Steadying(self.camera)
         follower = Follower(
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
@@ -99,6 +113,7 @@ class Work:
             for look in looks:
                 with self.monitor.stage("tracking", unit="looks") as advance:
                     follower.see(steadying.steadied(look))
+                    cuts += [look.frame] if look.cut else []
                     advance(1)
                 if partial := self.monitor.stopping:
                     break
@@ -106,14 +121,15 @@ class Work:
             raise KeyboardInterrupt
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
         times = np.array(clip.times[:frames])
-        return _Seen(follower.finish(), follower.frames, follower.times, times, steadying, partial)
+        found = follower.finish()
+        return _Seen(found, follower.frames, follower.times, times, steadying, cuts, partial)
 
     def _choose(self, seen: _Seen) -> list[Trace]:
         """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
         traces, clip = seen.traces, self.clip
         self._lift([stored for trace in traces for stored in trace.pieces])
         if not clip.identified:
-            pairs = continued([self._tracklet(trace) for trace in traces])
+            pairs = continued([self._tracklet(trace, seen.shot(trace)) for trace in traces])
             traces = joined_traces(traces, pairs, clip.keypoint_set, seen.times, self.place)
         chosen = select_people(traces, self.options.person, self.options.max_people)
         self._lift([stored for trace in chosen for stored in trace.pieces])  # what was joined
@@ -125,7 +141,8 @@ class Work:
         statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
         factors = height_factors(ids, statures, options.height)
         sized = ids if None in options.height else [i for i in ids if i in options.height]
-        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized)
+        elsewhere = self._elsewhere(seen, traces)
+        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized, elsewhere)
         frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
         with self.monitor.stage("settling", frames, "person-frames") as advance:
             cast = settled_people(
@@ -150,6 +167,22 @@ class Work:
             camera_rotation=seen.steadying.rotations(seen.times, seen.timestamps),
             place=self.place,
         )
+
+    def _elsewhere(self, seen: _Seen, traces: list[Trace]) -> list[int]:
+        """Ids of the people who are not in the shot that most is seen in, whose floor is found."""
+        if not seen.cuts:
+            return []
+        shots = [seen.shot(trace) for trace in traces]
+        frames = Counter[int]()
+        for shot, trace in zip(shots, traces, strict=True):
+            frames[shot] += sum(stored.stop - stored.start for stored in trace.pieces)
+        most = max(frames, key=frames.__getitem__, default=0)
+        count = f"{len(seen.cuts)} cut{'s' * (len(seen.cuts) > 1)}"
+        self.monitor.warn(
+            f"the film has {count}: people are new after each, and the floor is that of the shot "
+            "in which most is seen; lift others by themselves with --start and --end"
+        )
+        return [trace.id for shot, trace in zip(shots, traces, strict=True) if shot != most]
 
     def _lift(self, pieces: Sequence[Stored]) -> None:
         """Lift those pieces that have not been lifted yet."""
@@ -209,13 +242,13 @@ class Work:
                 self._statures[stored.name] = stature(self._lifted(stored).joints3d)
         return float(np.median([self._statures[stored.name] for stored in trace.pieces]))
 
-    def _tracklet(self, trace: Trace) -> Tracklet:
+    def _tracklet(self, trace: Trace, shot: int) -> Tracklet:
         """What joining asks of a trace."""
         ends = []
         for last in (False, True):
             end = self._lifted(trace.pieces[-1 if last else 0])
             ends.append(End.of(end.joints3d[:, 0], end.root_spread, end.times, last))
-        return Tracklet(ends[0], ends[1], self._stature(trace))
+        return Tracklet(ends[0], ends[1], self._stature(trace), shot)
 
     def _meta(self, timestamps: NDArray[np.float64]) -> dict[str, Any]:
         dist = {} if self.camera.dist is None else {"dist": list(self.camera.dist)}

@@ -68,6 +68,9 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
     if dist is not None:
         right = isinstance(dist, list) and len(dist) in (4, 5, 8, 12, 14)
         _need(right and all(map(_is_number, dist)), "meta.dist is no list of OpenCV's coefficients")
+    cuts = meta.get("cuts", [])
+    right = isinstance(cuts, list) and all(map(_is_number, cuts))
+    _need(right, "meta.cuts is no list of seconds")
     if ground := meta.get("ground"):
         normal = ground.get("normal")
         right = isinstance(normal, list) and len(normal) == 3 and all(map(_is_number, normal))

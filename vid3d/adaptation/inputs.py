@@ -113,8 +113,9 @@ def _tracks(clip: Clip, name: str, options: LiftOptions) -> list[Piece]:
             confidence = cleaned.confidence[part]
             if not ((confidence > 0).sum(1) >= 2).any():
                 continue
+            shot = sum(look.cut for look in looks[: int(track.looks[part][0]) + 1])
             piece = Piece(
-                clip=name,
+                clip=f"{name} {shot}" if shot else name,  # another floor
                 keypoints=cleaned.keypoints[part],
                 confidence=confidence,
                 times=times[part],

@@ -25,9 +25,9 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     """The clip of a parsed COCO-style document.
 
     Understood beside COCO's own fields: `info.fps`, `info.frames`; of an image `frame` (or
-    `frame_id`), `time`, `still`, `shift`, `width`, `height`; of an annotation `score`, `track_id`
-    (or `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's visibility 0, 1,
-    2.
+    `frame_id`), `time`, `still`, `shift`, `cut`, `width`, `height`; of an annotation `score`,
+    `track_id` (or `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's
+    visibility 0, 1, 2.
 
     Raises:
         Vid3dError: a field is missing or has the wrong type or length.
@@ -51,8 +51,8 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
         time = _optional_number(image.get("time"), "time of an image")
         people = _people(by_image[image["id"]], scale)
         time = frame / (rate or DEFAULT_RATE) if time is None else time
-        still, shift = image.get("still") is True, _shift(image.get("shift"))
-        looks.append(Look(frame, time, people, still, shift))
+        still, cut = (image.get(name) is True for name in ("still", "cut"))
+        looks.append(Look(frame, time, people, still, _shift(image.get("shift")), cut))
     return KeypointClip(
         name=name,
         looks=looks,
@@ -74,6 +74,7 @@ def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
             "frame": look.frame,
             "time": round(look.time, 6),
             **({"still": True} if look.still else {}),
+            **({"cut": True} if look.cut else {}),
             **({} if look.shift is None else {"shift": _rounded(look.shift)}),
             **size,
         }

@@ -81,6 +81,7 @@ class Look:
         still: whether nothing moved since the look before, which is why none was taken in between.
         shift: homography (3, 3) from its pixels to those of a camera that stands as at the first
             look (`video.egomotion`); None where the camera does.
+        cut: whether the film was cut since the look before: other people, another camera.
     """
 
     frame: int
@@ -88,6 +89,7 @@ class Look:
     people: People
     still: bool = False
     shift: NDArray[np.float64] | None = None
+    cut: bool = False
 
     def __post_init__(self) -> None:
         if self.frame < 0 or not np.isfinite(self.time):

@@ -1,10 +1,8 @@
 """Frames of a video in, looks with their people out."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vid3d.camera import ASSUMED_FOV
 from vid3d.pose2d.carrying import CarryingEstimator
@@ -44,33 +42,34 @@ def watch(
         Vid3dError: stride or detect_every is not positive.
     """
     kept = ((i, frame) for i, (frame, is_look) in enumerate(looks(frames, stride)) if is_look)
+    eyes = _Eyes(estimator, fov)
     if isinstance(stride, int) and detect_every == 1:
-        yield from _in_batches(kept, estimator, fov)
+        while batch := list(islice(kept, LOOKS_A_BATCH)):
+            found = estimator([frame.image for _, frame in batch])
+            for (number, frame), people in zip(batch, found, strict=True):
+                yield eyes.look(number, frame, people)
         return
-    carrying, recovery = CarryingEstimator(estimator, detect_every), Recovery(estimator.pose)
-    egomotion = Egomotion(fov)
+    carrying = CarryingEstimator(estimator, detect_every)
     for number, frame in kept:
-        people = recovery.complete(frame.image, frame.time, carrying.look(frame.image, frame.time))
-        shift = egomotion.see(frame.image, _people(people))
-        still = False
+        look = eyes.look(number, frame, carrying.look(frame.image, frame.time))
         if isinstance(stride, AutoStride):
-            still = stride.spared
-            stride.saw(frame.time, people)
-        yield Look(number, frame.time, people, still, shift)
+            look = replace(look, still=stride.spared)
+            stride.saw(frame.time, look.people)
+        yield look
 
 
-def _in_batches(
-    kept: Iterator[tuple[int, Frame]], estimator: TopDown, fov: float
-) -> Iterator[Look]:
-    recovery, egomotion = Recovery(estimator.pose), Egomotion(fov)
-    while batch := list(islice(kept, LOOKS_A_BATCH)):
-        seen = estimator([frame.image for _, frame in batch])
-        for (number, frame), found in zip(batch, seen, strict=True):
-            people = recovery.complete(frame.image, frame.time, found)
-            shift = egomotion.see(frame.image, _people(people))
-            yield Look(number, frame.time, people, shift=shift)
+class _Eyes:
+    """What goes from look to look: who may have been missed, and where the camera points."""
 
+    def __init__(self, estimator: TopDown, fov: float) -> None:
+        self._pose = estimator.pose
+        self._recovery, self._egomotion = Recovery(estimator.pose), Egomotion(fov)
 
-def _people(found: People) -> NDArray[np.float32]:
-    """Boxes (N, 4) of what looks like people to the pose network too, not just to the detector."""
-    return found.boxes[found.confidence.mean(-1) >= POSED]
+    def look(self, number: int, frame: Frame, found: People) -> Look:
+        """A look at the people whom the networks found in a frame, and at those they missed."""
+        posed = found.confidence.mean(-1) >= POSED
+        view = self._egomotion.see(frame.image, found.boxes[posed])
+        if view.cut:
+            self._recovery = Recovery(self._pose)
+        people = self._recovery.complete(frame.image, frame.time, found)
+        return Look(number, frame.time, people, shift=view.shift, cut=view.cut)

@@ -60,11 +60,12 @@ class End:
 
 @dataclass(frozen=True)
 class Tracklet:
-    """What joining asks of one track: its ends, and the person's stature in metres."""
+    """What joining asks of one track: its ends, the person's stature in metres, and the shot."""
 
     first: End
     last: End
     stature: float
+    shot: int = 0
 
 
 def continuations(motion: Motion) -> list[tuple[int, int]]:
@@ -94,7 +95,7 @@ def continued(tracklets: Sequence[Tracklet]) -> list[tuple[int, int]]:
             int(np.searchsorted(starts, one.last.time + wait, "right", sorter=order))
             for wait in (0, LONGEST)
         )
-        steps += [(i, j) for j in order[low:high].tolist()]
+        steps += [(i, j) for j in order[low:high].tolist() if tracklets[j].shot == one.shot]
     pairs = []
     for group in _groups(steps, len(tracklets)):
         place = {member: at for at, member in enumerate(group)}

@@ -120,6 +120,8 @@ class Tracker:
         """Take in the next look."""
         time, them = look.time, look.people
         self._looks += 1
+        before = self._active if look.cut else []
+        self._active = [] if look.cut else self._active
         odds = evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
         sightings = self._usable(them)
         lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
@@ -135,7 +137,7 @@ class Tracker:
             seen.append((self._begin(strong, place, time), int(strong.rows[place])))
         for trail, row in seen:
             trail.saw(them.boxes[row], float(odds[row]), time)
-        gone = [trail for trail in self._active if trail.unseen(time) > GONE]
+        gone = before + [trail for trail in self._active if trail.unseen(time) > GONE]
         self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
         return Step(
             [(trail.number, row) for trail, row in seen],

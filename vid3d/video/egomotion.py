@@ -11,9 +11,10 @@ hand, and large where somebody walks with it.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -50,8 +51,13 @@ EARLIER = 3
 """Worn references that are tried again where nothing agrees: cameras come back."""
 WIDEST = np.radians(40.0)
 """Turn from the first look beyond which the steady view is dragged along: a picture has edges."""
-SAME, CHANGED = 10, 0.01
-"""Grey levels, and share of pixels that change by more, below which nothing moved."""
+SAME, CHANGED, ALL_CHANGED = 10, 0.01, 0.5
+"""Grey levels; share of pixels that change by more below which nothing moved, and above which,
+where nothing agrees, all may be new."""
+LIKE = 0.1
+"""Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.06 at most."""
+OPEN = 0.1
+"""Share of the picture that is background below which it tells less of a change."""
 TRIALS = 64
 
 
@@ -74,6 +80,13 @@ class _Picture:
         corners = np.zeros((0, 2)) if found is None else np.reshape(found, (-1, 2))
         return corners.astype(np.float32)
 
+    def lit_as(self, other: "_Picture") -> "_Picture":
+        """The picture in the light of another: with its mean and contrast."""
+        (mean,), (contrast,) = map(np.ravel, cv2.meanStdDev(self.grey))
+        (wanted,), (range_,) = map(np.ravel, cv2.meanStdDev(other.grey))
+        grey = (self.grey - mean) * (range_ / max(contrast, 1.0)) + wanted
+        return _Picture(np.clip(grey, 0, 255).astype(np.uint8), self.free)
+
 
 @dataclass(frozen=True)
 class _Known:
@@ -83,11 +96,24 @@ class _Known:
     turn: Array
 
 
-class Egomotion:
-    """Follows how a camera turns, look by look.
+class View(NamedTuple):
+    """Where the camera looks.
 
-    Between looks at the same picture, and where too little agrees (a cut, a zoom, a picture full of
-    people), the camera is held to stand still.
+    Attributes:
+        shift: homography (3, 3) from the picture to what the first look's camera would see, in
+            pixels (`rotation_of` gives the turn back); None where it stands as at the first look.
+        cut: whether the picture is of another scene than the one before; its look is a first one.
+    """
+
+    shift: Array | None
+    cut: bool
+
+
+class Egomotion:
+    """Follows how a camera turns, look by look, and where a film was cut.
+
+    Where too little agrees (a zoom, a picture full of people), the camera is held to stand still;
+    where nothing agrees and the pictures are unlike each other, the film was cut.
 
     Args:
         fov: degrees that the camera sees across the pictures' longer side, as far as known.
@@ -100,31 +126,30 @@ class Egomotion:
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
         self._lost = 0  # looks since the turn was last told
 
-    def see(self, image: Image, boxes: Points) -> Array | None:
-        """The homography (3, 3) from a picture to what the first look's camera would see.
+    def see(self, image: Image, boxes: Points) -> View:
+        """Where the camera looks at the next look.
 
         Args:
-            image: BGR (H, W, 3), of the next look.
+            image: BGR (H, W, 3).
             boxes: (N, 4) people in it, pixels.
-
-        Returns:
-            In pixels; `rotation_of` gives the turn back. None where the camera stands as at the
-            first look.
         """
         height, width = image.shape[:2]
         turn = self._turn(_picture(image, boxes))
+        if turn is None:
+            return View(None, cut=True)
         if np.array_equal(turn, np.eye(3)):
-            return None
+            return View(None, cut=False)
         pixels = Camera.from_fov(self._fov, (width, height)).intrinsics
-        return np.asarray(pixels @ turn @ np.linalg.inv(pixels))
+        return View(np.asarray(pixels @ turn @ np.linalg.inv(pixels)), cut=False)
 
-    def _turn(self, now: _Picture) -> Array:
+    def _turn(self, now: _Picture) -> Array | None:
+        """The rotation (3, 3) from the picture's rays to the first look's; None at a cut."""
         last, reference = self._last, self._reference
-        if last is None or reference is None or last.picture.grey.shape != now.grey.shape:
-            turn = np.eye(3) if last is None else last.turn
-            self._last = self._reference = _Known(now, turn)
-            return turn
-        if not _changed(last.picture, now):
+        if last is None or reference is None:
+            self._last = self._reference = _Known(now, np.eye(3))
+            return self._last.turn
+        changed = _changed(last.picture, now)
+        if changed < CHANGED:
             return last.turn
         for known, found, kept in self._found(now, reference, last):
             turn = _within(known.turn @ found)
@@ -133,6 +158,11 @@ class Egomotion:
             if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
                 self._replace(self._last)
             return turn
+        if changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
+            self._last = self._reference = _Known(now, np.eye(3))
+            self._lost = 0
+            self._earlier.clear()
+            return None
         self._last, self._lost = _Known(now, last.turn), self._lost + 1
         if self._lost > PATIENCE:
             self._replace(self._last)
@@ -143,16 +173,17 @@ class Egomotion:
     ) -> Iterator[tuple[_Known, Array, int]]:
         """Known pictures, the rotation from the present one to each, and how many corners agree.
 
-        First the reference where it should be, then all of them by the shift of the whole picture.
+        First the reference where it should be, then all of them by the shift of the whole picture,
+        and in one light.
         """
         camera = Camera.from_fov(self._fov, now.grey.shape[::-1])
         near = reference.turn.T @ last.turn
         if found := _relative(reference.picture, now, near, camera):
             yield reference, *found
-        for known in [*self._earlier, reference if self._lost else last][::-1]:
+        for known in [*self._earlier, reference, *([] if self._lost else [last])][::-1]:
             if len(known.picture.corners) >= FEWEST:
                 shifted = _shifted(known.picture.grey, now.grey, camera)
-                if found := _relative(known.picture, now, shifted, camera):
+                if found := _relative(known.picture, now.lit_as(known.picture), shifted, camera):
                     yield known, *found
 
     def _replace(self, reference: _Known) -> None:
@@ -189,10 +220,13 @@ def _picture(image: Image, boxes: Points) -> _Picture:
     return _Picture(grey, free)
 
 
-def _changed(before: _Picture, now: _Picture) -> bool:
-    """Whether more than a few pixels changed outside the people."""
-    levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), now.free)
-    return int((levels > SAME).sum()) > CHANGED * max(1, cv2.countNonZero(now.free))
+def _changed(before: _Picture, now: _Picture) -> float:
+    """Share of the pixels outside the people that changed; 0 of those that are too few to tell."""
+    if before.grey.shape != now.grey.shape:
+        return 1.0
+    free = cv2.bitwise_and(before.free, now.free)
+    levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), free)
+    return int((levels > SAME).sum()) / max(cv2.countNonZero(free), OPEN * free.size)
 
 
 def _relative(
@@ -241,13 +275,20 @@ def _relative(
 def _shifted(before: Image, now: Image, camera: Camera) -> Array:
     """About the rotation from a picture's rays to an earlier one's: by the shift of the whole.
 
-    For turns that are too quick for corners to be found again (phase correlation, Kuglin 1975).
+    For turns that are too quick for corners to be found again.
     """
-    window = cv2.createHanningWindow(now.shape[::-1], cv2.CV_32F)
-    pictures = before.astype(np.float32), now.astype(np.float32)
-    (dx, dy), _ = cv2.phaseCorrelate(*pictures, window)
+    (dx, dy), _ = _likeness(before, now)
     back = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy], [0.0, 0.0, 1.0]])
     return rotation_of(back, camera)
+
+
+def _likeness(before: Image, now: Image) -> tuple[Sequence[float], float]:
+    """How far a picture is shifted against an earlier one, in pixels, and how like it is then.
+
+    By phase correlation (Kuglin 1975), to which it is one how much light there is; 1 is the same.
+    """
+    window = cv2.createHanningWindow(now.shape[::-1], cv2.CV_32F)
+    return cv2.phaseCorrelate(before.astype(np.float32), now.astype(np.float32), window)
 
 
 def _inside(points: Points, free: Image) -> NDArray[np.bool_]:

@@ -71,6 +71,8 @@ class Settling:
         smooth: 0..1, see `smoothed`.
         floor: whether people are put on a floor.
         sized: those of the ids whose height is known; they are not scaled.
+        elsewhere: those of the ids who are in another place than the floor's (another shot of the
+            film); they are not put on it.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class Settling:
         smooth: float = DEFAULT,
         floor: bool = True,
         sized: Collection[int] = (),
+        elsewhere: Collection[int] = (),
     ) -> None:
+        self._elsewhere = np.isin(np.array(ids, np.int64), list(elsewhere))
         self._smooth, self._floor = real_number("smooth", smooth), truth("floor", floor)
         self._free = ~np.isin(np.array(ids, np.int64), list(sized))
         self._clock = LagClock(times)
@@ -105,7 +109,7 @@ class Settling:
             self._jitter[0, person] += jitter(stretch)
             self._jitter[1, person] += jitter(calm)
             self._agreement += self._clock.agreement(stretch, calm)
-        if self._floor:
+        if self._floor and not self._elsewhere[person]:
             self._footings[person].add(calm)
         return calm
 
@@ -129,7 +133,7 @@ class Settling:
         if self._ground is None or self._moving_camera:
             return calm
         stances, placed, ground = stances_of(calm), calm, None
-        if self._ground.confidence >= TRUSTED:
+        if self._ground.confidence >= TRUSTED and not self._elsewhere[person]:
             placed, ground = calm.scaled(self._factors[person]), self._ground
         joints = lock_feet(placed.joints3d, stances, calm.times, ground)
         locked = replace(placed, joints3d=joints.astype(np.float32))
