@@ -54,8 +54,8 @@ WIDEST = np.radians(40.0)
 SAME, CHANGED, ALL_CHANGED = 10, 0.01, 0.5
 """Grey levels; share of pixels that change by more below which nothing moved, and above which,
 where nothing agrees, all may be new."""
-LIKE = 0.1
-"""Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.06 at most."""
+LIKE = 0.2
+"""Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.11 at most."""
 OPEN = 0.1
 """Share of the picture that is background below which it tells less of a change."""
 TRIALS = 64
