@@ -186,6 +186,7 @@ def test_pictures_of_any_size(panorama, size):
     assert egomotion.see(image, NOBODY) == (None, False)
     egomotion.see(image[:, ::-1], NOBODY)
     egomotion.see(255 - image, NOBODY)
+    assert egomotion.see(np.zeros((90, 50, 3), np.uint8), NOBODY) == (None, True)
 
 
 @given(st.tuples(*[st.floats(-25, 25)] * 3), st.floats(30, 90))

@@ -146,27 +146,41 @@ class Egomotion:
         """The rotation (3, 3) from the picture's rays to the first look's; None at a cut."""
         last, reference = self._last, self._reference
         if last is None or reference is None:
-            self._last = self._reference = _Known(now, np.eye(3))
-            return self._last.turn
+            return self._begin(now)
+        if last.picture.grey.shape != now.grey.shape:
+            self._begin(now)
+            return None
         changed = _changed(last.picture, now)
         if changed < CHANGED:
             return last.turn
-        for known, found, kept in self._found(now, reference, last):
-            turn = _within(known.turn @ found)
-            self._last, self._lost = _Known(now, turn), 0
-            self._reference = _Known(known.picture, turn @ found.T)  # dragged along where it is
-            if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
-                self._replace(self._last)
-            return turn
+        if match := next(self._found(now, reference, last), None):
+            return self._told(now, *match)
         if changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
-            self._last = self._reference = _Known(now, np.eye(3))
-            self._lost = 0
-            self._earlier.clear()
+            self._begin(now)
             return None
         self._last, self._lost = _Known(now, last.turn), self._lost + 1
         if self._lost > PATIENCE:
             self._replace(self._last)
         return last.turn
+
+    def _begin(self, now: _Picture) -> Array:
+        """Take a picture as the first."""
+        self._last = self._reference = _Known(now, np.eye(3))
+        self._lost = 0
+        self._earlier.clear()
+        return self._last.turn
+
+    def _told(self, now: _Picture, known: _Known, found: Array, kept: int) -> Array:
+        """The picture's turn, from its rotation to a known one."""
+        whole = known.turn @ found
+        turn = _within(whole)
+        if turn is not whole:  # the view is dragged along: places in the old one are void
+            known = _Known(known.picture, turn @ found.T)
+            self._earlier.clear()
+        self._last, self._reference, self._lost = _Known(now, turn), known, 0
+        if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
+            self._replace(self._last)
+        return turn
 
     def _found(
         self, now: _Picture, reference: _Known, last: _Known
@@ -221,9 +235,7 @@ def _picture(image: Image, boxes: Points) -> _Picture:
 
 
 def _changed(before: _Picture, now: _Picture) -> float:
-    """Share of the pixels outside the people that changed; 0 of those that are too few to tell."""
-    if before.grey.shape != now.grey.shape:
-        return 1.0
+    """Share of the pixels outside the people that changed; less where these are few."""
     free = cv2.bitwise_and(before.free, now.free)
     levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), free)
     return int((levels > SAME).sum()) / max(cv2.countNonZero(free), OPEN * free.size)

@@ -126,13 +126,14 @@ def _facts(motion: Motion) -> list[tuple[str, str]]:
     if isinstance(ground, dict):
         found = f"from the file (confidence {ground.get('confidence', 'not stated')})"
     width, height = motion.frame_size.tolist()
-    turn = largest_turn(motion)
+    turn, cuts = largest_turn(motion), motion.meta.get("cuts")
     facts = [
         ("Source", _source(motion)),
         ("Picture", f"{width} × {height}, {motion.fps:.5g} frames/s, {motion.frames} frames"),
         ("Looked at", f"{len(motion.keyframes)} key frames"),
         ("Field of view", f"{motion.camera.fov:.0f}° across the longer side"),
         ("Camera", f"turned by up to {turn:.0f}°" if turn else ""),
+        ("Cuts", f"{len(cuts)}; people are new after each" if cuts else ""),
         ("Floor", found),
         ("Lifter", str(model.get("name", "")) if isinstance(model, dict) else ""),
         ("vid3d", str(motion.meta.get("vid3d", ""))),
