@@ -64,8 +64,10 @@ def main() -> None:
     cuts = join(given.videos, given.out / "film.mp4", given.pieces, given.seed)
     found, step = found_in(given.out / "film.mp4", given.out / "film.json")
     right = [any(0 <= at - cut <= step + 1e-3 for at in found) for cut in cuts]
-    print("missed:", [cut for cut, hit in zip(cuts, right) if not hit])
+    missed = [cut for cut, hit in zip(cuts, right, strict=True) if not hit]
     print(f"film: {sum(right)} of {len(cuts)} cuts found, {len(found) - sum(right)} where none is")
+    if missed:
+        print(f"missed at {missed} s")
     for video in given.videos:
         found, _ = found_in(video, given.out / f"{video.stem}.json")
         print(f"{video.name}: {len(found)} cuts found")
