@@ -356,6 +356,7 @@ def test_people_after_a_cut_are_others():
     looks[3] = replace(looks[3], cut=True)
     tracks = track_people(looks, SIZE, "h36m17")
     assert [track.looks.tolist() for track in tracks] == [[0, 1, 2], [3, 4, 5, 6, 7]]
+    assert not _thinned(looks[3:], 10)[0].cut  # nothing was before it
     thinned = _thinned(looks, 10)  # look 3 is left out, what it says of looks 2 and 4 is not
     assert [(look.frame, look.cut) for look in thinned] == [
         (0, False), (10, False), (20, True), (30, False), (35, False)

@@ -190,7 +190,7 @@ def _thinned(seen: list[Look], stride: int) -> list[Look]:
     for look, after in zip(seen, [*seen[1:], None], strict=True):
         still, cut = still and look.still, cut or look.cut
         if not kept or after is None or _is_nearer(look, after, kept[-1].frame + stride):
-            kept.append(replace(look, still=still, cut=cut))
+            kept.append(replace(look, still=still, cut=cut and bool(kept)))
             still, cut = True, False
     return kept
 

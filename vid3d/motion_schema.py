@@ -168,7 +168,7 @@ def from_camera(
 
 def largest_turn(motion: AnyMotion) -> float:
     """Degrees by which the camera was turned at most against how it stood at the first look."""
-    traces = np.trace(motion.camera_rotation.astype(np.float64), axis1=1, axis2=2)
+    traces = np.einsum("fii->f", motion.camera_rotation, dtype=np.float64)
     return float(np.degrees(np.arccos(np.clip((traces.min() - 1) / 2, -1, 1))))
 
 

@@ -119,9 +119,10 @@ class Tracker:
     def update(self, look: Look) -> Step:
         """Take in the next look."""
         time, them = look.time, look.people
+        ended: dict[int, bool] = {}
+        if look.cut:  # others, in another place
+            ended, self._active, self._looks = self.believes(), [], 0
         self._looks += 1
-        before = self._active if look.cut else []
-        self._active = [] if look.cut else self._active
         odds = evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
         sightings = self._usable(them)
         lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
@@ -137,11 +138,11 @@ class Tracker:
             seen.append((self._begin(strong, place, time), int(strong.rows[place])))
         for trail, row in seen:
             trail.saw(them.boxes[row], float(odds[row]), time)
-        gone = before + [trail for trail in self._active if trail.unseen(time) > GONE]
+        gone = [trail for trail in self._active if trail.unseen(time) > GONE]
         self._active = [trail for trail in self._active if trail.unseen(time) <= GONE]
         return Step(
             [(trail.number, row) for trail, row in seen],
-            {trail.number: trail.believed(self._looks) for trail in gone},
+            ended | {trail.number: trail.believed(self._looks) for trail in gone},
         )
 
     def believes(self) -> dict[int, bool]:
