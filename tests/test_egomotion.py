@@ -172,6 +172,17 @@ def test_lights_and_somebody_near_are_no_cuts(panorama):
     assert not any(seen)
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_flash_is_no_cut_and_a_fade_is_one(panorama, level):
+    egomotion = Egomotion()
+    empty = np.full((360, 640, 3), level, np.uint8)
+    shown = [picture(panorama, turn(yaw)) for yaw in (0, 2, 3, 120)]
+    views = [shown[0], shown[1], empty, shown[2], empty, empty, shown[3]]
+    seen = [egomotion.see(image, NOBODY) for image in views]
+    assert [view.cut for view in seen] == [False] * 6 + [True]
+    assert degrees_between(rotation_of(seen[3].shift, CAMERA), turn(3)) < 0.1
+
+
 def test_the_light_does_not_turn_the_camera(panorama):
     egomotion = Egomotion()
     for look, gain in enumerate((1, 0.6, 0.4, 1.2, 0.5)):

@@ -155,7 +155,8 @@ class Egomotion:
             return last.turn
         if match := next(self._found(now, reference, last), None):
             return self._told(now, *match)
-        if changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
+        shows = len(now.corners) >= FEWEST  # no flash, no fade
+        if shows and changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
             self._begin(now)
             return None
         self._last, self._lost = _Known(now, last.turn), self._lost + 1
