@@ -1,3 +1,5 @@
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -151,3 +153,14 @@ def test_detect_writes_mot_text(repo, tmp_path):
     with pytest.raises(Vid3dError, match="boxes without joints"):
         read_keypoints(output)
     assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_another_field_of_view_asks_anew(repo, tmp_path):
+    """It tells turns and cuts, on which hangs what the networks are asked."""
+    wide, narrow = LiftOptions(fov=70), LiftOptions(fov=40)
+    (clip,) = Pipeline(wide).observe(repo / "tests/data/tiny.mp4")
+    with closing(clip.journal(tmp_path / "j", wide)) as journal:
+        journal.answer(list)
+    for options, held in ((wide, 1), (narrow, 0)):
+        with closing(clip.journal(tmp_path / "j", options)) as journal:
+            assert len(journal) == held

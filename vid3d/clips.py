@@ -70,6 +70,7 @@ class Clip:
                 "video": self.digest,
                 "networks": self.networks,
                 "options": {name: getattr(options, name) for name in names},
+                "fov": options.camera_of(self.camera, self.frame_size).fov,  # cuts hang on it
                 "vid3d": __version__,
             },
         )
