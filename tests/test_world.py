@@ -222,7 +222,7 @@ def test_a_person_on_a_box_is_left_there():
 def footing(up, root, places):
     """What somebody tells who stood at places (N, 3) and whose body points up so."""
     told = Footing()
-    told.places = [np.array(place) for place in places]
+    told.places = [np.array([place, (0, 0, 0)]) for place in places]
     told._moments = [np.tile([*up, *root, root[1] + 0.9], (20, 1)).astype(np.float32)]
     return told
 
@@ -241,9 +241,8 @@ def test_a_roof_and_the_lawn_before_it_are_no_slope():
 def problem(feet, owners, bodies=((0, -1, 0),)):
     """What people with scales of 6 % and such feet tell, all bodies seen straight ahead."""
     rays, scales = np.tile([0.0, 0.0, 1.0], (len(bodies), 1)), np.full(max(owners) + 1, 0.06)
-    return _Problem(
-        CAMERA_UP, np.array(feet, float), np.array(owners), scales, np.array(bodies, float), rays
-    )
+    places = np.stack([np.array(feet, float), np.zeros((len(feet), 3))], 1)  # feet, cameras
+    return _Problem(CAMERA_UP, places, np.array(owners), scales, np.array(bodies, float), rays)
 
 
 def test_a_fit_begins_under_all_the_lowest_and_the_highest():

@@ -114,10 +114,12 @@ def _cut_text(cuts: list[float]) -> str:
 
 def _turn_text(motion: "Motion") -> str:
     """How far the camera turned, in words."""
-    from vid3d.motion_schema import largest_turn
+    from vid3d.motion_schema import farthest, largest_turn
 
-    turn = largest_turn(motion)
-    return f"; turned by up to {turn:.1f} degrees, which is taken out" if turn else ""
+    turn, away = largest_turn(motion), farthest(motion)
+    moves = [f"turned by up to {turn:.1f} degrees"] if turn else []
+    moves += [f"travelled up to {away:.1f} m away"] if away else []
+    return f"; {', '.join(moves)}, which is taken out" if moves else ""
 
 
 def _floor_text(ground: "Ground", stored: bool) -> str:

@@ -51,6 +51,7 @@ class LiftOptions:
         intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
         fov: degrees across the longer side, instead of a camera; without any of the three, what
             the keypoint file or the video says, else `ASSUMED_FOV`.
+        travelling: whether the camera goes from place to place, and its way is to be found.
         height: metres a person is tall, by track id; None as the key means everybody.
         max_people: keep at most so many people, those seen most.
         person: keep one: "largest", "longest" or a track id.
@@ -77,6 +78,7 @@ class LiftOptions:
     camera: Camera | Path | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     fov: float | None = None
+    travelling: bool = False
     height: Mapping[int | None, float] = field(default_factory=dict)
     max_people: int | None = None
     person: str | None = None
@@ -199,7 +201,7 @@ _SETTLED: dict[str, Callable[[str, Any], Any]] = {
     "stride": _stride,
     **dict.fromkeys(("detect_every", "hypotheses", "steps", "max_people"), _count),
     **dict.fromkeys(("detector", "pose", "model"), _network),
-    **dict.fromkeys(("flip_test", "floor"), truth),
+    **dict.fromkeys(("flip_test", "travelling", "floor"), truth),
     **dict.fromkeys(("backend", "action"), words),
     **dict.fromkeys(("start", "end"), _seconds),
     "keypoints": file_path,

@@ -1,13 +1,15 @@
 """The 3D half of the way: looks are read, followed, lifted, joined, chosen and settled."""
 
 import hashlib
+import math
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from vid3d.clips import Clip
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
-from vid3d.motion_schema import Stretch, mean_rate
+from vid3d.motion_schema import ORIGIN, Stretch, mean_rate
 from vid3d.stature import height_factors, stature
 from vid3d.steadying import Steadying
 from vid3d.streaming import (
@@ -34,6 +36,9 @@ from vid3d.streaming import (
 from vid3d.tracking import select_people, tracker_of
 from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.tracking.rest import with_rests
+from vid3d.travelling import Way, pace
+from vid3d.video import VideoReader
+from vid3d.video.mapping import Sighting, place_cameras
 from vid3d.world.settle import Settling
 
 
@@ -46,6 +51,7 @@ class _Seen:
         frames, times: (K,) frame and seconds of the looks.
         timestamps: (F,) seconds of the frames.
         steadying: that the looks went through.
+        boxes: (N, 4) of everybody in each look's picture.
         cuts: frames of the looks since whose last one the film was cut.
         partial: whether it ended before the clip did.
     """
@@ -55,6 +61,7 @@ class _Seen:
     times: array
     timestamps: NDArray[np.float64]
     steadying: Steadying
+    boxes: list[NDArray[np.float32]]
     cuts: list[int]
     partial: bool
 
@@ -95,12 +102,14 @@ class Work:
     def reel(self) -> Reel:
         """The second half, which reads the first."""
         seen = self._follow()
-        return self._settle(seen, self._choose(seen))
+        traces = self._choose(seen)
+        return self._settle(seen, traces, self._way(seen, traces))
 
     def _follow(self) -> _Seen:
         """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
         clip, partial = self.clip, False
         cuts: list[int] = []
+        boxes: list[NDArray[np.float32]] = []
         tracker, steadying = tracker_of(clip.identified, clip.keypoint_set), Steadying(self.camera)
         follower = Follower(
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
@@ -114,6 +123,7 @@ class Work:
                 with self.monitor.stage("tracking", unit="looks") as advance:
                     follower.see(steadying.steadied(look))
                     cuts += [look.frame] if look.cut else []
+                    boxes += [look.people.boxes] if self.options.travelling else []
                     advance(1)
                 if partial := self.monitor.stopping:
                     break
@@ -122,7 +132,7 @@ class Work:
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
         times = np.array(clip.times[:frames])
         found = follower.finish()
-        return _Seen(found, follower.frames, follower.times, times, steadying, cuts, partial)
+        return _Seen(found, follower.frames, follower.times, times, steadying, boxes, cuts, partial)
 
     def _choose(self, seen: _Seen) -> list[Trace]:
         """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
@@ -135,26 +145,74 @@ class Work:
         self._lift([stored for trace in chosen for stored in trace.pieces])  # what was joined
         return chosen
 
-    def _settle(self, seen: _Seen, traces: list[Trace]) -> Reel:
+    def _way(self, seen: _Seen, traces: list[Trace]) -> Way | None:
+        """The camera's way in metres; None where it is held to stand, asked for or not found."""
+        if not self.options.travelling:
+            return None
+        if seen.cuts:
+            self.monitor.warn(
+                "the film was cut: the way of its camera is not looked for; lift each shot by "
+                "itself with --start and --end"
+            )
+            return None
+        placed = None
+        if self.clip.video is not None:
+            with self.monitor.stage("camera's way", len(seen.frames), "looks") as advance:
+                sightings = self._sightings(self.clip.video, seen, advance)
+                placed = place_cameras(sightings, self.camera, self.options.seed)
+        if placed is None:
+            self.monitor.warn(
+                "the way of the camera was not found: too little of the background is seen well "
+                "from several places; it is held to stand"
+            )
+            return None
+        way = Way.of(placed, seen.steadying.turns, np.array(seen.times), seen.timestamps)
+        pieces = (self._lifted(stored) for trace in traces for stored in trace.pieces)
+        return way.scaled(pace(way, pieces))
+
+    def _sightings(
+        self, video: Path, seen: _Seen, advance: Callable[[int], None]
+    ) -> Iterator[Sighting]:
+        """The pictures of the looks, decoded once more."""
+        look_at = {frame: look for look, frame in enumerate(seen.frames)}
+        options = self.options
+        with VideoReader(video, options.start, options.end) as reader:
+            for frame in reader.frames(math.gcd(*seen.frames[:-1]) or 1):
+                look = look_at.get(frame.index)
+                if look is not None:
+                    yield Sighting(look, frame.image, seen.boxes[look])
+                    advance(1)
+                if frame.index >= seen.frames[-1]:
+                    break
+
+    def _settle(self, seen: _Seen, traces: list[Trace], way: Way | None) -> Reel:
         """Known heights, smoothing, floor and feet; as a motion in files."""
         options, ids = self.options, [trace.id for trace in traces]
         statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
         factors = height_factors(ids, statures, options.height)
         sized = ids if None in options.height else [i for i in ids if i in options.height]
         elsewhere = self._elsewhere(seen, traces)
-        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized, elsewhere)
+        eyes = ORIGIN if way is None else way.position
+        settling = Settling(
+            ids, seen.timestamps, options.smooth, options.floor, sized, elsewhere, eyes
+        )
+
+        def lifted(person: int, stored: Stored) -> Stretch:
+            stretch = self._lifted(stored).scaled(factors[person])
+            return stretch if way is None else way.along(stretch)
+
         frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
         with self.monitor.stage("settling", frames, "person-frames") as advance:
             cast = settled_people(
                 traces,
-                self._lifted,
-                factors,
+                lifted,
                 settling,
                 seen.timestamps,
                 seen.steadying.pictured,
                 self.place,
                 advance,
             )
+        rotation = seen.steadying.rotations(seen.times, seen.timestamps)
         self.place.keep = seen.partial
         return Reel(
             cast=cast,
@@ -164,7 +222,8 @@ class Work:
             frame_size=np.array(self.clip.frame_size, np.int64),
             keypoint_set=self.clip.keypoint_set,
             meta={**self._meta(seen.timestamps), **settling.meta(), **seen.to_meta()},
-            camera_rotation=seen.steadying.rotations(seen.times, seen.timestamps),
+            camera_rotation=rotation if way is None else way.rotation(rotation),
+            camera_position=np.broadcast_to(eyes.astype(np.float32), (len(seen.timestamps), 3)),
             place=self.place,
         )
 

@@ -14,7 +14,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import open_npz
 from vid3d.motion_checks import check_motion
 from vid3d.motion_files import write_json, write_npz
-from vid3d.motion_schema import SCHEMA, SHAPES, TURN, Moment, Stretch, camera_of, runs
+from vid3d.motion_schema import PLACE, SCHEMA, SHAPES, TURN, Moment, Stretch, camera_of, runs
 from vid3d.skeleton import H36M17, joint_set
 
 
@@ -26,7 +26,7 @@ class Motion:
 
     Attributes:
         joints3d: (P, F, 17, 3) h36m17 joints, metres, root placed in space, NaN where absent; in
-            the frame of the camera, of one that turned as it stood at the first look.
+            the frame of the camera, of one that moved as it stood at the first look.
         present: (P, F) whether a person is in the clip at a frame.
         spread: (P, F, 17) metres within which 68 % of root-relative errors are expected.
         root_spread: (P, F) the same for the root's place.
@@ -41,6 +41,8 @@ class Motion:
         meta: everything else worth keeping: schema, fps, source, options, model, version.
         camera_rotation: (F, 3, 3) takes points of `joints3d` to the camera's frame at each moment;
             (3, 3) stands for the same at all frames.
+        camera_position: (F, 3) metres, where the camera was in the frame of `joints3d`; (3,) stands
+            for the same at all frames.
     """
 
     joints3d: NDArray[np.float32]
@@ -57,6 +59,7 @@ class Motion:
     keypoint_set: str = "coco17"
     meta: dict[str, Any] = field(default_factory=dict)
     camera_rotation: NDArray[np.float32] = field(default_factory=lambda: np.eye(3, dtype="float32"))
+    camera_position: NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, "float32"))
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
@@ -72,15 +75,10 @@ class Motion:
                                    for n in shape)  # fmt: skip
                 raise Vid3dError(f"motion: {name} has shape {array.shape}, expected ({wanted})")
             object.__setattr__(self, name, array)
-        rotation, shape = np.asarray(self.camera_rotation), (self.frames, 3, 3)
-        if rotation.ndim == 3 and len(rotation) and (rotation == rotation[0]).all():
-            rotation = rotation[0]  # the same at all frames, however many these now are
-        if rotation.dtype.kind != "f" or rotation.shape not in (shape[1:], shape):
-            raise Vid3dError(
-                f"motion: {TURN} is {rotation.dtype} {rotation.shape}, expected float32 {shape}"
+        for name, one in ((TURN, (3, 3)), (PLACE, (3,))):
+            object.__setattr__(
+                self, name, _at_all_frames(name, getattr(self, name), self.frames, one)
             )
-        turns = np.broadcast_to(rotation.astype(np.float32, copy=False), shape)
-        object.__setattr__(self, TURN, turns)
         joint_set(self.keypoint_set)
         if not isinstance(self.meta, dict):
             raise Vid3dError(f"motion: meta is {type(self.meta).__name__}, expected a dict")
@@ -180,7 +178,7 @@ class Motion:
         try:
             with open_npz(path) as data:
                 arrays = {name: data[name] for name in SHAPES}
-                rotation = data.get(TURN, np.eye(3, dtype=np.float32))
+                moves = {name: data[name] for name in (TURN, PLACE) if name in data}
                 meta = json.loads(str(data["meta"]))
                 joint_names = tuple(str(name) for name in data["joint_names"])
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])
@@ -202,8 +200,24 @@ class Motion:
             raise Vid3dError(f"{path}: keypoint_names are neither coco17's nor h36m17's")
         try:
             names = by_names[keypoint_names]
-            motion = cls(**arrays, keypoint_set=names, meta=meta, camera_rotation=rotation)
+            motion = cls(**arrays, keypoint_set=names, meta=meta, **moves)
             check_motion(motion, arrays)
         except (Vid3dError, TypeError, ValueError) as error:
             raise Vid3dError(f"{path}: {error}; make it anew with `vid3d lift`") from error
         return motion
+
+
+def _at_all_frames(name: str, given: Any, frames: int, one: tuple[int, ...]) -> NDArray[np.float32]:
+    """What an array (F, ...) holds, or one value of shape `one` at all frames.
+
+    Raises:
+        Vid3dError: it is of another shape, or not of numbers.
+    """
+    values, shape = np.asarray(given), (frames, *one)
+    if values.ndim == len(shape) and len(values) and (values == values[0]).all():
+        values = values[0]  # the same at all frames, however many these now are
+    if values.dtype.kind != "f" or values.shape not in (one, shape):
+        raise Vid3dError(
+            f"motion: {name} is {values.dtype} {values.shape}, expected float32 {shape}"
+        )
+    return np.broadcast_to(values.astype(np.float32, copy=False), shape)

@@ -50,6 +50,8 @@ def check_motion(motion: AnyMotion, arrays: Mapping[str, NDArray[Any]]) -> None:
     R = np.asarray(R[:1] if R.strides[0] == 0 else R, np.float64)  # the same at all frames
     proper = np.allclose(R @ R.swapaxes(1, 2), np.eye(3), 0, 1e-3) and (np.linalg.det(R) > 0).all()
     _need(proper, "camera_rotation holds what is no rotation")
+    _need(np.isfinite(motion.camera_position).all(), "camera_position is not finite")
+    _within("camera_position", motion.camera_position, -FARTHEST, FARTHEST)
     _check_meta(motion.meta)
     span = float(times[-1] - times[0])
     _need(span * motion.fps <= MOST_FRAMES, f"lasts {span:.0f} s at {motion.fps:g} frames/s")

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from vid3d.files import atomic_path
 from vid3d.motion_schema import (
     AXES,
-    AXES_TURNED,
+    AXES_MOVED,
+    PLACE,
     SCHEMA,
     SHAPES,
     TURN,
     UNITS,
     AnyMotion,
+    farthest,
     largest_turn,
+    moved,
 )
 from vid3d.skeleton import H36M17, joint_set
 
@@ -45,13 +48,22 @@ def write_npz(recorded: AnyMotion, path: str | Path) -> Path:
             shape = tuple(sizes[n] if isinstance(n, str) else n for n in dimensions)
             parts = _parts(recorded, name, len(shape))
             _write_member(archive, name, np.dtype(dtype), shape, parts)
-        if largest_turn(recorded) > 0:
-            rotation = recorded.camera_rotation
-            _write_member(archive, TURN, rotation.dtype, rotation.shape, [rotation])
+        for name, array in _moves(recorded).items():
+            _write_member(archive, name, array.dtype, array.shape, [array])
         for name, text in words.items():
             array = np.array(text)
             _write_member(archive, name, array.dtype, array.shape, [array])
     return Path(path)
+
+
+def _moves(recorded: AnyMotion) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a camera that moved, by name."""
+    moves = {}
+    if largest_turn(recorded) > 0:
+        moves[TURN] = recorded.camera_rotation
+    if farthest(recorded) > 0:
+        moves[PLACE] = recorded.camera_position
+    return moves
 
 
 def _parts(recorded: AnyMotion, name: str, dimensions: int) -> Iterator[NDArray[Any]]:
@@ -94,8 +106,8 @@ def write_json(recorded: AnyMotion, path: str | Path) -> Path:
         file.write(_json(head)[:-1])
         _write_list(file, "timestamps", _rounded_parts(recorded.timestamps, 6))
         _write_list(file, "keyframes", [recorded.keyframes.tolist()])
-        if largest_turn(recorded) > 0:
-            _write_list(file, TURN, _rounded_parts(recorded.camera_rotation, 6))
+        for name, array in _moves(recorded).items():
+            _write_list(file, name, _rounded_parts(array, 6))
         file.write(',"people":[')
         for person, track_id in enumerate(recorded.track_ids.tolist()):
             file.write("," * (person > 0) + f'{{"track_id":{track_id}')
@@ -139,7 +151,7 @@ def _json(value: Any) -> str:
 
 
 def _meta(recorded: AnyMotion) -> dict[str, Any]:
-    axes = AXES_TURNED if largest_turn(recorded) > 0 else AXES
+    axes = AXES_MOVED if moved(recorded) else AXES
     return {"fps": recorded.fps, **recorded.meta, "schema": SCHEMA, "axes": axes, "units": UNITS}
 
 

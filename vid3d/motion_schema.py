@@ -1,7 +1,7 @@
 """What a motion is made of, whether it is in memory or in files.
 
 Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
-Of a camera that turned, the frame in which it stood at the first look.
+Of a camera that moved, the frame in which it stood at the first look.
 """
 
 # ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
@@ -17,7 +17,7 @@ from vid3d.camera import Camera
 
 SCHEMA = 1
 AXES = "camera: x right, y down, z forward"
-AXES_TURNED = "camera as it stood at the first look: x right, y down, z forward"
+AXES_MOVED = "camera as it stood at the first look: x right, y down, z forward"
 UNITS = "metres, seconds, pixels"
 SAME_FRAME = 0.1
 """Frame lengths by which true times may be off the even ones and still count as them."""
@@ -38,6 +38,11 @@ SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
 }
 TURN = "camera_rotation"
 """Array (F, 3, 3) float32 that only files of a camera that turned hold."""
+PLACE = "camera_position"
+"""Array (F, 3) float32 that only files of a camera that travelled hold."""
+
+ORIGIN = np.zeros((1, 3))
+"""Where a camera is that does not travel, at all frames."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,18 @@ class Stretch:
             self.contacts[cut],
         )
 
-    def scaled(self, factor: float) -> "Stretch":
-        """Scaled about the camera, which leaves the picture of the person as it is."""
+    def scaled(self, factor: float, eyes: NDArray[np.floating] = ORIGIN) -> "Stretch":
+        """Scaled about the camera, which leaves the picture of the person as it is.
+
+        Args:
+            factor: of the scale.
+            eyes: (F, 3) where the camera was.
+        """
+        joints = self.joints3d * self.joints3d.dtype.type(factor)
+        joints += ((1 - factor) * eyes[:, None]).astype(joints.dtype)
         return replace(
             self,
-            joints3d=self.joints3d * self.joints3d.dtype.type(factor),
+            joints3d=joints,
             spread=self.spread * self.spread.dtype.type(factor),
             root_spread=self.root_spread * self.root_spread.dtype.type(factor),
         )
@@ -137,6 +149,8 @@ class AnyMotion(Protocol):
     @property
     def camera_rotation(self) -> NDArray[np.float32]: ...
     @property
+    def camera_position(self) -> NDArray[np.float32]: ...
+    @property
     def meta(self) -> dict[str, Any]: ...
     def stretches(self, person: int) -> Iterator[Stretch]: ...
     def at(self, frame: int) -> Moment: ...
@@ -163,13 +177,24 @@ def from_camera(
         frames: which.
     """
     rotation = np.asarray(motion.camera_rotation[frames], points.dtype)
-    return np.asarray(points @ rotation.swapaxes(-1, -2))
+    eye = np.asarray(motion.camera_position[frames], points.dtype)
+    return np.asarray((points - eye[..., None, :]) @ rotation.swapaxes(-1, -2))
 
 
 def largest_turn(motion: AnyMotion) -> float:
     """Degrees by which the camera was turned at most against how it stood at the first look."""
     traces = np.einsum("fii->f", motion.camera_rotation, dtype=np.float64)
     return float(np.degrees(np.arccos(np.clip((traces.min() - 1) / 2, -1, 1))))
+
+
+def moved(motion: AnyMotion) -> bool:
+    """Whether the camera did not stay as it stood at the first look."""
+    return largest_turn(motion) > 0 or farthest(motion) > 0
+
+
+def farthest(motion: AnyMotion) -> float:
+    """Metres that the camera was away at most from where it stood at the first look."""
+    return float(np.linalg.norm(motion.camera_position, axis=-1).max(initial=0.0))
 
 
 def mean_rate(timestamps: NDArray[np.float64], noted: float) -> float:

@@ -36,6 +36,7 @@ from vid3d.streaming import Reel, Workplace
 from vid3d.tracking import clean, people_of, select_people, track_people
 from vid3d.video import Frame, VideoReader, default_stride
 from vid3d.video.keyframes import AutoStride
+from vid3d.video.mapping import require_mapping
 from vid3d.video.prefetch import prefetch
 from vid3d.weights import find_model
 
@@ -67,6 +68,8 @@ class Pipeline:
 
     def __init__(self, options: LiftOptions, monitor: Monitor | None = None) -> None:
         find_model(options.model)  # an unknown name fails before anything long begins
+        if options.travelling:
+            require_mapping()
         self.options = options
         self.monitor = monitor or Monitor()
 
@@ -92,6 +95,10 @@ class Pipeline:
 
     def observe(self, video: str | Path | None = None) -> Iterator[Clip]:
         """The 2D half: one clip of a video, or one for every sequence of a keypoint file."""
+        if self.options.travelling and video is None:
+            raise Vid3dError(
+                "the way of a travelling camera is found in its pictures: give the video too"
+            )
         if self.options.keypoints is not None:
             yield from clips_of_keypoints(self.options.keypoints, video, self.options)
         elif video is not None:
@@ -170,6 +177,7 @@ class Pipeline:
             keypoint_set=self.estimator.joint_set,
             camera=camera_of(reader.info),
             source=path,
+            video=path,
             seen_by=self.estimator.name,
             networks=self.networks,
         )

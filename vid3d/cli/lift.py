@@ -53,7 +53,9 @@ camera_options = together(
     ),
     click.option("--intrinsics", type=Intrinsics(), help="Camera matrix in pixels."),
     click.option("--camera", type=FILE, help="Camera file: JSON of fx, fy, cx, cy, width, height."),
-)
+    click.option("--travelling", is_flag=True,
+                 help="The camera goes from place to place: find its way (needs vid3d[travel])."),
+)  # fmt: skip
 
 people_options = together(
     click.option("--height", type=Heights(), multiple=True, help="Metres a person is tall."),
@@ -174,7 +176,7 @@ def _report(motion: "Reel", name: str, stages: str, written: list[Path]) -> str:
 
 def _origin(motion: "Reel") -> str:
     """What the result was made with."""
-    from vid3d.motion_schema import largest_turn
+    from vid3d.motion_schema import farthest, largest_turn
 
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))
@@ -182,6 +184,8 @@ def _origin(motion: "Reel") -> str:
     camera = f"{motion.camera.fov:.1f} degrees, {by}"
     if turn := largest_turn(motion):
         camera += f", turned by up to {turn:.1f}"
+    if away := farthest(motion):
+        camera += f", up to {away:.1f} m from where it began"
     return f"  2D by {meta['pose2d']}; lifter {meta['model']['name']}; camera {camera}"
 
 

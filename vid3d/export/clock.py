@@ -69,6 +69,7 @@ def steady(motion: Motion) -> Motion:
         present=present,
         timestamps=times,
         camera_rotation=_turns(motion, times),
+        camera_position=linear(motion.camera_position, motion.timestamps, times),
         keyframes=np.empty(0, np.int64),
         keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
     )

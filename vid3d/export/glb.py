@@ -17,7 +17,7 @@ from vid3d.export.rig import JOINTS, PARENTS
 from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP
 from vid3d.export.take import Animation, Take
-from vid3d.motion_schema import largest_turn
+from vid3d.motion_schema import farthest, largest_turn
 
 Array = NDArray[np.float64]
 Tracks = dict[str, list[dict[str, Any]]]
@@ -54,18 +54,21 @@ def _camera(document: Document, tracks: Tracks, take: Take, times: Array) -> int
     space = take.space.turned("y")
     # glTF's cameras look along -z, y up
     turns = quaternions(space.orientations(take.steady.camera_rotation) @ CAMERA_TO_Y_UP.T)
+    places = space.place(take.steady.camera_position)
     node = document.add(
         "nodes",
         {
             "name": "camera",
             "camera": camera,
-            "translation": space.translation.tolist(),
+            "translation": places[0].tolist(),
             "rotation": turns[0].tolist(),
             "extras": {"intrinsics": matrix.astype(float).tolist()},
         },
     )
     if largest_turn(take.motion) > 0:
         _track(document, tracks, node, "rotation", document.array(times), turns)
+    if farthest(take.motion) > 0:
+        _track(document, tracks, node, "translation", document.array(times), places)
     return node
 
 

@@ -13,7 +13,7 @@ from vid3d.files import atomic_path, check_output
 from vid3d.floor import floor_of
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import largest_turn
+from vid3d.motion_schema import moved
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
 
@@ -95,7 +95,7 @@ def _floor(rr: Any, motion: Motion, space: Space) -> Any:
 
 def _log_camera(rr: Any, recording: Any, motion: Motion, space: Space) -> None:
     turns = space.orientations(motion.camera_rotation)
-    place = rr.Transform3D(translation=space.translation, mat3x3=turns[0])
+    places = space.place(motion.camera_position)
     lens = rr.Pinhole(
         image_from_camera=motion.intrinsics,
         resolution=motion.frame_size,
@@ -103,13 +103,12 @@ def _log_camera(rr: Any, recording: Any, motion: Motion, space: Space) -> None:
         image_plane_distance=0.5,
     )
     recording.log("world/camera", lens, static=True)
-    if largest_turn(motion) > 0:
-        columns = rr.Transform3D.columns(
-            translation=np.tile(space.translation, (motion.frames, 1)), mat3x3=turns
-        )
+    if moved(motion):
+        columns = rr.Transform3D.columns(translation=places, mat3x3=turns)
         times = _times(rr, motion, np.arange(motion.frames))
         rr.send_columns("world/camera", times, columns, recording=recording)
     else:
+        place = rr.Transform3D(translation=places[0], mat3x3=turns[0])
         recording.log("world/camera", place, static=True)
 
 

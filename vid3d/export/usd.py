@@ -11,7 +11,7 @@ from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP, FROM_Y_UP
 from vid3d.export.take import Animation, Take
 from vid3d.files import atomic_path
-from vid3d.motion_schema import largest_turn
+from vid3d.motion_schema import moved
 
 
 def write(take: Take, folder: Path, stem: str) -> list[Path]:
@@ -52,13 +52,14 @@ def _camera(stage: Any, take: Take) -> None:
     camera.CreateVerticalApertureAttr(film * tenths * height / width * matrix[0, 0] / matrix[1, 1])
     camera.CreateFocalLengthAttr(film * tenths * matrix[0, 0] / width)
     camera.CreateClippingRangeAttr(Gf.Vec2f(0.05, 1000.0))
-    rotation = take.steady.camera_rotation
-    places = np.tile(np.eye(4), (len(rotation), 1, 1))
-    places[:, :3, :3] = take.space.orientations(rotation) @ CAMERA_TO_Y_UP  # looks along -z, y up
-    places[:, :3, 3] = take.space.translation
+    steady = take.steady
+    places = np.tile(np.eye(4), (steady.frames, 1, 1))
+    turns = take.space.orientations(steady.camera_rotation)
+    places[:, :3, :3] = turns @ CAMERA_TO_Y_UP  # looks along -z, y up
+    places[:, :3, 3] = take.space.place(steady.camera_position)
     transform = UsdGeom.Xformable(camera).AddTransformOp()
     transform.Set(Gf.Matrix4d(*places[0].T.ravel()))
-    if largest_turn(take.motion) > 0:
+    if moved(take.motion):
         for frame, place in enumerate(places):
             transform.Set(Gf.Matrix4d(*place.T.ravel()), frame)
 

@@ -41,8 +41,8 @@ class Reel:
 
     Attributes:
         cast: what there is of each person.
-        keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta, camera_rotation: as of a
-            `Motion`.
+        keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta, camera_rotation,
+            camera_position: as of a `Motion`.
         place: the workplace.
     """
 
@@ -54,6 +54,7 @@ class Reel:
     keypoint_set: str
     meta: dict[str, Any]
     camera_rotation: NDArray[np.float32]
+    camera_position: NDArray[np.float32]
     place: Workplace
 
     @property
@@ -159,6 +160,7 @@ class Reel:
             keypoint_set=self.keypoint_set,
             meta=self.meta,
             camera_rotation=self.camera_rotation,
+            camera_position=self.camera_position,
         )
 
     def save(self, path: str | Path) -> Path:

@@ -15,8 +15,7 @@ from vid3d.world.settle import Settling
 
 def settled_people(
     traces: Sequence[Trace],
-    lifted: Callable[[Stored], Stretch],
-    factors: Sequence[float],
+    lifted: Callable[[int, Stored], Stretch],
     settling: Settling,
     times: NDArray[np.float64],
     pictured: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]],
@@ -27,8 +26,7 @@ def settled_people(
 
     Args:
         traces: everybody who is wanted.
-        lifted: gives a piece as lifted.
-        factors: (P,) by which each person is scaled, about the camera.
+        lifted: gives a person's piece, in the frame of the results.
         settling: of these people; tells afterwards what was done.
         times: (F,) seconds of the clip's frames.
         pictured: gives keypoints (L, 17, 2) at looks (L,) where their pictures show them.
@@ -43,7 +41,7 @@ def settled_people(
     people = range(len(traces))
     for person in people:
         for stored in traces[person].pieces:
-            stretch = settling.calmed(person, lifted(stored).scaled(factors[person]))
+            stretch = settling.calmed(person, lifted(person, stored))
             put_stretch(place, f"settled/{person}-calm-{stored.name}", stretch)
     for person in settling.find_ground():
         for stored in traces[person].pieces:

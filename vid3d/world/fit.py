@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from scipy.special import erf
 
 from vid3d.motion import Motion
-from vid3d.motion_schema import AnyMotion, Stretch
+from vid3d.motion_schema import ORIGIN, AnyMotion, Stretch
 from vid3d.world.balance import unit, uprightness
 from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
 from vid3d.world.stances import ANKLES, stances_of
@@ -80,26 +80,29 @@ class Footing:
     """What one person's stretches tell about the floor; of long ones, moments evenly chosen.
 
     Attributes:
-        places: median ankle (3,) of every stance, in the order of time.
+        places: median ankle and camera (2, 3) of every stance, in the order of time.
     """
 
     def __init__(self) -> None:
         self.places: list[NDArray[np.float64]] = []
         self._moments: list[NDArray[np.float32]] = []
 
-    def add(self, stretch: Stretch) -> None:
-        """Take in the next stretch."""
-        for foot, start, stop in sorted(stances_of(stretch), key=lambda stance: stance[1]):
+    def add(self, stretch: Stretch, eyes: Array = ORIGIN) -> None:
+        """Take in the next stretch, seen by a camera that was at `eyes` (F, 3)."""
+        eyes = np.broadcast_to(eyes, (len(stretch), 3))
+        for foot, start, stop in sorted(stances_of(stretch, eyes), key=lambda stance: stance[1]):
             ankle = stretch.joints3d[start:stop, ANKLES[foot]]
-            self.places.append(np.median(ankle, axis=0).astype(np.float64))
-        joints = stretch.joints3d[:: -(-len(stretch) // MOST_MOMENTS)].astype(np.float64)
+            both = [np.median(ankle, axis=0), np.median(eyes[start:stop], axis=0)]
+            self.places.append(np.array(both, np.float64))
+        every = slice(None, None, -(-len(stretch) // MOST_MOMENTS))
+        joints = stretch.joints3d[every].astype(np.float64)
         lowest = (joints[:, ANKLES] @ CAMERA_UP).min(1, keepdims=True)
-        moments = [uprightness(joints), joints[:, 0], lowest]
+        moments = [uprightness(joints), joints[:, 0] - eyes[every], lowest]
         self._moments.append(np.concatenate(moments, 1, dtype=np.float32))
 
     @property
     def moments(self) -> NDArray[np.float64]:
-        """(N, 7): up as the body stands, root, and how high (CAMERA_UP) the lower ankle is."""
+        """(N, 7): up as a body stands, sight of its root, height (CAMERA_UP) of its lower ankle."""
         moments = np.concatenate([*self._moments, np.zeros((0, 7), np.float32)])
         return moments[:: max(1, -(-len(moments) // (10 * MOST_MOMENTS)))].astype(np.float64)
 
@@ -112,11 +115,11 @@ class Footing:
 
         The moments count in which the centre of mass is highest over the feet.
         """
-        up, root, _ = np.split(self.moments, [3, 6], axis=1)
+        up, sight, _ = np.split(self.moments, [3, 6], axis=1)
         height = np.linalg.norm(up, axis=1)
         stretched = height >= 0.9 * np.quantile(height, 0.9)
         direction = unit(np.median(unit(up[stretched]), axis=0))
-        return direction, unit(np.median(root[stretched], axis=0))
+        return direction, unit(np.median(sight[stretched], axis=0))
 
 
 def footings(motion: AnyMotion) -> list[Footing]:
@@ -124,7 +127,7 @@ def footings(motion: AnyMotion) -> list[Footing]:
     found = [Footing() for _ in range(motion.people)]
     for person, footing in enumerate(found):
         for stretch in motion.stretches(person):
-            footing.add(stretch)
+            footing.add(stretch, motion.camera_position[stretch.start : stretch.stop])
     return found
 
 
@@ -156,7 +159,7 @@ def fit(people: Sequence[Footing], free: NDArray[np.bool_]) -> tuple[Ground, NDA
     bodies = [people[person].leaning() for person in groups[0] if len(people[person].moments)]
     ground: Ground | None = None
     for group in groups:
-        feet = [np.reshape(people[person].feet(), (-1, 3)) for person in group]
+        feet = [np.reshape(people[person].feet(), (-1, 2, 3)) for person in group]
         scales = np.where(free[group], SCALE, SIZED)
         found, factors[group] = _solved(feet, scales, bodies, ground)
         ground = ground or found
@@ -171,7 +174,7 @@ def _solved(
     bodies: Sequence[tuple[Array, Array]],
     ground: Ground | None,
 ) -> tuple[Ground, NDArray[np.float64]]:
-    """Ground and factors of people with feet (N, 3) each; on a ground that is known."""
+    """Ground and factors of people with feet (N, 2, 3) each; on a ground that is known."""
     owners = np.repeat(np.arange(len(feet)), [len(places) for places in feet])
     directions, rays = (np.reshape([body[i] for body in bodies], (-1, 3)) for i in (0, 1))
     evidence = np.concatenate(feet), owners, scales, directions, rays
@@ -185,7 +188,9 @@ def _solved(
     ]
     _, best, rough = min(fits, key=lambda fit: fit[:2])
     problem = problems[best]
-    problem.wander = WANDER * rough.x[2]  # wrong depths lift feet in proportion to the camera
+    # Wrong depths lift feet in proportion to the camera.
+    above = float(np.median(problem.eyes @ problem.ground(rough.x).normal))
+    problem.wander = WANDER * (rough.x[2] + above)
     found = problem.solve(rough.x)
     flat = problem.ground(found.x)
     chance = _chance(found.jac, flat.height)
@@ -226,7 +231,7 @@ class _Problem:
     def __init__(
         self,
         up: Array,
-        feet: Array,
+        places: Array,
         owners: NDArray[np.int64],
         scales: Array,
         bodies: Array,
@@ -234,13 +239,15 @@ class _Problem:
         height: float | None = None,
     ) -> None:
         self.height = height
-        self.up, self.feet, self.owners, self.bodies = up, feet, owners, bodies
+        self.up, self.owners, self.bodies = up, owners, bodies
+        self.feet, self.eyes = places[:, 0], places[:, 1]
+        self.sights = self.feet - self.eyes
         self.scales = scales
         self.say = np.minimum(1, ENOUGH / np.bincount(owners)[owners])
         self.across = unit(np.cross(rays, bodies))
         self.along = np.cross(bodies, self.across)
         self.axes = level_axes(self.up)
-        self.wander = WANDER * abs(float(np.median(feet @ unit(bodies.mean(0)))))
+        self.wander = WANDER * abs(float(np.median(self.sights @ unit(bodies.mean(0)))))
 
     def starts(self) -> list[Array]:
         """Parameters to begin at: the floor under all, under the lowest or the highest person."""
@@ -284,7 +291,8 @@ class _Problem:
         """Everything that should be small, in standard deviations."""
         ground, scales = self.ground(parameters), parameters[3:]
         factor = np.exp(scales)[self.owners]
-        over = factor * (self.feet @ ground.normal - ANKLE_HEIGHT) + ground.height
+        over = factor * (self.sights @ ground.normal - ANKLE_HEIGHT) + ground.height
+        over += self.eyes @ ground.normal
         sideways = self.across @ ground.normal / LEAN_ACROSS
         # The lifter errs alike for everybody along the line of sight: people add no precision.
         deep = self.along @ ground.normal / (LEAN_ALONG * np.sqrt(len(self.bodies)))

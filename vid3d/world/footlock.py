@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vid3d.motion_schema import ORIGIN
 from vid3d.world.balance import unit
 from vid3d.world.ground import ANKLE_HEIGHT, Ground
 from vid3d.world.legs import move_ankle
@@ -56,6 +57,7 @@ def lock_feet(
     stances: Sequence[tuple[int, int, int]],
     times: Array,
     ground: Ground | None,
+    eyes: Array = ORIGIN,
 ) -> NDArray[np.float64]:
     """Joints of one person with feet that do not slide.
 
@@ -64,31 +66,43 @@ def lock_feet(
         stances: (foot, first frame, frame after the last), foot 0 left, 1 right.
         times: (F,) seconds.
         ground: floor that standing feet are on; None where none is known.
+        eyes: (F, 3) where the camera was.
 
     Returns:
         (F, 17, 3) with the same bone lengths.
     """
     joints = np.asarray(joints, np.float64)
+    eyes = np.broadcast_to(eyes, (len(joints), 3))
+
+    def anchor(foot: int, start: int, stop: int) -> Anchor:
+        ankle, eye = joints[start:stop, ANKLES[foot]], eyes[start:stop]
+        return Anchor(foot, start, stop, anchor_place(ankle, ground, eye))
+
     anchors = [
-        Anchor(foot, first, last, anchor_place(joints[first:last, ANKLES[foot]], ground))
+        anchor(foot, first, last)
         for foot, start, stop in stances
-        for first, last in steps(joints[start:stop, ANKLES[foot]], times[start:stop], start)
+        for first, last in steps(
+            joints[start:stop, ANKLES[foot]], times[start:stop], start, eyes[start:stop]
+        )
     ]
     if not anchors:
         return np.asarray(joints, np.float64)
-    moved = joints + _root_shift(joints, anchors, times)[:, None]
+    moved = joints + _root_shift(joints, anchors, times, eyes)[:, None]
     for foot in (0, 1):
         own = [anchor for anchor in anchors if anchor.foot == foot]
         moved = move_ankle(moved, foot, _leg_shift(moved[:, ANKLES[foot]], own, times))
     return np.asarray(moved, np.float64)
 
 
-def steps(ankle: Array, times: Array, offset: int = 0) -> list[tuple[int, int]]:
+def steps(
+    ankle: Array, times: Array, offset: int = 0, eyes: Array = ORIGIN
+) -> list[tuple[int, int]]:
     """Parts (start, stop) of a stance in which the foot (F, 3) stays within `PIVOT`.
 
     A stance in which it does not is cut where two places explain it best.
     """
-    across = ankle[:, :2] / ankle[:, 2:] * np.median(ankle[:, 2])
+    eyes = np.broadcast_to(eyes, ankle.shape)
+    across = _facing(ankle, eyes)
     drift = np.linalg.norm(across - np.median(across, axis=0), axis=1)
     cuts = np.flatnonzero((times - times[0] >= SHORTEST) & (times[-1] - times >= SHORTEST))
     if np.quantile(drift, 0.9) <= PIVOT or not len(cuts):
@@ -98,33 +112,52 @@ def steps(ankle: Array, times: Array, offset: int = 0) -> list[tuple[int, int]]:
     left, right = total[:-1] / count, (total[-1] - total[:-1]) / (len(across) - count)
     between = (count * (len(across) - count))[:, 0] * ((left - right) ** 2).sum(1)
     cut = int(cuts[between[cuts - 1].argmax()])
-    return steps(ankle[:cut], times[:cut], offset) + steps(ankle[cut:], times[cut:], offset + cut)
+    first, rest = slice(None, cut), slice(cut, None)
+    return steps(ankle[first], times[first], offset, eyes[first]) + steps(
+        ankle[rest], times[rest], offset + cut, eyes[rest]
+    )
 
 
-def anchor_place(ankle: Array, ground: Ground | None) -> NDArray[np.float64]:
-    """Where a foot with ankles (F, 3) stands: the median ray, and a depth between median and floor.
+def _facing(ankle: Array, eyes: Array) -> NDArray[np.float64]:
+    """Where rays from eyes (F, 3) to an ankle (F, 3) meet the plane through its median place that
+    faces the camera, (F, 3): how it moves across the line of sight, in the picture's precision.
+    """
+    sight = ankle - eyes
+    forward = unit(np.median(sight, axis=0))
+    middle = float(np.median(ankle @ forward))
+    return np.asarray(eyes + sight * ((middle - eyes @ forward) / (sight @ forward))[:, None])
+
+
+def anchor_place(ankle: Array, ground: Ground | None, eyes: Array = ORIGIN) -> NDArray[np.float64]:
+    """Where a foot with ankles (F, 3) stands: across the line of sight the median, and a depth
+    between median and floor.
 
     The floor counts by its precision, and less the farther the two are apart.
     """
-    ray = np.median(ankle / ankle[:, 2:], axis=0)
-    depth = float(np.median(ankle[:, 2]))
+    eyes = np.broadcast_to(eyes, ankle.shape)
+    seen, eye = np.median(_facing(ankle, eyes), axis=0), np.median(eyes, axis=0)
+    depth = float(np.linalg.norm(seen - eye))
+    ray = (seen - eye) / depth
     if ground is None or abs(ground.normal @ ray) < 1e-6:
-        return ray * depth
-    on_floor = (ANKLE_HEIGHT - ground.height) / float(ground.normal @ ray)
+        return np.asarray(seen)
+    on_floor = (ANKLE_HEIGHT - ground.height - ground.normal @ eye) / float(ground.normal @ ray)
     own, floor = DEPTH * depth, STEP / abs(float(ground.normal @ ray))
     apart = (on_floor - depth) / (GATE * np.hypot(own, floor))
     weight = floor**-2 * np.exp(-(apart**2)) if on_floor > 0 else 0.0
-    return np.asarray(ray * (depth * own**-2 + on_floor * weight) / (own**-2 + weight), np.float64)
+    found = (depth * own**-2 + on_floor * weight) / (own**-2 + weight)
+    return np.asarray(eye + ray * found, np.float64)
 
 
-def _root_shift(joints: Array, anchors: Sequence[Anchor], times: Array) -> NDArray[np.float64]:
+def _root_shift(
+    joints: Array, anchors: Sequence[Anchor], times: Array, eyes: Array = ORIGIN
+) -> NDArray[np.float64]:
     """Smooth shift (F, 3) of the whole body towards the anchors, mostly along the line of sight."""
     total, weight = np.zeros((len(joints), 3)), np.zeros(len(joints))
     for anchor in anchors:
         part = slice(anchor.start, anchor.stop)
         total[part] += anchor.place - joints[part, ANKLES[anchor.foot]]
         weight[part] += 1.0
-    axes = _sight_axes(joints[:, 0])
+    axes = _sight_axes(joints[:, 0] - eyes)
     wanted = (axes @ total[:, :, None])[..., 0]  # (F, 3): across, across, along
     shift = np.empty_like(wanted)
     for axis, pull in ((slice(0, 2), ROOT_ACROSS), (slice(2, 3), ROOT_DEPTH)):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vid3d.given import real_number, truth
 from vid3d.motion import Motion
-from vid3d.motion_schema import Stretch
+from vid3d.motion_schema import ORIGIN, Stretch
 from vid3d.world.fit import Footing, assumed, fit
 from vid3d.world.footlock import lock_feet
 from vid3d.world.ground import Ground
@@ -42,7 +42,10 @@ def settle(
     Raises:
         Vid3dError: smooth is not in 0..1.
     """
-    settling = Settling(motion.track_ids.tolist(), motion.timestamps, smooth, floor, sized)
+    eyes = motion.camera_position
+    settling = Settling(
+        motion.track_ids.tolist(), motion.timestamps, smooth, floor, sized, eyes=eyes
+    )
     people = range(motion.people)
     calm = [[settling.calmed(p, one) for one in motion.stretches(p)] for p in people]
     for person in settling.find_ground():
@@ -73,6 +76,7 @@ class Settling:
         sized: those of the ids whose height is known; they are not scaled.
         elsewhere: those of the ids who are in another place than the floor's (another shot of the
             film); they are not put on it.
+        eyes: (F, 3) where the camera was at every frame of the clip.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Settling:
         floor: bool = True,
         sized: Collection[int] = (),
         elsewhere: Collection[int] = (),
+        eyes: NDArray[np.floating] = ORIGIN,
     ) -> None:
+        self._eyes = np.broadcast_to(eyes, (len(times), 3))
         self._elsewhere = np.isin(np.array(ids, np.int64), list(elsewhere))
         self._smooth, self._floor = real_number("smooth", smooth), truth("floor", floor)
         self._free = ~np.isin(np.array(ids, np.int64), list(sized))
@@ -110,7 +116,7 @@ class Settling:
             self._jitter[1, person] += jitter(calm)
             self._agreement += self._clock.agreement(stretch, calm)
         if self._floor and not self._elsewhere[person]:
-            self._footings[person].add(calm)
+            self._footings[person].add(calm, self._camera(calm))
         return calm
 
     def find_ground(self) -> range:
@@ -122,7 +128,11 @@ class Settling:
 
     def measure(self, person: int, calm: Stretch) -> None:
         """Second round: how far feet slide, which tells whether the camera moves."""
-        self._add_slides(0, person, calm, stances_of(calm))
+        self._add_slides(0, person, calm, stances_of(calm, self._camera(calm)))
+
+    def _camera(self, stretch: Stretch) -> NDArray[np.floating]:
+        """Where the camera was (F, 3) at the frames of a stretch."""
+        return self._eyes[stretch.start : stretch.stop]
 
     @property
     def _moving_camera(self) -> bool:
@@ -132,10 +142,11 @@ class Settling:
         """Third round: a stretch put on the floor, its standing feet held still."""
         if self._ground is None or self._moving_camera:
             return calm
-        stances, placed, ground = stances_of(calm), calm, None
+        eyes = self._camera(calm)
+        stances, placed, ground = stances_of(calm, eyes), calm, None
         if self._ground.confidence >= TRUSTED and not self._elsewhere[person]:
-            placed, ground = calm.scaled(self._factors[person]), self._ground
-        joints = lock_feet(placed.joints3d, stances, calm.times, ground)
+            placed, ground = calm.scaled(self._factors[person], eyes), self._ground
+        joints = lock_feet(placed.joints3d, stances, calm.times, ground, eyes)
         locked = replace(placed, joints3d=joints.astype(np.float32))
         self._add_slides(1, person, locked, stances)
         return locked

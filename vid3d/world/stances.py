@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from vid3d.motion import Motion
-from vid3d.motion_schema import Stretch, runs
+from vid3d.motion_schema import ORIGIN, Stretch, runs
 from vid3d.skeleton import H36M17
 
 ANKLES = H36M17.indices(["left_ankle", "right_ankle"])
@@ -52,14 +52,21 @@ def find_stances(motion: Motion) -> list[Stance]:
         Stance(person, foot, stretch.start + start, stretch.start + stop)
         for person in range(motion.people)
         for stretch in motion.stretches(person)
-        for foot, start, stop in stances_of(stretch)
+        for foot, start, stop in stances_of(
+            stretch, motion.camera_position[stretch.start : stretch.stop]
+        )
     ]
 
 
-def stances_of(stretch: Stretch) -> list[tuple[int, int, int]]:
-    """Foot, first frame and frame after the last of every stance, counted from the stretch's."""
+def stances_of(stretch: Stretch, eyes: NDArray[np.floating] = ORIGIN) -> list[tuple[int, int, int]]:
+    """Foot, first frame and frame after the last of every stance, counted from the stretch's.
+
+    Args:
+        stretch: of one person.
+        eyes: (F, 3) where the camera was.
+    """
     ankles = stretch.joints3d[:, ANKLES]
-    probability = foot_stands(stretch.contacts, ankles, stretch.times)
+    probability = foot_stands(stretch.contacts, ankles, stretch.times, eyes)
     return [
         (foot, start, stop)
         for foot in (0, 1)
@@ -67,22 +74,31 @@ def stances_of(stretch: Stretch) -> list[tuple[int, int, int]]:
     ]
 
 
-def foot_stands(contacts: ArrayLike, ankles: ArrayLike, times: ArrayLike) -> NDArray[np.float64]:
+def foot_stands(
+    contacts: ArrayLike,
+    ankles: ArrayLike,
+    times: ArrayLike,
+    eyes: NDArray[np.floating] = ORIGIN,
+) -> NDArray[np.float64]:
     """Probability (F, 2) that a foot stands.
 
     Args:
         contacts: (F, 2) what the lifter says; NaN is no contact.
         ankles: (F, 2, 3) metres, camera frame.
         times: (F,) seconds.
+        eyes: (F, 3) where the camera was.
     """
     if len(np.asarray(ankles)) < 2:
         return np.asarray(_claimed(contacts))
-    logits, speeds = evidence_of(contacts, ankles, times)
+    logits, speeds = evidence_of(contacts, ankles, times, eyes)
     return np.asarray(expit(STANDING + LOGIT * logits + SPEED * speeds), np.float64)
 
 
 def evidence_of(
-    contacts: ArrayLike, ankles: ArrayLike, times: ArrayLike
+    contacts: ArrayLike,
+    ankles: ArrayLike,
+    times: ArrayLike,
+    eyes: NDArray[np.floating] = ORIGIN,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Logits (F, 2) of contacts, and speeds (F, 2) across the line of sight, m/s.
 
@@ -90,7 +106,8 @@ def evidence_of(
     """
     places = np.asarray(ankles, np.float64)
     velocity = np.gradient(places, np.asarray(times, np.float64), axis=0)
-    ray = places / np.linalg.norm(places, axis=-1, keepdims=True)
+    sight = places - eyes[:, None]
+    ray = sight / np.linalg.norm(sight, axis=-1, keepdims=True)
     across = velocity - (velocity * ray).sum(-1, keepdims=True) * ray
     return logit(_claimed(contacts)), np.linalg.norm(across, axis=-1)
 

@@ -28,10 +28,12 @@ export interface FilmCamera {
   size: [number, number];
 }
 
-/** The camera as it stood at the first look; `turns` where it did not stay so. */
-interface TurningCamera extends FilmCamera {
+/** The camera as it stood at the first look; `turns` and `places` where it did not stay so. */
+interface MovingCamera extends FilmCamera {
   /** Nine numbers a frame, row by row: the matrix from that frame of reference to its own. */
   turns?: Float32Array;
+  /** Three numbers a frame: where it was. */
+  places?: Float32Array;
 }
 
 interface Shared {
@@ -47,7 +49,7 @@ interface Shared {
 }
 
 interface Packed extends Shared {
-  camera: FilmCamera & { turns?: Block };
+  camera: FilmCamera & { turns?: Block; places?: Block };
   times: Block;
   people: PackedPerson[];
 }
@@ -74,7 +76,7 @@ export interface Person {
 }
 
 export interface Clip extends Shared {
-  camera: TurningCamera;
+  camera: MovingCamera;
   times: Float64Array;
   people: Person[];
 }
@@ -96,7 +98,8 @@ export async function readClip(): Promise<Clip> {
     await new Promise((resolve) => setTimeout(resolve)); // keep the page answering meanwhile
   }
   const turns = packed.camera.turns && (await unpack(packed.camera.turns));
-  return { ...packed, camera: { ...packed.camera, turns }, times, people };
+  const places = packed.camera.places && (await unpack(packed.camera.places));
+  return { ...packed, camera: { ...packed.camera, turns, places }, times, people };
 }
 
 async function readPerson(packed: PackedPerson): Promise<Person> {
@@ -168,12 +171,16 @@ export function frameAt(times: Float64Array, seconds: number): number {
 const HALF_A_MILLISECOND = 5e-4;
 
 /** The camera as it stood at a frame. */
-export function cameraAt(camera: TurningCamera, frame: number): FilmCamera {
-  const { turns, rotation } = camera;
-  if (!turns) return camera;
-  const turned = (axis: number[], row: number) =>
-    axis.reduce((sum, value, column) => sum + value * turns[9 * frame + 3 * row + column], 0);
-  return { ...camera, rotation: rotation.map((axis) => [0, 1, 2].map((row) => turned(axis, row))) };
+export function cameraAt(camera: MovingCamera, frame: number): FilmCamera {
+  const { turns, places } = camera;
+  let { position, rotation } = camera;
+  if (places) position = Array.from(places.subarray(3 * frame, 3 * frame + 3));
+  if (turns) {
+    const turned = (axis: number[], row: number) =>
+      axis.reduce((sum, value, column) => sum + value * turns[9 * frame + 3 * row + column], 0);
+    rotation = rotation.map((axis) => [0, 1, 2].map((row) => turned(axis, row)));
+  }
+  return { ...camera, position, rotation };
 }
 
 export function inSight(person: Person, frame: number): boolean {

@@ -128,7 +128,7 @@ export class Stage {
   }
 
   /** Put the real camera where it stood at a frame. */
-  private turnFilm(frame: number): void {
+  private moveFilm(frame: number): void {
     this.film = cameraAt(this.clip.camera, frame);
     this.frustum.geometry.dispose();
     this.frustum.geometry = frustumOf(this.film);
@@ -142,7 +142,7 @@ export class Stage {
   }
 
   draw(frame: number, visible: boolean[], layers: Layers & { camera: boolean }): void {
-    if (this.clip.camera.turns) this.turnFilm(frame);
+    if (this.clip.camera.turns || this.clip.camera.places) this.moveFilm(frame);
     if (this.followed !== null && this.view !== "film") this.goAlong(frame);
     this.frustum.visible = layers.camera && this.view !== "film";
     this.figures.show(frame, visible, layers);

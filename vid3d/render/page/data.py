@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import largest_turn
+from vid3d.motion_schema import farthest, largest_turn
 from vid3d.render.page.codec import encode
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
@@ -103,14 +103,18 @@ def _definitions() -> dict[str, str]:
 
 def _camera(motion: Motion, world: World) -> dict[str, Any]:
     camera = motion.camera
-    turned = largest_turn(motion) > 0
+    moves = {}
+    if largest_turn(motion) > 0:
+        moves["turns"] = encode(motion.camera_rotation.reshape(-1, 9), TURN_STEP)
+    if farthest(motion) > 0:
+        moves["places"] = encode(world.place(motion.camera_position), MILLIMETRE)
     return {
         "rotation": world.rotation.round(6).tolist(),
         "position": (-world.origin).round(4).tolist(),
         "intrinsics": camera.intrinsics.round(4).tolist(),
         "dist": list(camera.dist or ()),
         "size": list(camera.frame_size),
-        **({"turns": encode(motion.camera_rotation.reshape(-1, 9), TURN_STEP)} if turned else {}),
+        **moves,
     }
 
 
@@ -126,13 +130,15 @@ def _facts(motion: Motion) -> list[tuple[str, str]]:
     if isinstance(ground, dict):
         found = f"from the file (confidence {ground.get('confidence', 'not stated')})"
     width, height = motion.frame_size.tolist()
-    turn, cuts = largest_turn(motion), motion.meta.get("cuts")
+    turn, away, cuts = largest_turn(motion), farthest(motion), motion.meta.get("cuts")
+    moves = [f"turned by up to {turn:.0f}°"] * (turn > 0)
+    moves += [f"up to {away:.1f} m from where it began"] * (away > 0)
     facts = [
         ("Source", _source(motion)),
         ("Picture", f"{width} × {height}, {motion.fps:.5g} frames/s, {motion.frames} frames"),
         ("Looked at", f"{len(motion.keyframes)} key frames"),
         ("Field of view", f"{motion.camera.fov:.0f}° across the longer side"),
-        ("Camera", f"turned by up to {turn:.0f}°" if turn else ""),
+        ("Camera", ", ".join(moves)),
         ("Cuts", f"{len(cuts)}; people are new after each" if cuts else ""),
         ("Floor", found),
         ("Lifter", str(model.get("name", "")) if isinstance(model, dict) else ""),

@@ -1,0 +1,182 @@
+"""Where a travelling camera was, found from what stands still (structure from motion).
+
+Features of the background (SIFT, Lowe 2004) are matched between pictures near each other in time;
+all places and turns of the camera that agree with them are found at once (global mapping: Pan,
+Barath, Pollefeys and Schönberger, "Global Structure-from-Motion Revisited", ECCV 2024). Both are
+pycolmap's. How large the scene is no camera sees: places are in a unit of their own.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vid3d.camera import Camera
+from vid3d.errors import Vid3dError
+from vid3d.video.change import inside
+from vid3d.video.frame import Image
+
+Array = NDArray[np.float64]
+
+LONGER_SIDE = 960
+"""Pixels of the grey copies that features are found in, at most."""
+DILATION = 0.1
+"""How far around their boxes people may stand before the background, as a share of the box."""
+FEATURES, OVERLAP = 2000, 10
+"""Of a picture at most, and pictures after it in which they are looked for (and as many more, each
+twice as far)."""
+FEWEST_POINTS, FEWEST_SHARE = 50, 0.5
+"""Points of the scene, and share of the pictures, without which nothing is believed."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A picture to find the camera of.
+
+    Attributes:
+        index: its name.
+        image: BGR (H, W, 3).
+        boxes: (N, 4) people in it, pixels.
+    """
+
+    index: int
+    image: Image
+    boxes: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Cameras in one frame, in an unknown unit.
+
+    Attributes:
+        indices: (K,) of the sightings that were placed, rising.
+        rotation: (K, 3, 3) takes points to the camera's frame.
+        position: (K, 3) of the camera.
+    """
+
+    indices: NDArray[np.int64]
+    rotation: Array
+    position: Array
+
+
+def require_mapping() -> ModuleType:
+    """Pycolmap.
+
+    Raises:
+        Vid3dError: it is not installed.
+    """
+    try:
+        import pycolmap
+    except ImportError as error:
+        raise Vid3dError(
+            "a travelling camera needs the package pycolmap: pip install 'vid3d[travel]'"
+        ) from error
+    return pycolmap
+
+
+def place_cameras(sightings: Iterable[Sighting], camera: Camera, seed: int = 0) -> Placed | None:
+    """Where the camera was at each of the sightings; None where too little tells.
+
+    Args:
+        sightings: of one scene, in the order of time.
+        camera: that all were taken with.
+        seed: the same finds the same.
+
+    Raises:
+        Vid3dError: pycolmap is not installed.
+    """
+    colmap = require_mapping()
+    colmap.logging.minloglevel = int(colmap.logging.FATAL)
+    with tempfile.TemporaryDirectory(prefix="vid3d-") as name:
+        folder = Path(name)
+        small = _reduced(camera)
+        count = _write(sightings, small.frame_size, folder)
+        if count < 3:
+            return None
+        _match(colmap, folder, small)
+        found = colmap.global_mapping(
+            folder / "features.db", folder / "pictures", folder, _mapper(colmap, seed)
+        )
+    models = sorted(found.values(), key=lambda model: model.num_reg_images())
+    if not models or models[-1].num_reg_images() < max(3, FEWEST_SHARE * count):
+        return None
+    return _placed(models[-1]) if models[-1].num_points3D() >= FEWEST_POINTS else None
+
+
+def _reduced(camera: Camera) -> Camera:
+    """The camera of the grey copies."""
+    scale = min(1.0, LONGER_SIDE / max(camera.frame_size))
+    width, height = (max(1, round(side * scale)) for side in camera.frame_size)
+    return camera.resized((width, height))
+
+
+def _write(sightings: Iterable[Sighting], size: tuple[int, int], folder: Path) -> int:
+    """Write grey copies, and masks that are 0 where people are; returns how many."""
+    (folder / "pictures").mkdir()
+    (folder / "masks").mkdir()
+    count = 0
+    for one in sightings:
+        grey = cv2.cvtColor(one.image, cv2.COLOR_BGR2GRAY)
+        scale = size[0] / grey.shape[1]
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        mask = np.full(grey.shape, 255, np.uint8)
+        for rows, columns in inside(one.boxes * scale, grey.shape, DILATION):
+            mask[rows, columns] = 0
+        cv2.imwrite(str(folder / "pictures" / f"{one.index:08d}.png"), grey)
+        cv2.imwrite(str(folder / "masks" / f"{one.index:08d}.png.png"), mask)
+        count += 1
+    return count
+
+
+def _match(colmap: Any, folder: Path, camera: Camera) -> None:
+    """Find features and match them, of pictures of a camera."""
+    (fx, _, cx), (_, fy, cy), _ = camera.intrinsics.tolist()
+    lens = [fx, fy, cx + 0.5, cy + 0.5]  # pixel centres lie at halves there
+    reading = colmap.ImageReaderOptions()
+    reading.mask_path = folder / "masks"
+    reading.camera_model = "PINHOLE"
+    if camera.dist is not None:
+        reading.camera_model = "FULL_OPENCV"
+        lens += [*camera.dist, *[0.0] * 8][:8]  # a thin prism it does not know
+    reading.camera_params = ",".join(map(repr, lens))
+    extraction = colmap.FeatureExtractionOptions()
+    extraction.sift.max_num_features = FEATURES
+    extraction.sift.first_octave = 0  # at the picture's own size: three times as fast as doubled
+    pairing = colmap.SequentialPairingOptions()
+    pairing.overlap = OVERLAP
+    database, cpu = folder / "features.db", colmap.Device.cpu
+    colmap.extract_features(
+        database, folder / "pictures", camera_mode=colmap.CameraMode.SINGLE,
+        reader_options=reading, extraction_options=extraction, device=cpu,
+    )  # fmt: skip
+    colmap.match_sequential(database, pairing_options=pairing, device=cpu)
+
+
+def _mapper(colmap: Any, seed: int) -> Any:
+    """Options of the mapping: the lens is known, and every draw has a seed."""
+    options = colmap.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = 1  # sums in one order
+    options.random_seed = options.mapper.random_seed = seed
+    options.mapper.rotation_averaging.random_seed = seed
+    options.mapper.global_positioning.random_seed = seed
+    options.mapper.retriangulation.random_seed = seed
+    options.mapper.bundle_adjustment.refine_focal_length = False
+    options.mapper.bundle_adjustment.refine_extra_params = False
+    return options
+
+
+def _placed(model: Any) -> Placed:
+    images = sorted(
+        (one for one in model.images.values() if one.has_pose), key=lambda one: one.name
+    )
+    poses = [one.cam_from_world() for one in images]
+    rotation = np.stack([pose.rotation.matrix() for pose in poses])
+    shift = np.stack([pose.translation for pose in poses])
+    position = -(rotation.swapaxes(1, 2) @ shift[..., None])[..., 0]
+    return Placed(np.array([int(Path(one.name).stem) for one in images]), rotation, position)
