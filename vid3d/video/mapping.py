@@ -99,7 +99,7 @@ def place_cameras(sightings: Iterable[Sighting], camera: Camera, seed: int = 0) 
         count = _write(sightings, small.frame_size, folder)
         if count < 3:
             return None
-        _match(colmap, folder, small)
+        _match(colmap, folder, small, seed)
         found = colmap.global_mapping(
             folder / "features.db", folder / "pictures", folder, _mapper(colmap, seed)
         )
@@ -134,7 +134,7 @@ def _write(sightings: Iterable[Sighting], size: tuple[int, int], folder: Path) -
     return count
 
 
-def _match(colmap: Any, folder: Path, camera: Camera) -> None:
+def _match(colmap: Any, folder: Path, camera: Camera, seed: int) -> None:
     """Find features and match them, of pictures of a camera."""
     (fx, _, cx), (_, fy, cy), _ = camera.intrinsics.tolist()
     lens = [fx, fy, cx + 0.5, cy + 0.5]  # pixel centres lie at halves there
@@ -146,16 +146,23 @@ def _match(colmap: Any, folder: Path, camera: Camera) -> None:
         lens += [*camera.dist, *[0.0] * 8][:8]  # a thin prism it does not know
     reading.camera_params = ",".join(map(repr, lens))
     extraction = colmap.FeatureExtractionOptions()
+    extraction.num_threads = 1  # pictures in one order, without which nothing comes out twice
     extraction.sift.max_num_features = FEATURES
     extraction.sift.first_octave = 0  # at the picture's own size: three times as fast as doubled
     pairing = colmap.SequentialPairingOptions()
     pairing.overlap = OVERLAP
+    matching, verification = colmap.FeatureMatchingOptions(), colmap.TwoViewGeometryOptions()
+    matching.num_threads = pairing.num_threads = 1  # likewise
+    verification.ransac.random_seed = seed
     database, cpu = folder / "features.db", colmap.Device.cpu
     colmap.extract_features(
         database, folder / "pictures", camera_mode=colmap.CameraMode.SINGLE,
         reader_options=reading, extraction_options=extraction, device=cpu,
     )  # fmt: skip
-    colmap.match_sequential(database, pairing_options=pairing, device=cpu)
+    colmap.match_sequential(
+        database, matching_options=matching, pairing_options=pairing,
+        verification_options=verification, device=cpu,
+    )  # fmt: skip
 
 
 def _mapper(colmap: Any, seed: int) -> Any:
