@@ -22,7 +22,7 @@ from vid3d.export.space import export_space
 from vid3d.export.take import Take
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
-from vid3d.motion_schema import from_camera, largest_turn
+from vid3d.motion_schema import from_camera, largest_turn, moved
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
@@ -400,6 +400,34 @@ def test_a_lift_of_a_film_with_a_cut(tmp_path):
         motion.meta["ground"]["normal"], alone.meta["ground"]["normal"], atol=0.02
     )
     assert Motion.load(motion.save(tmp_path / "film.vid3d.npz")).meta["cuts"] == [2.4]
+    _check_one_floor(motion, looks)
+    lifted = vid3d.lift(keypoints=tmp_path / "film.json", floor=False)
+    assert not moved(lifted)  # each shot as its camera saw it
+    leans = [_lean(one, [0, -1, 0]) for one in (lifted.joints3d[0, :50], lifted.joints3d[1, 60:])]
+    assert leans[1] - leans[0] > 15
+
+
+def _lean(joints, up):
+    """Degrees between a body's up and another."""
+    body = np.median(joints[:, 8] - joints[:, 0], 0)
+    return np.degrees(np.arccos(body @ up / np.linalg.norm(body)))
+
+
+def _check_one_floor(motion, looks):
+    """Both shots' people stand upright on one floor, and are seen where the pictures show them."""
+    up, height = np.array(motion.meta["ground"]["normal"]), motion.meta["ground"]["height"]
+    for person, frames in ((0, slice(5, 50)), (1, slice(62, 84))):
+        joints = motion.joints3d[person, frames]
+        assert _lean(joints, up) < 8
+        assert abs(np.median(joints[:, [3, 6]] @ up + height) - 0.085) < 0.05
+    tilt = Rotation.from_matrix(motion.camera_rotation[80] @ motion.camera_rotation[0].T)
+    assert abs(tilt.magnitude() - np.radians(25)) < np.radians(6)
+    seen = np.stack([look.people.keypoints[0] for look in looks])
+    for person, places in ((0, slice(0, 12)), (1, slice(12, 18))):
+        frames = motion.keyframes[places]
+        joints = from_camera(motion, motion.joints3d[person, frames], frames)
+        off = np.linalg.norm(motion.camera.project(joints) - seen[places], axis=-1)
+        assert np.median(off) < 8
 
 
 def _first_shot(document, folder):

@@ -4,7 +4,6 @@ import hashlib
 import math
 from array import array
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -69,6 +68,12 @@ class _Seen:
         """In which part between cuts a trace lies; none lies in two."""
         return bisect_right(self.cuts, trace.pieces[0].start)
 
+    @property
+    def shots(self) -> NDArray[np.int64]:
+        """(F,) in which part between cuts each frame lies."""
+        frames = np.arange(len(self.timestamps))
+        return np.searchsorted(np.array(self.cuts, np.int64), frames, side="right")
+
     def to_meta(self) -> dict[str, Any]:
         """What a result says of a clip that was cut, or that did not come to its end."""
         meta: dict[str, Any] = {}
@@ -132,6 +137,12 @@ class Work:
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
         times = np.array(clip.times[:frames])
         found = follower.finish()
+        if cuts:
+            count = f"{len(cuts)} cut{'s' * (len(cuts) > 1)}"
+            self.monitor.warn(
+                f"the film has {count}: people are new after each, and the floors of all shots are "
+                "laid onto that of the one in which most is seen"
+            )
         return _Seen(found, follower.frames, follower.times, times, steadying, boxes, cuts, partial)
 
     def _choose(self, seen: _Seen) -> list[Trace]:
@@ -191,11 +202,9 @@ class Work:
         statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
         factors = height_factors(ids, statures, options.height)
         sized = ids if None in options.height else [i for i in ids if i in options.height]
-        elsewhere = self._elsewhere(seen, traces)
+        shots = [seen.shot(trace) for trace in traces]
         eyes = ORIGIN if way is None else way.position
-        settling = Settling(
-            ids, seen.timestamps, options.smooth, options.floor, sized, elsewhere, eyes
-        )
+        settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized, shots, eyes)
 
         def lifted(person: int, stored: Stored) -> Stretch:
             stretch = self._lifted(stored).scaled(factors[person])
@@ -213,6 +222,8 @@ class Work:
                 advance,
             )
         rotation = seen.steadying.rotations(seen.times, seen.timestamps)
+        if seen.cuts:
+            way = Way(*settling.cameras(seen.shots))
         self.place.keep = seen.partial
         return Reel(
             cast=cast,
@@ -223,25 +234,11 @@ class Work:
             keypoint_set=self.clip.keypoint_set,
             meta={**self._meta(seen.timestamps), **settling.meta(), **seen.to_meta()},
             camera_rotation=rotation if way is None else way.rotation(rotation),
-            camera_position=np.broadcast_to(eyes.astype(np.float32), (len(seen.timestamps), 3)),
+            camera_position=np.broadcast_to(
+                np.float32(ORIGIN if way is None else way.position), (len(rotation), 3)
+            ),
             place=self.place,
         )
-
-    def _elsewhere(self, seen: _Seen, traces: list[Trace]) -> list[int]:
-        """Ids of the people who are not in the shot that most is seen in, whose floor is found."""
-        if not seen.cuts:
-            return []
-        shots = [seen.shot(trace) for trace in traces]
-        frames = Counter[int]()
-        for shot, trace in zip(shots, traces, strict=True):
-            frames[shot] += sum(stored.stop - stored.start for stored in trace.pieces)
-        most = max(frames, key=frames.__getitem__, default=0)
-        count = f"{len(seen.cuts)} cut{'s' * (len(seen.cuts) > 1)}"
-        self.monitor.warn(
-            f"the film has {count}: people are new after each, and the floor is that of the shot "
-            "in which most is seen; lift others by themselves with --start and --end"
-        )
-        return [trace.id for shot, trace in zip(shots, traces, strict=True) if shot != most]
 
     def _lift(self, pieces: Sequence[Stored]) -> None:
         """Lift those pieces that have not been lifted yet."""

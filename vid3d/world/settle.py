@@ -1,5 +1,6 @@
 """A lifted motion, settled: smoothed, on its floor, with feet that stand."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,8 +75,8 @@ class Settling:
         smooth: 0..1, see `smoothed`.
         floor: whether people are put on a floor.
         sized: those of the ids whose height is known; they are not scaled.
-        elsewhere: those of the ids who are in another place than the floor's (another shot of the
-            film); they are not put on it.
+        shots: in which part between cuts each of the ids is; none is in two. Each part has a camera
+            and a floor of its own, and all are put on the floor of that in which most is seen.
         eyes: (F, 3) where the camera was at every frame of the clip.
     """
 
@@ -86,11 +87,11 @@ class Settling:
         smooth: float = DEFAULT,
         floor: bool = True,
         sized: Collection[int] = (),
-        elsewhere: Collection[int] = (),
+        shots: Sequence[int] | None = None,
         eyes: NDArray[np.floating] = ORIGIN,
     ) -> None:
         self._eyes = np.broadcast_to(eyes, (len(times), 3))
-        self._elsewhere = np.isin(np.array(ids, np.int64), list(elsewhere))
+        self._shots = np.zeros(len(ids), np.int64) if shots is None else np.array(shots, np.int64)
         self._smooth, self._floor = real_number("smooth", smooth), truth("floor", floor)
         self._free = ~np.isin(np.array(ids, np.int64), list(sized))
         self._clock = LagClock(times)
@@ -100,8 +101,9 @@ class Settling:
         self._slid = np.zeros((2, len(ids), 2))
         self._footings = [Footing() for _ in ids]
         self._factors = np.ones(len(ids))
-        self._ground: Ground | None = None
-        self._seen = False
+        self._frames = Counter[int]()  # of people, in each shot
+        self._grounds: dict[int, Ground] = {}
+        self._moving: dict[int, bool] = {}
 
     def calmed(self, person: int, stretch: Stretch) -> Stretch:
         """First round: a stretch smoothed, and looked at.
@@ -109,21 +111,24 @@ class Settling:
         Raises:
             Vid3dError: smooth is not in 0..1.
         """
-        self._seen = True
+        self._frames[int(self._shots[person])] += len(stretch)
         calm = calmed(stretch, self._smooth)
         if self._smooth > 0:
             self._jitter[0, person] += jitter(stretch)
             self._jitter[1, person] += jitter(calm)
             self._agreement += self._clock.agreement(stretch, calm)
-        if self._floor and not self._elsewhere[person]:
+        if self._floor:
             self._footings[person].add(calm, self._camera(calm))
         return calm
 
     def find_ground(self) -> range:
-        """Find the floor; returns the people to be measured on it: nobody where none is wanted."""
-        if not (self._floor and self._seen):
+        """Find the floors; returns who is to be measured on them: nobody where none is wanted."""
+        if not (self._floor and self._frames):
             return range(0)
-        self._ground, self._factors = fit(self._footings, self._free)
+        for shot in self._frames:
+            here = self._in(shot)
+            footings = [self._footings[person] for person in here]
+            self._grounds[shot], self._factors[here] = fit(footings, self._free[here])
         return range(len(self._footings))
 
     def measure(self, person: int, calm: Stretch) -> None:
@@ -134,22 +139,62 @@ class Settling:
         """Where the camera was (F, 3) at the frames of a stretch."""
         return self._eyes[stretch.start : stretch.stop]
 
+    def _in(self, shot: int) -> NDArray[np.int64]:
+        """The people of a shot."""
+        return np.flatnonzero(self._shots == shot)
+
+    def _floor_of(self, shot: int) -> Ground:
+        """A shot's floor; where its camera moves, which is told from everybody, the assumed one."""
+        if shot not in self._moving:
+            here = self._in(shot)
+            self._moving[shot] = _mean(ratio(*self._slid[0, here].T)) > MOVING_CAMERA
+            if self._moving[shot]:
+                self._grounds[shot] = assumed([self._footings[person] for person in here])
+        return self._grounds[shot]
+
     @property
-    def _moving_camera(self) -> bool:
-        return _mean(ratio(*self._slid[0].T)) > MOVING_CAMERA
+    def _main(self) -> int:
+        """The shot in which most is seen."""
+        return max(self._frames, key=self._frames.__getitem__)
 
     def settled(self, person: int, calm: Stretch) -> Stretch:
         """Third round: a stretch put on the floor, its standing feet held still."""
-        if self._ground is None or self._moving_camera:
+        shot = int(self._shots[person])
+        if shot not in self._grounds:
             return calm
-        eyes = self._camera(calm)
-        stances, placed, ground = stances_of(calm, eyes), calm, None
-        if self._ground.confidence >= TRUSTED and not self._elsewhere[person]:
-            placed, ground = calm.scaled(self._factors[person], eyes), self._ground
-        joints = lock_feet(placed.joints3d, stances, calm.times, ground, eyes)
-        locked = replace(placed, joints3d=joints.astype(np.float32))
-        self._add_slides(1, person, locked, stances)
-        return locked
+        found, settled = self._floor_of(shot), calm
+        if not self._moving[shot]:
+            eyes = self._camera(calm)
+            stances, placed, ground = stances_of(calm, eyes), calm, None
+            if found.confidence >= TRUSTED:
+                placed, ground = calm.scaled(self._factors[person], eyes), found
+            joints = lock_feet(placed.joints3d, stances, calm.times, ground, eyes)
+            settled = replace(placed, joints3d=joints.astype(np.float32))
+            self._add_slides(1, person, settled, stances)
+        if shot == self._main:
+            return settled
+        turn, shift = self._onto_main(shot)
+        return replace(settled, joints3d=(settled.joints3d @ turn.T + shift).astype(np.float32))
+
+    def _onto_main(self, shot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rotation (3, 3) and shift (3,) from a shot's frame to that of the main one.
+
+        Floor comes onto floor, the camera above the same place, looking the same way but for how
+        steeply.
+        """
+        (own, up), (main, level) = (self._floor_of(one).to_world() for one in (shot, self._main))
+        return main.T @ own, main.T @ (up - level)
+
+    def cameras(self, shots: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Turns (F, 3, 3) and places (F, 3) of the cameras of shots (F,) in the results' frame.
+
+        For when all are settled. A shot that nobody is seen in has the main one's camera.
+        """
+        turns, places = np.tile(np.eye(3), (len(shots), 1, 1)), np.zeros((len(shots), 3))
+        for shot in self._grounds:
+            if shot != self._main:
+                turns[shots == shot], places[shots == shot] = self._onto_main(shot)
+        return turns, places
 
     def meta(self) -> dict[str, Any]:
         """What was done, for the result's meta data, lengths in metres.
@@ -158,27 +203,27 @@ class Settling:
         (normal, height, confidence) and `feet` (slide_before, slide_after in m/s).
         """
         meta: dict[str, Any] = {}
-        if self._smooth > 0 and self._seen:
+        if self._smooth > 0 and self._frames:
             before, after = (_mean(np.sqrt(ratio(*sums.T))) for sums in self._jitter)
             lag = round(self._clock.lag(self._agreement), 6)
             meta["smooth"] = {
                 "dial": self._smooth, "jitter_before": before, "jitter_after": after, "lag": lag
             }  # fmt: skip
-        if self._ground is not None and self._moving_camera:
-            meta["ground"] = assumed(self._footings).to_meta()
-        elif self._ground is not None:
-            before, after = (_mean(ratio(*sums.T)) for sums in self._slid)
-            meta["ground"] = self._ground.to_meta()
-            meta["feet"] = {"slide_before": before, "slide_after": after}
+        if self._grounds:
+            meta["ground"] = self._floor_of(self._main).to_meta()
+            stay = [p for p, shot in enumerate(self._shots.tolist()) if not self._moving.get(shot)]
+            if not self._moving[self._main]:
+                before, after = (_mean(ratio(*sums[stay].T)) for sums in self._slid)
+                meta["feet"] = {"slide_before": before, "slide_after": after}
         return meta
 
     def _add_slides(
         self, when: int, person: int, stretch: Stretch, stances: Sequence[tuple[int, int, int]]
     ) -> None:
-        assert self._ground is not None
+        normal = self._grounds[int(self._shots[person])].normal
         for foot, start, stop in stances:
             ankle = stretch.joints3d[start:stop, ANKLES[foot]]
-            self._slid[when, person] += slide(ankle, stretch.times[start:stop], self._ground.normal)
+            self._slid[when, person] += slide(ankle, stretch.times[start:stop], normal)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
