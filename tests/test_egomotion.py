@@ -33,7 +33,7 @@ from vid3d.render.page.data import page_data
 from vid3d.steadying import Steadying
 from vid3d.tracking import track_people
 from vid3d.video import VideoReader, VideoWriter
-from vid3d.video.egomotion import WIDEST, Egomotion, rotation_of
+from vid3d.video.egomotion import WIDEST, Egomotion, setting_of
 
 SIZE = (640, 360)
 CAMERA = Camera.from_fov(ASSUMED_FOV, SIZE)
@@ -70,7 +70,7 @@ def degrees_between(found, true):
 
 def told(egomotion, image, boxes=NOBODY, camera=CAMERA):
     shift = egomotion.see(image, boxes).shift
-    return np.eye(3) if shift is None else rotation_of(shift, camera)
+    return np.eye(3) if shift is None else setting_of(shift, camera).turn
 
 
 def test_turns_in_all_directions_are_found(panorama):
@@ -157,7 +157,7 @@ def test_a_cut_is_a_beginning(panorama):
     views = [egomotion.see(picture(panorama, turn(yaw)), NOBODY) for yaw in (0, 4, 150, 153)]
     assert [view.cut for view in views] == [False, False, True, False]
     assert views[2].shift is None
-    assert degrees_between(rotation_of(views[3].shift, CAMERA), turn(3)) < 0.06
+    assert degrees_between(setting_of(views[3].shift, CAMERA).turn, turn(3)) < 0.06
 
 
 def test_lights_and_somebody_near_are_no_cuts(panorama):
@@ -180,7 +180,7 @@ def test_a_flash_is_no_cut_and_a_fade_is_one(panorama, level):
     views = [shown[0], shown[1], empty, shown[2], empty, empty, shown[3]]
     seen = [egomotion.see(image, NOBODY) for image in views]
     assert [view.cut for view in seen] == [False] * 6 + [True]
-    assert degrees_between(rotation_of(seen[3].shift, CAMERA), turn(3)) < 0.1
+    assert degrees_between(setting_of(seen[3].shift, CAMERA).turn, turn(3)) < 0.1
 
 
 def test_the_light_does_not_turn_the_camera(panorama):
@@ -205,7 +205,7 @@ def test_the_rotation_of_a_homography_made_of_one(angles, fov):
     camera = Camera.from_fov(fov, SIZE)
     rotation = turn(*angles)
     homography = camera.intrinsics @ rotation @ np.linalg.inv(camera.intrinsics)
-    np.testing.assert_allclose(rotation_of(3.7 * homography, camera), rotation, atol=1e-9)
+    np.testing.assert_allclose(setting_of(3.7 * homography, camera).turn, rotation, atol=1e-9)
 
 
 def look_at(joints, rotation, frame=0, camera=CAMERA):
@@ -307,7 +307,7 @@ def test_a_video_of_a_camera_that_turns(repo, tmp_path):
     assert degrees_between(motion.camera_rotation[last], expected) < 0.2
     assert Pipeline(LiftOptions()).detect(tmp_path / "turns.mp4", tmp_path / "seen.json")
     (seen,) = read_keypoints(tmp_path / "seen.json")
-    assert degrees_between(rotation_of(seen.looks[-1].shift, camera).T, expected) < 0.2
+    assert degrees_between(setting_of(seen.looks[-1].shift, camera).turn.T, expected) < 0.2
     again = vid3d.lift(keypoints=tmp_path / "seen.json", max_people=1)
     np.testing.assert_allclose(again.camera_rotation, motion.camera_rotation, atol=1e-4)
 
@@ -318,8 +318,8 @@ def test_files_of_keypoints_keep_the_shift(clip):
     looks = clip_from_coco(document, "clip").looks
     assert looks[0].shift is None
     for read, written in zip(looks[1:], clip.looks[1:], strict=True):
-        turned = rotation_of(read.shift, CAMERA)
-        assert degrees_between(turned, rotation_of(written.shift, CAMERA)) < 1e-4
+        turned = setting_of(read.shift, CAMERA).turn
+        assert degrees_between(turned, setting_of(written.shift, CAMERA).turn) < 1e-4
 
 
 @pytest.mark.parametrize(

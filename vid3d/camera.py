@@ -182,6 +182,12 @@ class Camera:
                 pixels = (points @ self.intrinsics.T)[..., :2] / points[..., 2:]
         return np.where(points[..., 2:] > 1e-6, pixels, np.nan)
 
+    def zoomed(self, pixels: ArrayLike, zoom: ArrayLike) -> Array:
+        """Pixels (..., 2) once the lens has zoomed in by factors (...,): larger about its axis."""
+        pixels = np.asarray(pixels, np.float64)
+        more = np.asarray(zoom, np.float64)[..., None] - 1
+        return np.asarray(pixels + more * (pixels - self.intrinsics[:2, 2]))
+
     def rays(self, keypoints: ArrayLike) -> Array:
         """Directions (..., 3) with z = 1 through pixels (..., 2), distortion removed."""
         pixels = np.asarray(keypoints, np.float64)

@@ -177,7 +177,8 @@ class Work:
                 "from several places; it is held to stand"
             )
             return None
-        way = Way.of(placed, seen.steadying.turns, np.array(seen.times), seen.timestamps)
+        turns = [setting.turn for setting in seen.steadying.settings]
+        way = Way.of(placed, turns, np.array(seen.times), seen.timestamps)
         pieces = (self._lifted(stored) for trace in traces for stored in trace.pieces)
         return way.scaled(pace(way, pieces))
 
@@ -237,6 +238,7 @@ class Work:
             camera_position=np.broadcast_to(
                 np.float32(ORIGIN if way is None else way.position), (len(rotation), 3)
             ),
+            camera_zoom=seen.steadying.zooms(seen.times, seen.timestamps),
             place=self.place,
         )
 

@@ -14,7 +14,17 @@ from vid3d.errors import Vid3dError
 from vid3d.files import open_npz
 from vid3d.motion_checks import check_motion
 from vid3d.motion_files import write_json, write_npz
-from vid3d.motion_schema import PLACE, SCHEMA, SHAPES, TURN, Moment, Stretch, camera_of, runs
+from vid3d.motion_schema import (
+    PLACE,
+    SCHEMA,
+    SHAPES,
+    TURN,
+    ZOOM,
+    Moment,
+    Stretch,
+    camera_of,
+    runs,
+)
 from vid3d.skeleton import H36M17, joint_set
 
 
@@ -43,6 +53,8 @@ class Motion:
             (3, 3) stands for the same at all frames.
         camera_position: (F, 3) metres, where the camera was in the frame of `joints3d`; (3,) stands
             for the same at all frames.
+        camera_zoom: (F,) focal length at each moment over that of `intrinsics`; a number stands
+            for the same at all frames.
     """
 
     joints3d: NDArray[np.float32]
@@ -60,6 +72,7 @@ class Motion:
     meta: dict[str, Any] = field(default_factory=dict)
     camera_rotation: NDArray[np.float32] = field(default_factory=lambda: np.eye(3, dtype="float32"))
     camera_position: NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, "float32"))
+    camera_zoom: NDArray[np.float32] = field(default_factory=lambda: np.ones((), "float32"))
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
@@ -75,7 +88,7 @@ class Motion:
                                    for n in shape)  # fmt: skip
                 raise Vid3dError(f"motion: {name} has shape {array.shape}, expected ({wanted})")
             object.__setattr__(self, name, array)
-        for name, one in ((TURN, (3, 3)), (PLACE, (3,))):
+        for name, one in ((TURN, (3, 3)), (PLACE, (3,)), (ZOOM, ())):
             object.__setattr__(
                 self, name, _at_all_frames(name, getattr(self, name), self.frames, one)
             )
@@ -178,7 +191,7 @@ class Motion:
         try:
             with open_npz(path) as data:
                 arrays = {name: data[name] for name in SHAPES}
-                moves = {name: data[name] for name in (TURN, PLACE) if name in data}
+                moves = {name: data[name] for name in (TURN, PLACE, ZOOM) if name in data}
                 meta = json.loads(str(data["meta"]))
                 joint_names = tuple(str(name) for name in data["joint_names"])
                 keypoint_names = tuple(str(name) for name in data["keypoint_names"])

@@ -52,6 +52,8 @@ def check_motion(motion: AnyMotion, arrays: Mapping[str, NDArray[Any]]) -> None:
     _need(proper, "camera_rotation holds what is no rotation")
     _need(np.isfinite(motion.camera_position).all(), "camera_position is not finite")
     _within("camera_position", motion.camera_position, -FARTHEST, FARTHEST)
+    zoom = motion.camera_zoom
+    _need(((zoom > 1e-3) & (zoom < 1e3)).all(), "camera_zoom holds what is no zoom")
     _check_meta(motion.meta)
     span = float(times[-1] - times[0])
     _need(span * motion.fps <= MOST_FRAMES, f"lasts {span:.0f} s at {motion.fps:g} frames/s")

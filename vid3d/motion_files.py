@@ -18,9 +18,11 @@ from vid3d.motion_schema import (
     SHAPES,
     TURN,
     UNITS,
+    ZOOM,
     AnyMotion,
     farthest,
     largest_turn,
+    largest_zoom,
     moved,
 )
 from vid3d.skeleton import H36M17, joint_set
@@ -63,6 +65,8 @@ def _moves(recorded: AnyMotion) -> dict[str, NDArray[np.float32]]:
         moves[TURN] = recorded.camera_rotation
     if farthest(recorded) > 0:
         moves[PLACE] = recorded.camera_position
+    if largest_zoom(recorded) != 1:
+        moves[ZOOM] = recorded.camera_zoom
     return moves
 
 

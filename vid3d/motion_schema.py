@@ -1,7 +1,8 @@
 """What a motion is made of, whether it is in memory or in files.
 
 Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
-Of a camera that moved, the frame in which it stood at the first look.
+Of a camera that moved, the frame in which it stood at the first look; of one that zoomed, the
+intrinsics that it had then.
 """
 
 # ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
@@ -40,6 +41,8 @@ TURN = "camera_rotation"
 """Array (F, 3, 3) float32 that only files of a camera that turned hold."""
 PLACE = "camera_position"
 """Array (F, 3) float32 that only files of a camera that travelled hold."""
+ZOOM = "camera_zoom"
+"""Array (F,) float32 that only files of a camera that zoomed hold."""
 
 ORIGIN = np.zeros((1, 3))
 """Where a camera is that does not travel, at all frames."""
@@ -151,6 +154,8 @@ class AnyMotion(Protocol):
     @property
     def camera_position(self) -> NDArray[np.float32]: ...
     @property
+    def camera_zoom(self) -> NDArray[np.float32]: ...
+    @property
     def meta(self) -> dict[str, Any]: ...
     def stretches(self, person: int) -> Iterator[Stretch]: ...
     def at(self, frame: int) -> Moment: ...
@@ -179,6 +184,26 @@ def from_camera(
     rotation = np.asarray(motion.camera_rotation[frames], points.dtype)
     eye = np.asarray(motion.camera_position[frames], points.dtype)
     return np.asarray((points - eye[..., None, :]) @ rotation.swapaxes(-1, -2))
+
+
+def filmed(
+    motion: AnyMotion, points: NDArray[np.floating], frames: int | slice = slice(None)
+) -> NDArray[np.floating]:
+    """Pixels (..., 2) of points in the frame of the camera at their own moment, as it was zoomed.
+
+    Args:
+        motion: whose camera it is.
+        points: (..., 3) of one frame, or (..., F, J, 3) of several.
+        frames: which.
+    """
+    camera = motion.camera
+    return camera.zoomed(camera.project(points), np.asarray(motion.camera_zoom)[frames, None])
+
+
+def largest_zoom(motion: AnyMotion) -> float:
+    """The focal length that was farthest from that at the first look, over that one; 1 for none."""
+    zoom = motion.camera_zoom
+    return float(zoom[np.abs(np.log(zoom)).argmax()]) if len(zoom) else 1.0
 
 
 def largest_turn(motion: AnyMotion) -> float:

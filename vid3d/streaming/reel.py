@@ -42,7 +42,7 @@ class Reel:
     Attributes:
         cast: what there is of each person.
         keyframes, timestamps, intrinsics, frame_size, keypoint_set, meta, camera_rotation,
-            camera_position: as of a `Motion`.
+            camera_position, camera_zoom: as of a `Motion`.
         place: the workplace.
     """
 
@@ -55,6 +55,7 @@ class Reel:
     meta: dict[str, Any]
     camera_rotation: NDArray[np.float32]
     camera_position: NDArray[np.float32]
+    camera_zoom: NDArray[np.float32]
     place: Workplace
 
     @property
@@ -161,6 +162,7 @@ class Reel:
             meta=self.meta,
             camera_rotation=self.camera_rotation,
             camera_position=self.camera_position,
+            camera_zoom=self.camera_zoom,
         )
 
     def save(self, path: str | Path) -> Path:

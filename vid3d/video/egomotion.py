@@ -1,19 +1,23 @@
-"""How the camera turned, told from what stands still behind the people.
+"""How the camera turned and zoomed, told from what stands still behind the people.
 
 Corners of the background are followed from a reference picture to the next look (pyramidal
 Lucas-Kanade, Bouguet 2001), and the rotation that most of them agree on is taken (RANSAC over pairs
-of rays, Fischler and Bolles 1981, then least squares, Kabsch 1976). One reference serves as long as
-enough of it stays in view, so that errors do not add up from look to look. A camera on a tripod
-comes out as not having turned at all, not as trembling: what is less than the noise counts as rest.
+of rays, Fischler and Bolles 1981, then least squares, Kabsch 1976). Where a zoom explains clearly
+more, it is taken too: a lens leaves the angle between two rays as it is, which gives the focal
+length by each pair. One reference serves as long as enough of it stays in view, so that errors do
+not add up from look to look. A camera on a tripod comes out as not having turned at all, not as
+trembling: what is less than the noise counts as rest.
 
 A camera's way through space is not found: it is small beside the turn where a phone is held by
-hand, and large where somebody walks with it.
+hand, and large where somebody walks with it. It is no zoom either, as near things then grow faster
+than far ones.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 import cv2
@@ -54,6 +58,17 @@ WIDEST = np.radians(40.0)
 SAME, CHANGED, ALL_CHANGED = 10, 0.01, 0.5
 """Grey levels; share of pixels that change by more below which nothing moved, and above which,
 where nothing agrees, all may be new."""
+LEAST_ZOOM, MOST_ZOOM = 0.25, 8.0
+"""Focal lengths over that at the first look beyond which the view is dragged along as well."""
+CLEARLY = 0.1
+"""Share of the corners by which more have to agree on a zoom than on a rotation alone."""
+SHARPLY = 0.86
+"""Share of these that have to agree within `REST`: where a camera travels, near things grow faster
+than far ones, and agreement with a zoom is only rough."""
+QUICK_ZOOMS = tuple(2 ** (third / 3) for third in (1, -1, 2, -2, 3, -3))
+"""Zooms that are tried where nothing agrees; corners are found again at up to the steps' halves."""
+SAME_SIZE = 1e-3
+"""Share within which eigenvalues are of one size."""
 LIKE = 0.2
 """Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.11 at most."""
 OPEN = 0.1
@@ -88,12 +103,36 @@ class _Picture:
         return _Picture(np.clip(grey, 0, 255).astype(np.uint8), self.free)
 
 
+class Setting(NamedTuple):
+    """How a camera is set against another time.
+
+    Attributes:
+        turn: rotation (3, 3) that takes its rays to those it had then.
+        zoom: its focal length over that it had then.
+    """
+
+    turn: Array
+    zoom: float = 1.0
+
+    def homography(self, camera: Camera) -> Array:
+        """From its picture to the one it would have seen then (3, 3), in pixels."""
+        pixels = camera.intrinsics
+        return np.asarray(pixels @ self.turn @ _lens(1 / self.zoom) @ np.linalg.inv(pixels))
+
+    def since(self, other: "Setting") -> "Setting":
+        """How it is set against another time, both being told against one third."""
+        return Setting(other.turn.T @ self.turn, self.zoom / other.zoom)
+
+
+AS_BEFORE = Setting(np.eye(3))
+
+
 @dataclass(frozen=True)
 class _Known:
-    """A picture and the rotation (3, 3) that takes its rays to those of the first look."""
+    """A picture and how the camera was set, against the first look."""
 
     picture: _Picture
-    turn: Array
+    setting: Setting
 
 
 class View(NamedTuple):
@@ -101,7 +140,8 @@ class View(NamedTuple):
 
     Attributes:
         shift: homography (3, 3) from the picture to what the first look's camera would see, in
-            pixels (`rotation_of` gives the turn back); None where it stands as at the first look.
+            pixels (`setting_of` gives turn and zoom back); None where it stands as at the first
+            look.
         cut: whether the picture is of another scene than the one before; its look is a first one.
     """
 
@@ -110,9 +150,9 @@ class View(NamedTuple):
 
 
 class Egomotion:
-    """Follows how a camera turns, look by look, and where a film was cut.
+    """Follows how a camera turns and zooms, look by look, and where a film was cut.
 
-    Where too little agrees (a zoom, a picture full of people), the camera is held to stand still;
+    Where too little agrees (a picture full of people), the camera is held to stand still;
     where nothing agrees and the pictures are unlike each other, the film was cut.
 
     Args:
@@ -124,7 +164,7 @@ class Egomotion:
         self._reference: _Known | None = None
         self._last: _Known | None = None  # the look before
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
-        self._lost = 0  # looks since the turn was last told
+        self._lost = 0  # looks since the setting was last told
 
     def see(self, image: Image, boxes: Points) -> View:
         """Where the camera looks at the next look.
@@ -134,16 +174,16 @@ class Egomotion:
             boxes: (N, 4) people in it, pixels.
         """
         height, width = image.shape[:2]
-        turn = self._turn(_picture(image, boxes))
-        if turn is None:
+        setting = self._setting(_picture(image, boxes))
+        if setting is None:
             return View(None, cut=True)
-        if np.array_equal(turn, np.eye(3)):
+        if setting.zoom == 1 and np.array_equal(setting.turn, np.eye(3)):
             return View(None, cut=False)
-        pixels = Camera.from_fov(self._fov, (width, height)).intrinsics
-        return View(np.asarray(pixels @ turn @ np.linalg.inv(pixels)), cut=False)
+        camera = Camera.from_fov(self._fov, (width, height))
+        return View(setting.homography(camera), cut=False)
 
-    def _turn(self, now: _Picture) -> Array | None:
-        """The rotation (3, 3) from the picture's rays to the first look's; None at a cut."""
+    def _setting(self, now: _Picture) -> Setting | None:
+        """How the camera is set against the first look; None at a cut."""
         last, reference = self._last, self._reference
         if last is None or reference is None:
             return self._begin(now)
@@ -152,54 +192,71 @@ class Egomotion:
             return None
         changed = _changed(last.picture, now)
         if changed < CHANGED:
-            return last.turn
+            return last.setting
         if match := next(self._found(now, reference, last), None):
             return self._told(now, *match)
         shows = len(now.corners) >= FEWEST  # no flash, no fade
         if shows and changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
             self._begin(now)
             return None
-        self._last, self._lost = _Known(now, last.turn), self._lost + 1
+        self._last, self._lost = _Known(now, last.setting), self._lost + 1
         if self._lost > PATIENCE:
             self._replace(self._last)
-        return last.turn
+        return last.setting
 
-    def _begin(self, now: _Picture) -> Array:
+    def _begin(self, now: _Picture) -> Setting:
         """Take a picture as the first."""
-        self._last = self._reference = _Known(now, np.eye(3))
+        self._last = self._reference = _Known(now, AS_BEFORE)
         self._lost = 0
         self._earlier.clear()
-        return self._last.turn
+        return self._last.setting
 
-    def _told(self, now: _Picture, known: _Known, found: Array, kept: int) -> Array:
-        """The picture's turn, from its rotation to a known one."""
-        whole = known.turn @ found
-        turn = _within(whole)
-        if turn is not whole:  # the view is dragged along: places in the old one are void
-            known = _Known(known.picture, turn @ found.T)
+    def _told(self, now: _Picture, known: _Known, found: Setting, kept: int) -> Setting:
+        """How the camera is set, from how it is against a known picture's."""
+        before = known.setting
+        whole = Setting(before.turn @ found.turn, before.zoom * found.zoom)
+        setting = _within(whole)
+        if setting is not whole:  # the view is dragged along: places in the old one are void
+            before = Setting(setting.turn @ found.turn.T, setting.zoom / found.zoom)
+            known = _Known(known.picture, before)
             self._earlier.clear()
-        self._last, self._reference, self._lost = _Known(now, turn), known, 0
+        self._last, self._reference, self._lost = _Known(now, setting), known, 0
         if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
             self._replace(self._last)
-        return turn
+        return setting
 
     def _found(
         self, now: _Picture, reference: _Known, last: _Known
-    ) -> Iterator[tuple[_Known, Array, int]]:
-        """Known pictures, the rotation from the present one to each, and how many corners agree.
+    ) -> Iterator[tuple[_Known, Setting, int]]:
+        """Known pictures, the present one's setting against each, and how many corners agree.
 
         First the reference where it should be, then all of them by the shift of the whole picture,
-        and in one light.
+        and in one light, at last with quick zooms.
         """
-        camera = Camera.from_fov(self._fov, now.grey.shape[::-1])
-        near = reference.turn.T @ last.turn
-        if found := _relative(reference.picture, now, near, camera):
+        near = last.setting.since(reference.setting)
+        if found := _relative(reference.picture, now, near, self._camera(now, reference)):
             yield reference, *found
-        for known in [*self._earlier, reference, *([] if self._lost else [last])][::-1]:
-            if len(known.picture.corners) >= FEWEST:
-                shifted = _shifted(known.picture.grey, now.grey, camera)
-                if found := _relative(known.picture, now.lit_as(known.picture), shifted, camera):
-                    yield known, *found
+        known = [*self._earlier, reference, *([] if self._lost else [last])][::-1]
+        known = [one for one in known if len(one.picture.corners) >= FEWEST]
+        for one in known:
+            yield from self._guessed(now, one, (1.0,))
+        for one in known[:1]:
+            yield from self._guessed(now, one, QUICK_ZOOMS)
+
+    def _guessed(
+        self, now: _Picture, known: _Known, zooms: Sequence[float]
+    ) -> Iterator[tuple[_Known, Setting, int]]:
+        """The same of a known picture, by the best of some zooms and the shift of the whole."""
+        camera = self._camera(now, known)
+        guesses = [_shifted(known.picture.grey, now.grey, camera, zoom) for zoom in zooms]
+        guess, _ = max(guesses, key=itemgetter(1))
+        if found := _relative(known.picture, now.lit_as(known.picture), guess, camera):
+            yield known, *found
+
+    def _camera(self, now: _Picture, known: _Known) -> Camera:
+        """The small copies' camera, as it was zoomed when a picture was seen."""
+        size = now.grey.shape[::-1]
+        return _longer(Camera.from_fov(self._fov, size), known.setting.zoom)
 
     def _replace(self, reference: _Known) -> None:
         """Take another reference; the one until now may come into view again."""
@@ -208,18 +265,35 @@ class Egomotion:
         self._reference = reference
 
 
-def rotation_of(homography: Points, camera: Camera) -> Array:
-    """The rotation (3, 3) of a camera's rays that comes nearest to a homography of its pictures.
+def setting_of(homography: Points, camera: Camera) -> Setting:
+    """Turn and zoom of a camera that come nearest to a homography (3, 3) of its pictures.
 
-    Least squares over a grid of pixels: exact where the homography was made with the same focal
-    length, and about the same shift of the picture where with another.
+    Exact where the homography was made with the same focal length. Whatever the lens, that of a
+    turn alone is a rotation in other coordinates, so its eigenvalues are of one size: no error of
+    the lens makes a zoom of it.
+    """
+    K = camera.intrinsics
+    rays = np.linalg.inv(K) @ np.asarray(homography, np.float64) @ K
+    sizes = np.abs(np.linalg.eigvals(rays))
+    if sizes.max() < (1 + SAME_SIZE) * sizes.min():
+        return Setting(_turn_of(homography, camera))
+    x, y, z = np.linalg.norm(rays, axis=0).tolist()
+    zoom = float(z / np.sqrt(x * y))
+    return Setting(_turn_of(homography, camera, zoom), zoom)
+
+
+def _turn_of(homography: Points, camera: Camera, zoom: float = 1.0) -> Array:
+    """The rotation (3, 3) of rays that comes nearest to a homography of a camera that zoomed.
+
+    Least squares over a grid of pixels; where the homography was made with another focal length,
+    about the same shift of the picture.
     """
     width, height = camera.frame_size
     grid = np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9), [1.0])
     here = np.stack(grid, -1).reshape(-1, 3)
     there = here @ np.asarray(homography, np.float64).T
     back = np.linalg.inv(camera.intrinsics).T
-    return _kabsch(_unit(here @ back), _unit(there @ back))
+    return _kabsch(_unit(here @ back @ _lens(1 / zoom)), _unit(there @ back))
 
 
 def _picture(image: Image, boxes: Points) -> _Picture:
@@ -243,56 +317,199 @@ def _changed(before: _Picture, now: _Picture) -> float:
 
 
 def _relative(
-    reference: _Picture, now: _Picture, guess: Array, camera: Camera
-) -> tuple[Array, int] | None:
-    """The rotation (3, 3) from a picture's rays to a reference's, and how many corners agree.
+    reference: _Picture, now: _Picture, guess: Setting, camera: Camera
+) -> tuple[Setting, int] | None:
+    """How the camera is set against a reference's, and how many corners agree.
 
     None where too few do.
 
     Args:
         reference: seen earlier.
         now: the picture.
-        guess: (3, 3) what the rotation may be.
-        camera: of the small copies.
+        guess: what the setting may be.
+        camera: of the reference's small copy.
     """
     before = reference.corners
     if len(before) < FEWEST:
         return None
-    expected = camera.project(camera.rays(before) @ guess)
+    before, after = _followed(reference, now, guess, camera)
+    if len(after) < FEWEST:
+        return None
+    resting = np.linalg.norm(after - before, axis=-1) < REST
+    if resting.mean() >= STANDING:
+        return AS_BEFORE, int(resting.sum())
+    focal = float(camera.intrinsics[0, 0])
+    rays, others = _unit(camera.rays(after)), _unit(camera.rays(before))
+    rotation, agreed = _agreed(rays, others, AGREED / focal)
+    share = float(agreed.mean())
+    if share < 1 - CLEARLY and (zooming := _zooming(reference, now, guess, camera, share)):
+        return zooming
+    if agreed.sum() < max(FEWEST, MAJORITY * len(after)):
+        return None
+    return Setting(_rested(rotation, rays, focal)), int(agreed.sum())
+
+
+def _zooming(
+    reference: _Picture, now: _Picture, guess: Setting, camera: Camera, share: float
+) -> tuple[Setting, int] | None:
+    """The same, where a zoom explains clearly more than a rotation alone does.
+
+    Args:
+        reference: seen earlier.
+        now: the picture.
+        guess: what the setting may be.
+        camera: of the reference's small copy.
+        share: of the corners, that agree on a rotation alone.
+    """
+    focal = float(camera.intrinsics[0, 0])
+    for _ in range(2):  # corners are followed better in a picture of the same scale
+        before, after = _followed(reference, now, guess, camera)
+        slopes, others = camera.rays(after), _unit(camera.rays(before))
+        if len(after) < FEWEST or not (found := _agreed_zoom(slopes, others, AGREED / focal)):
+            return None
+        guess, agreed = found
+        if agreed.mean() < share + CLEARLY:
+            return None
+    rays = _through(slopes, guess.zoom)
+    sharp = _near(guess.turn, rays, others, REST / focal).sum()
+    if agreed.sum() < max(FEWEST, MAJORITY * len(after)) or sharp < SHARPLY * agreed.sum():
+        return None
+    return Setting(_rested(guess.turn, rays, focal), guess.zoom), int(agreed.sum())
+
+
+def _followed(
+    reference: _Picture, now: _Picture, guess: Setting, camera: Camera
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where corners (N, 2) of a reference that are found again were, and where they are."""
+    before = reference.corners
+    expected = camera.project(camera.rays(before) @ guess.turn)
     expected = np.where(np.isfinite(expected), expected, before).astype(np.float32)
     flow, status, _ = cv2.calcOpticalFlowPyrLK(
         reference.grey,
-        now.grey,
+        _zoomed(now.grey, 1 / guess.zoom, camera),
         before,
         expected,
         winSize=(13, 13),
         maxLevel=3,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
-    after = np.asarray(flow, np.float32)
+    after = camera.zoomed(np.asarray(flow), guess.zoom).astype(np.float32)
     found = (np.ravel(status) > 0) & _inside(after, now.free)
-    before, after = before[found], after[found]
-    if len(after) < FEWEST:
-        return None
-    resting = np.linalg.norm(after - before, axis=-1) < REST
-    if resting.mean() >= STANDING:
-        return np.eye(3), int(resting.sum())
-    rays, others = _unit(camera.rays(after)), _unit(camera.rays(before))
-    rotation, agreed = _agreed(rays, others, AGREED / float(camera.intrinsics[0, 0]))
-    if agreed.sum() < max(FEWEST, MAJORITY * len(after)):
-        return None
-    moves = np.linalg.norm(rays @ rotation.T - rays, axis=-1) * camera.intrinsics[0, 0]
-    return (np.eye(3) if np.median(moves) < REST else rotation), int(agreed.sum())
+    return before[found], after[found]
 
 
-def _shifted(before: Image, now: Image, camera: Camera) -> Array:
-    """About the rotation from a picture's rays to an earlier one's: by the shift of the whole.
+def _rested(rotation: Array, rays: Array, focal: float) -> Array:
+    """A rotation, or none where it moves (N, 3) unit rays by less than the noise."""
+    moves = np.linalg.norm(rays @ rotation.T - rays, axis=-1) * focal
+    return np.eye(3) if np.median(moves) < REST else rotation
 
-    For turns that are too quick for corners to be found again.
+
+def _agreed_zoom(
+    slopes: Array, others: Array, limit: float
+) -> tuple[Setting, NDArray[np.bool_]] | None:
+    """Rotation and zoom that most of (N, 3) rays with z = 1 agree on, and which do.
+
+    Args:
+        slopes: as of a camera that has not zoomed.
+        others: unit rays that they are to become.
+        limit: angle within which they agree.
     """
-    (dx, dy), _ = _likeness(before, now)
+    pairs = np.random.default_rng(0).integers(0, len(slopes), (TRIALS, 2))
+    zooms = _zoom_by_angle(slopes[pairs], others[pairs])
+    usable = (zooms > LEAST_ZOOM) & (zooms < MOST_ZOOM)
+    if not usable.any():
+        return None
+    pairs, zooms = pairs[usable], zooms[usable]
+    rays = _through(slopes, zooms[:, None])
+    turns = _kabsch(np.take_along_axis(rays, pairs[..., None], 1), others[pairs])
+    near = _near(turns, rays, others, limit)
+    best = near.sum(-1).argmax()
+    setting, agreed = Setting(turns[best], float(zooms[best])), near[best]
+    for _ in range(4):
+        setting = _refined(setting, slopes[agreed], others[agreed])
+        agreed = _near(setting.turn, _through(slopes, setting.zoom), others, limit)
+    return setting, agreed
+
+
+def _zoom_by_angle(slopes: Array, others: Array) -> Array:
+    """Zooms (N,) that bring pairs of rays (N, 2, 3) with z = 1 to the angle between two others.
+
+    With q the inverse square of the zoom, the squared tangent of the angle is a fraction of
+    quadratic polynomials in q; of its two solutions that near a lens with a narrow view. NaN where
+    there is none.
+    """
+    a, b = slopes[:, 0, :2], slopes[:, 1, :2]
+    dot, apart = (a * b).sum(-1), ((a - b) ** 2).sum(-1)
+    area = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) ** 2
+    crossed = (np.cross(others[:, 0], others[:, 1]) ** 2).sum(-1)
+    tangent = crossed / (others[:, 0] * others[:, 1]).sum(-1) ** 2
+    linear = apart - 2 * tangent * dot
+    with np.errstate(invalid="ignore", divide="ignore"):
+        root = np.sqrt(linear**2 + 4 * tangent * (area - tangent * dot**2))
+        return np.asarray(np.sqrt((linear + root) / (2 * tangent)))
+
+
+def _through(slopes: Array, zoom: float | Array) -> Array:
+    """Unit rays (..., N, 3) of those with z = 1 (N, 3), seen by a camera that has zoomed."""
+    longer = np.broadcast_to(np.asarray(zoom)[..., None], (*np.shape(zoom)[:-1], len(slopes), 1))
+    return _unit(np.concatenate([slopes[:, :2] / longer, np.ones_like(longer)], -1))
+
+
+def _refined(setting: Setting, slopes: Array, others: Array) -> Setting:
+    """A setting after a step of Gauss and Newton towards the least squares.
+
+    Args:
+        setting: nearly right.
+        slopes: (N, 3) rays with z = 1.
+        others: (N, 3) unit rays that they are to become.
+    """
+    rays = _through(slopes, setting.zoom)
+    turned = rays @ setting.turn.T
+    nearer = ([0, 0, 1] - rays * rays[:, 2:]) * rays[:, 2:]  # by the zoom's logarithm
+    by = [*np.cross(np.eye(3)[:, None], turned), nearer @ setting.turn.T]
+    step = np.linalg.lstsq(np.stack(by, -1).reshape(-1, 4), (others - turned).ravel(), rcond=None)
+    *vector, longer = step[0].tolist()
+    turn = Rotation.from_rotvec(vector).as_matrix() @ setting.turn
+    return Setting(turn, setting.zoom * float(np.exp(longer)))
+
+
+def _lens(zoom: float) -> Array:
+    """What a zoom does to slopes (3, 3)."""
+    return np.diag([zoom, zoom, 1.0])
+
+
+def _longer(camera: Camera, zoom: float) -> Camera:
+    """The same camera once it has zoomed."""
+    return Camera(camera.intrinsics @ _lens(zoom), camera.frame_size)
+
+
+def _zoomed(picture: Image, zoom: float, camera: Camera) -> Image:
+    """A picture as it looks once the camera has zoomed in on its middle."""
+    if zoom == 1:
+        return picture
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    moved = camera.zoomed(corners, zoom).astype(np.float32)
+    warp = cv2.getAffineTransform(corners.astype(np.float32), moved)
+    size, border = picture.shape[::-1], cv2.BORDER_REPLICATE
+    return np.asarray(cv2.warpAffine(picture, warp, size, None, cv2.INTER_CUBIC, border), np.uint8)
+
+
+def _shifted(before: Image, now: Image, camera: Camera, zoom: float) -> tuple[Setting, float]:
+    """About how a picture's setting is against an earlier one's, by the shift of the whole.
+
+    For turns that are too quick for corners to be found again; and how like the pictures are.
+
+    Args:
+        before, now: grey (h, w).
+        camera: of the earlier one.
+        zoom: since then; the picture with the wider view is enlarged.
+    """
+    enlarged, camera = max(zoom, 1.0), _longer(camera, max(zoom, 1.0))
+    (dx, dy), like = _likeness(
+        _zoomed(before, enlarged, camera), _zoomed(now, enlarged / zoom, camera)
+    )
     back = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy], [0.0, 0.0, 1.0]])
-    return rotation_of(back, camera)
+    return Setting(_turn_of(back, camera), zoom), like
 
 
 def _likeness(before: Image, now: Image) -> tuple[Sequence[float], float]:
@@ -340,8 +557,12 @@ def _unit(rays: Points) -> Array:
     return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True), np.float64)
 
 
-def _within(turn: Array) -> Array:
-    """A rotation by `WIDEST` at most, about the same axis."""
-    vector = Rotation.from_matrix(turn).as_rotvec()
+def _within(setting: Setting) -> Setting:
+    """A setting by `WIDEST` at most, about the same axis, and with a zoom between the limits."""
+    vector = Rotation.from_matrix(setting.turn).as_rotvec()
     angle = float(np.linalg.norm(vector))
-    return turn if angle <= WIDEST else Rotation.from_rotvec(vector * (WIDEST / angle)).as_matrix()
+    zoom = min(max(setting.zoom, LEAST_ZOOM), MOST_ZOOM)
+    if angle <= WIDEST and zoom == setting.zoom:
+        return setting
+    least = min(1.0, WIDEST / max(angle, WIDEST))
+    return Setting(Rotation.from_rotvec(vector * least).as_matrix(), zoom)
