@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vid3d.motion_schema import AnyMotion, from_camera
+from vid3d.motion_schema import AnyMotion, filmed
 from vid3d.skeleton import H36M17
 from vid3d.world import ground_of
 from vid3d.world.ground import level_axes
@@ -76,24 +76,23 @@ def sampled_bodies(motion: AnyMotion) -> Array:
     return kept if len(kept) else bodies
 
 
-def evenly(motion: AnyMotion, most: int, filmed: bool = False) -> Array:
+def evenly(motion: AnyMotion, most: int, in_pixels: bool = False) -> Array:
     """At most so many bodies (N, 17, 3), spread evenly over people and frames.
 
     Args:
         motion: whose people they are.
         most: how many.
-        filmed: each in the frame of the camera as it stood at their moment.
+        in_pixels: where the camera saw them instead (N, 17, 2).
     """
     people = range(motion.people)
     count = sum(len(one) for person in people for one in motion.stretches(person))
     step = max(1, -(-count // most))
-    bodies, ahead = [np.zeros((0, 17, 3))], 0  # frames to leave out before the next
+    bodies, ahead = [np.zeros((0, 17, 2 if in_pixels else 3))], 0  # frames to leave out next
     for person in people:
         for stretch in motion.stretches(person):
             joints = stretch.joints3d[ahead::step]
-            if filmed:
-                frames = slice(stretch.start + ahead, stretch.stop, step)
-                joints = from_camera(motion, joints, frames)
+            if in_pixels:
+                joints = filmed(motion, joints, slice(stretch.start + ahead, stretch.stop, step))
             bodies.append(joints.astype(np.float64))
             ahead = (ahead - len(stretch)) % step
     return np.concatenate(bodies)

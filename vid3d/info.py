@@ -95,7 +95,7 @@ def describe_motion(path: Path) -> Card:
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
         *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
         *([("cuts", _cut_text(meta["cuts"]))] if meta.get("cuts") else []),
-        ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees{_turn_text(motion)}"),
+        ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees{_moves_text(motion)}"),
         ("axes", f"{meta['axes']}; {meta['units']}"),
         ("floor", _floor_text(ground, "ground" in meta)),
         ("feet", _feet_text(meta.get("feet"))),
@@ -112,13 +112,14 @@ def _cut_text(cuts: list[float]) -> str:
     return f"before {shown}{' and more' if len(cuts) > 8 else ''} s; people are new after each"
 
 
-def _turn_text(motion: "Motion") -> str:
-    """How far the camera turned, in words."""
-    from vid3d.motion_schema import farthest, largest_turn
+def _moves_text(motion: "Motion") -> str:
+    """How far the camera turned, travelled and zoomed, in words."""
+    from vid3d.motion_schema import farthest, largest_turn, largest_zoom
 
-    turn, away = largest_turn(motion), farthest(motion)
+    turn, away, zoom = largest_turn(motion), farthest(motion), largest_zoom(motion)
     moves = [f"turned by up to {turn:.1f} degrees"] if turn else []
     moves += [f"travelled up to {away:.1f} m away"] if away else []
+    moves += [f"zoomed by up to {zoom:.2f} times"] if zoom != 1 else []
     return f"; {', '.join(moves)}, which is taken out" if moves else ""
 
 

@@ -189,15 +189,15 @@ def from_camera(
 def filmed(
     motion: AnyMotion, points: NDArray[np.floating], frames: int | slice = slice(None)
 ) -> NDArray[np.floating]:
-    """Pixels (..., 2) of points in the frame of the camera at their own moment, as it was zoomed.
+    """Pixels (..., 2) in which the camera saw points (..., 3), as it stood and was zoomed then.
 
     Args:
         motion: whose camera it is.
         points: (..., 3) of one frame, or (..., F, J, 3) of several.
         frames: which.
     """
-    camera = motion.camera
-    return camera.zoomed(camera.project(points), np.asarray(motion.camera_zoom)[frames, None])
+    camera, zoom = motion.camera, np.asarray(motion.camera_zoom)[frames, None]
+    return camera.zoomed(camera.project(from_camera(motion, points, frames)), zoom)
 
 
 def largest_zoom(motion: AnyMotion) -> float:

@@ -176,7 +176,7 @@ def _report(motion: "Reel", name: str, stages: str, written: list[Path]) -> str:
 
 def _origin(motion: "Reel") -> str:
     """What the result was made with."""
-    from vid3d.motion_schema import farthest, largest_turn
+    from vid3d.motion_schema import farthest, largest_turn, largest_zoom
 
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))
@@ -186,6 +186,8 @@ def _origin(motion: "Reel") -> str:
         camera += f", turned by up to {turn:.1f}"
     if away := farthest(motion):
         camera += f", up to {away:.1f} m from where it began"
+    if (zoom := largest_zoom(motion)) != 1:
+        camera += f", zoomed by up to {zoom:.2f} times"
     return f"  2D by {meta['pose2d']}; lifter {meta['model']['name']}; camera {camera}"
 
 

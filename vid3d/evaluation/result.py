@@ -19,7 +19,7 @@ from vid3d.evaluation.matching import match_people
 from vid3d.evaluation.metrics import SCORED, joint_errors, procrustes, root_relative
 from vid3d.evaluation.tables import align
 from vid3d.motion import Motion
-from vid3d.motion_schema import from_camera
+from vid3d.motion_schema import filmed, from_camera
 
 Array = NDArray[np.floating]
 
@@ -157,7 +157,7 @@ def evaluate_result(motion: Motion, truth: Sequence[PairSequence]) -> ResultRepo
     """
     people = _at_frames(motion, truth)
     joints3d = from_camera(motion, motion.joints3d)
-    points = motion.camera.project(joints3d)
+    points = filmed(motion, motion.joints3d)
     matched = match_people(people.points[..., SCORED, :], people.visible, points[..., SCORED, :])
     errors = _frame_errors(joints3d, people.joints3d, matched)
     looked = np.zeros(motion.frames, bool)

@@ -35,6 +35,12 @@ def _turns(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
     return known(inside).as_matrix().astype(np.float32)
 
 
+def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The camera's zoom (F,) at times."""
+    logarithms = np.log(motion.camera_zoom, dtype=np.float64)
+    return np.exp(np.interp(times, motion.timestamps, logarithms)).astype(np.float32)
+
+
 def steady(motion: Motion) -> Motion:
     """The motion at a constant rate, its mean one; itself if its frames already lie at even times.
 
@@ -70,6 +76,7 @@ def steady(motion: Motion) -> Motion:
         timestamps=times,
         camera_rotation=_turns(motion, times),
         camera_position=linear(motion.camera_position, motion.timestamps, times),
+        camera_zoom=_zooms(motion, times),
         keyframes=np.empty(0, np.int64),
         keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
     )

@@ -17,7 +17,7 @@ from vid3d.export.rig import JOINTS, PARENTS
 from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP
 from vid3d.export.take import Animation, Take
-from vid3d.motion_schema import farthest, largest_turn
+from vid3d.motion_schema import farthest, largest_turn, largest_zoom
 
 Array = NDArray[np.float64]
 Tracks = dict[str, list[dict[str, Any]]]
@@ -43,8 +43,13 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
 
 
 def _camera(document: Document, tracks: Tracks, take: Take, times: Array) -> int:
-    """Node of the camera that filmed the clip; the principal point is taken as the centre."""
+    """Node of the camera that filmed the clip; the principal point is taken as the centre.
+
+    No lens of glTF's core can zoom over time: it is that of the first look, and `extras` say how
+    the camera zoomed.
+    """
     matrix, (width, height) = take.motion.intrinsics, take.motion.frame_size
+    zooms = take.steady.camera_zoom.astype(float).round(5).tolist()
     lens = {
         "aspectRatio": float(width * matrix[1, 1] / (height * matrix[0, 0])),
         "yfov": float(2 * np.arctan2(height / 2, matrix[1, 1])),
@@ -62,7 +67,10 @@ def _camera(document: Document, tracks: Tracks, take: Take, times: Array) -> int
             "camera": camera,
             "translation": places[0].tolist(),
             "rotation": turns[0].tolist(),
-            "extras": {"intrinsics": matrix.astype(float).tolist()},
+            "extras": {
+                "intrinsics": matrix.astype(float).tolist(),
+                **({"zoom": zooms} if largest_zoom(take.motion) != 1 else {}),
+            },
         },
     )
     if largest_turn(take.motion) > 0:

@@ -13,7 +13,7 @@ from vid3d.files import atomic_path, check_output
 from vid3d.floor import floor_of
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import moved
+from vid3d.motion_schema import largest_zoom, moved
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
 
@@ -103,10 +103,14 @@ def _log_camera(rr: Any, recording: Any, motion: Motion, space: Space) -> None:
         image_plane_distance=0.5,
     )
     recording.log("world/camera", lens, static=True)
-    if moved(motion):
+    zoomed = largest_zoom(motion) != 1
+    if moved(motion) or zoomed:
         columns = rr.Transform3D.columns(translation=places, mat3x3=turns)
+        lenses = motion.intrinsics * np.ones((motion.frames, 1, 1))
+        lenses[:, :2, :2] *= motion.camera_zoom[:, None, None]
+        zooms = rr.Pinhole.columns(image_from_camera=lenses) if zoomed else []
         times = _times(rr, motion, np.arange(motion.frames))
-        rr.send_columns("world/camera", times, columns, recording=recording)
+        rr.send_columns("world/camera", times, [*columns, *zooms], recording=recording)
     else:
         place = rr.Transform3D(translation=places[0], mat3x3=turns[0])
         recording.log("world/camera", place, static=True)

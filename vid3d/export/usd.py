@@ -11,7 +11,7 @@ from vid3d.export.rotations import quaternions
 from vid3d.export.space import CAMERA_TO_Y_UP, FROM_Y_UP
 from vid3d.export.take import Animation, Take
 from vid3d.files import atomic_path
-from vid3d.motion_schema import moved
+from vid3d.motion_schema import largest_zoom, moved
 
 
 def write(take: Take, folder: Path, stem: str) -> list[Path]:
@@ -50,7 +50,11 @@ def _camera(stage: Any, take: Take) -> None:
     film = 36.0
     camera.CreateHorizontalApertureAttr(film * tenths)
     camera.CreateVerticalApertureAttr(film * tenths * height / width * matrix[0, 0] / matrix[1, 1])
-    camera.CreateFocalLengthAttr(film * tenths * matrix[0, 0] / width)
+    focal = film * tenths * matrix[0, 0] / width
+    length = camera.CreateFocalLengthAttr(focal)
+    if largest_zoom(take.motion) != 1:
+        for frame, zoom in enumerate(take.steady.camera_zoom.tolist()):
+            length.Set(focal * zoom, frame)
     camera.CreateClippingRangeAttr(Gf.Vec2f(0.05, 1000.0))
     steady = take.steady
     places = np.tile(np.eye(4), (steady.frames, 1, 1))

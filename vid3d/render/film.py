@@ -263,7 +263,7 @@ def _quiet_corner(motion: AnyMotion, picture: Size, inset: Size) -> tuple[int, i
         side // 2 * 2 for side in (width - inset[0] - margin, height - inset[1] - margin)
     )
     overlay = Overlay(motion, picture)
-    spots = overlay.in_picture(motion.camera.project(evenly(motion, 2000, filmed=True)))
+    spots = overlay.in_picture(evenly(motion, 2000, in_pixels=True))
     corners = [(right, margin), (margin, margin), (right, bottom), (margin, bottom)]
     hidden = [
         int(((spots >= corner) & (spots <= np.add(corner, inset))).all(-1).sum())

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.motion_schema import AnyMotion, from_camera
+from vid3d.motion_schema import AnyMotion, filmed, from_camera
 from vid3d.render import draw, style
 from vid3d.render.options import RenderOptions
 from vid3d.skeleton import H36M17
@@ -34,7 +34,6 @@ class Overlay:
     def __init__(self, motion: AnyMotion, size: Size, options: RenderOptions | None = None):
         self.motion = motion
         self.options = options or RenderOptions()
-        self._camera = motion.camera
         self._scale = np.array(size) / motion.frame_size
         self._unit = max(8.0, size[1] / 55)
         self._ids = motion.track_ids
@@ -47,10 +46,13 @@ class Overlay:
         """Draw everybody at a frame of the motion, the far ones first."""
         moment = self.motion.at(index)
         dashed = self.options.dashed and moment.keypoints2d is None
-        seen = from_camera(self.motion, moment.joints3d, index)
-        for row in np.argsort(-seen[:, 0, 2]).tolist():
-            person, joints = int(moment.people[row]), seen[row]
-            self._draw_person(picture, person, joints, moment.spread[row], dashed)
+        depth = from_camera(self.motion, moment.joints3d, index)[..., 2]
+        pixels = self.in_picture(filmed(self.motion, moment.joints3d, index))
+        focal = self.motion.intrinsics[0, 0] * self.motion.camera_zoom[index] * self._scale[0]
+        for row in np.argsort(-depth[:, 0]).tolist():
+            person, spread = int(moment.people[row]), moment.spread[row]
+            radii = spread / depth[row] * focal
+            self._draw_person(picture, person, pixels[row], spread, radii, dashed)
         if moment.keypoints2d is not None and self.options.keypoints:
             for detected in moment.keypoints2d:
                 self._draw_keypoints(picture, detected)
@@ -59,15 +61,15 @@ class Overlay:
         self,
         picture: Planes,
         person: int,
-        joints: NDArray[np.floating],
+        pixels: NDArray[np.float64],
         spread: NDArray[np.floating],
+        radii: NDArray[np.floating],
         dashed: bool,
     ) -> None:
-        pixels = self.in_picture(self._camera.project(joints))
         if not draw.drawable(pixels).any():
             return
         if self.options.uncertainty:
-            self._draw_blobs(picture, person, pixels, spread / joints[:, 2])
+            self._draw_blobs(picture, person, pixels, radii)
         self._draw_skeleton(picture, person, pixels, spread, dashed)
         low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
         if self.options.labels and (high > 0).all() and (low < picture.size).all():
@@ -107,10 +109,10 @@ class Overlay:
         picture: Planes,
         person: int,
         pixels: NDArray[np.float64],
-        angles: NDArray[np.floating],
+        radii: NDArray[np.floating],
     ) -> None:
-        """Discs of some radii (17,) as seen from the camera, in radians, round the joints."""
-        widths = 2 * angles * self.motion.intrinsics[0, 0] * self._scale[0]
+        """Discs of some radii (17,) in pixels round the joints."""
+        widths = 2 * radii
         known = np.isfinite(widths)
         dots = pixels[known][:, None].repeat(2, 1)
         color = style.person_color(person)

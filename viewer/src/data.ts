@@ -28,12 +28,14 @@ export interface FilmCamera {
   size: [number, number];
 }
 
-/** The camera as it stood at the first look; `turns` and `places` where it did not stay so. */
+/** The camera as it stood at the first look; `turns`, `places` and `zooms` where not so later. */
 interface MovingCamera extends FilmCamera {
   /** Nine numbers a frame, row by row: the matrix from that frame of reference to its own. */
   turns?: Float32Array;
   /** Three numbers a frame: where it was. */
   places?: Float32Array;
+  /** One number a frame: focal length over that of `intrinsics`. */
+  zooms?: Float32Array;
 }
 
 interface Shared {
@@ -49,7 +51,7 @@ interface Shared {
 }
 
 interface Packed extends Shared {
-  camera: FilmCamera & { turns?: Block; places?: Block };
+  camera: FilmCamera & { turns?: Block; places?: Block; zooms?: Block };
   times: Block;
   people: PackedPerson[];
 }
@@ -99,7 +101,8 @@ export async function readClip(): Promise<Clip> {
   }
   const turns = packed.camera.turns && (await unpack(packed.camera.turns));
   const places = packed.camera.places && (await unpack(packed.camera.places));
-  return { ...packed, camera: { ...packed.camera, turns, places }, times, people };
+  const zooms = packed.camera.zooms && (await unpack(packed.camera.zooms));
+  return { ...packed, camera: { ...packed.camera, turns, places, zooms }, times, people };
 }
 
 async function readPerson(packed: PackedPerson): Promise<Person> {
@@ -170,17 +173,26 @@ export function frameAt(times: Float64Array, seconds: number): number {
 
 const HALF_A_MILLISECOND = 5e-4;
 
+/** Whether the camera did not stay as it was at the first look. */
+export function moves({ turns, places, zooms }: MovingCamera): boolean {
+  return Boolean(turns || places || zooms);
+}
+
 /** The camera as it stood at a frame. */
 export function cameraAt(camera: MovingCamera, frame: number): FilmCamera {
-  const { turns, places } = camera;
-  let { position, rotation } = camera;
+  const { turns, places, zooms } = camera;
+  let { position, rotation, intrinsics } = camera;
   if (places) position = Array.from(places.subarray(3 * frame, 3 * frame + 3));
   if (turns) {
     const turned = (axis: number[], row: number) =>
       axis.reduce((sum, value, column) => sum + value * turns[9 * frame + 3 * row + column], 0);
     rotation = rotation.map((axis) => [0, 1, 2].map((row) => turned(axis, row)));
   }
-  return { ...camera, position, rotation };
+  if (zooms) {
+    const zoom = zooms[frame];
+    intrinsics = intrinsics.map(([x, y, middle]) => [zoom * x, zoom * y, middle]);
+  }
+  return { ...camera, position, rotation, intrinsics };
 }
 
 export function inSight(person: Person, frame: number): boolean {

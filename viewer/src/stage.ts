@@ -5,7 +5,7 @@ import {
   LineSegments, Matrix4, PerspectiveCamera, Scene, Vector3, WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { cameraAt, Clip, FilmCamera } from "./data";
+import { cameraAt, Clip, FilmCamera, moves } from "./data";
 import { Figures, Layers } from "./figures";
 import { themeColor } from "./theme";
 
@@ -142,7 +142,7 @@ export class Stage {
   }
 
   draw(frame: number, visible: boolean[], layers: Layers & { camera: boolean }): void {
-    if (this.clip.camera.turns || this.clip.camera.places) this.moveFilm(frame);
+    if (moves(this.clip.camera)) this.moveFilm(frame);
     if (this.followed !== null && this.view !== "film") this.goAlong(frame);
     this.frustum.visible = layers.camera && this.view !== "film";
     this.figures.show(frame, visible, layers);

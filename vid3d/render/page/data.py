@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import farthest, largest_turn
+from vid3d.motion_schema import farthest, largest_turn, largest_zoom
 from vid3d.render.page.codec import encode
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
@@ -108,6 +108,8 @@ def _camera(motion: Motion, world: World) -> dict[str, Any]:
         moves["turns"] = encode(motion.camera_rotation.reshape(-1, 9), TURN_STEP)
     if farthest(motion) > 0:
         moves["places"] = encode(world.place(motion.camera_position), MILLIMETRE)
+    if largest_zoom(motion) != 1:
+        moves["zooms"] = encode(motion.camera_zoom[:, None], TURN_STEP)
     return {
         "rotation": world.rotation.round(6).tolist(),
         "position": (-world.origin).round(4).tolist(),
@@ -131,8 +133,10 @@ def _facts(motion: Motion) -> list[tuple[str, str]]:
         found = f"from the file (confidence {ground.get('confidence', 'not stated')})"
     width, height = motion.frame_size.tolist()
     turn, away, cuts = largest_turn(motion), farthest(motion), motion.meta.get("cuts")
+    zoom = largest_zoom(motion)
     moves = [f"turned by up to {turn:.0f}°"] * (turn > 0)
     moves += [f"up to {away:.1f} m from where it began"] * (away > 0)
+    moves += [f"zoomed by up to {zoom:.2f}×"] * (zoom != 1)
     facts = [
         ("Source", _source(motion)),
         ("Picture", f"{width} × {height}, {motion.fps:.5g} frames/s, {motion.frames} frames"),
