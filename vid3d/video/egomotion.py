@@ -62,11 +62,11 @@ LEAST_ZOOM, MOST_ZOOM = 0.25, 8.0
 """Focal lengths over that at the first look beyond which the view is dragged along as well."""
 CLEARLY = 0.1
 """Share of the corners by which more have to agree on a zoom than on a rotation alone."""
-SHARPLY = 0.86
-"""Share of these that have to agree within `REST`: where a camera travels, near things grow faster
-than far ones, and agreement with a zoom is only rough."""
+SHARP = 0.19
+"""Pixels by which the corners that agree on a zoom miss, at most (median): where a camera travels,
+near things grow faster than far ones, and it was 0.22 at least; with zooms 0.16 at most."""
 QUICK_ZOOMS = tuple(2 ** (third / 3) for third in (1, -1, 2, -2, 3, -3))
-"""Zooms that are tried where nothing agrees; corners are found again at up to the steps' halves."""
+"""Zooms that are tried where nothing agrees: so near each other that corners are found again."""
 SAME_SIZE = 1e-3
 """Share within which eigenvalues are of one size."""
 LIKE = 0.2
@@ -329,8 +329,7 @@ def _relative(
         guess: what the setting may be.
         camera: of the reference's small copy.
     """
-    before = reference.corners
-    if len(before) < FEWEST:
+    if len(reference.corners) < FEWEST:
         return None
     before, after = _followed(reference, now, guess, camera)
     if len(after) < FEWEST:
@@ -371,8 +370,8 @@ def _zooming(
         if agreed.mean() < share + CLEARLY:
             return None
     rays = _through(slopes, guess.zoom)
-    sharp = _near(guess.turn, rays, others, REST / focal).sum()
-    if agreed.sum() < max(FEWEST, MAJORITY * len(after)) or sharp < SHARPLY * agreed.sum():
+    misses = np.linalg.norm(rays @ guess.turn.T - others, axis=-1)[agreed] * focal
+    if agreed.sum() < max(FEWEST, MAJORITY * len(after)) or np.median(misses) > SHARP:
         return None
     return Setting(_rested(guess.turn, rays, focal), guess.zoom), int(agreed.sum())
 
@@ -405,7 +404,7 @@ def _rested(rotation: Array, rays: Array, focal: float) -> Array:
 
 
 def _agreed_zoom(
-    slopes: Array, others: Array, limit: float
+    slopes: Points, others: Array, limit: float
 ) -> tuple[Setting, NDArray[np.bool_]] | None:
     """Rotation and zoom that most of (N, 3) rays with z = 1 agree on, and which do.
 
@@ -431,7 +430,7 @@ def _agreed_zoom(
     return setting, agreed
 
 
-def _zoom_by_angle(slopes: Array, others: Array) -> Array:
+def _zoom_by_angle(slopes: Points, others: Array) -> Array:
     """Zooms (N,) that bring pairs of rays (N, 2, 3) with z = 1 to the angle between two others.
 
     With q the inverse square of the zoom, the squared tangent of the angle is a fraction of
@@ -449,13 +448,13 @@ def _zoom_by_angle(slopes: Array, others: Array) -> Array:
         return np.asarray(np.sqrt((linear + root) / (2 * tangent)))
 
 
-def _through(slopes: Array, zoom: float | Array) -> Array:
+def _through(slopes: Points, zoom: float | Array) -> Array:
     """Unit rays (..., N, 3) of those with z = 1 (N, 3), seen by a camera that has zoomed."""
     longer = np.broadcast_to(np.asarray(zoom)[..., None], (*np.shape(zoom)[:-1], len(slopes), 1))
     return _unit(np.concatenate([slopes[:, :2] / longer, np.ones_like(longer)], -1))
 
 
-def _refined(setting: Setting, slopes: Array, others: Array) -> Setting:
+def _refined(setting: Setting, slopes: Points, others: Array) -> Setting:
     """A setting after a step of Gauss and Newton towards the least squares.
 
     Args:
@@ -500,7 +499,8 @@ def _shifted(before: Image, now: Image, camera: Camera, zoom: float) -> tuple[Se
     For turns that are too quick for corners to be found again; and how like the pictures are.
 
     Args:
-        before, now: grey (h, w).
+        before: grey (h, w).
+        now: likewise.
         camera: of the earlier one.
         zoom: since then; the picture with the wider view is enlarged.
     """
@@ -558,11 +558,11 @@ def _unit(rays: Points) -> Array:
 
 
 def _within(setting: Setting) -> Setting:
-    """A setting by `WIDEST` at most, about the same axis, and with a zoom between the limits."""
+    """A setting turned by `WIDEST` at most, about the same axis, and zoomed between the limits."""
     vector = Rotation.from_matrix(setting.turn).as_rotvec()
     angle = float(np.linalg.norm(vector))
     zoom = min(max(setting.zoom, LEAST_ZOOM), MOST_ZOOM)
     if angle <= WIDEST and zoom == setting.zoom:
         return setting
-    least = min(1.0, WIDEST / max(angle, WIDEST))
-    return Setting(Rotation.from_rotvec(vector * least).as_matrix(), zoom)
+    nearer = vector * (WIDEST / max(angle, WIDEST))
+    return Setting(Rotation.from_rotvec(nearer).as_matrix(), zoom)
