@@ -1,4 +1,4 @@
-"""Turns of a camera: found in pictures, taken out of looks, kept beside the result."""
+"""Turns and zooms of a camera: found in pictures, taken out of looks, kept beside the result."""
 
 import json
 from dataclasses import replace
@@ -20,9 +20,10 @@ from vid3d.export.clock import steady
 from vid3d.export.glb import write as write_glb
 from vid3d.export.space import export_space
 from vid3d.export.take import Take
+from vid3d.info import describe_motion
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
-from vid3d.motion_schema import from_camera, largest_turn, moved
+from vid3d.motion_schema import filmed, from_camera, largest_turn, largest_zoom, moved
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
@@ -33,7 +34,14 @@ from vid3d.render.page.data import page_data
 from vid3d.steadying import Steadying
 from vid3d.tracking import track_people
 from vid3d.video import VideoReader, VideoWriter
-from vid3d.video.egomotion import WIDEST, Egomotion, setting_of
+from vid3d.video.egomotion import (
+    MOST_ZOOM,
+    WIDEST,
+    Egomotion,
+    Setting,
+    _agreed_zoom,
+    setting_of,
+)
 
 SIZE = (640, 360)
 CAMERA = Camera.from_fov(ASSUMED_FOV, SIZE)
@@ -54,11 +62,11 @@ def panorama():
     return cv2.add(coarse // 2, fine)
 
 
-def picture(panorama, rotation, camera=CAMERA):
-    """What a camera sees whose rays the rotation takes to the world's."""
+def picture(panorama, rotation, camera=CAMERA, zoom=1.0):
+    """What a camera sees whose rays a rotation takes to the world's; zoom of all or each pixel."""
     width, height = camera.frame_size
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
-    x, y, z = np.moveaxis(camera.rays(grid) @ rotation.T, -1, 0)
+    x, y, z = np.moveaxis(camera.rays(camera.zoomed(grid, 1 / zoom)) @ rotation.T, -1, 0)
     across = np.degrees(np.arctan2(x, z)) * 10 + 1800
     down = np.degrees(np.arctan2(y, np.hypot(x, z))) * 10 + 900
     return cv2.remap(panorama, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR)
@@ -69,8 +77,15 @@ def degrees_between(found, true):
 
 
 def told(egomotion, image, boxes=NOBODY, camera=CAMERA):
+    """The turn of a camera that does not zoom."""
+    setting = set_at(egomotion, image, boxes, camera)
+    assert setting.zoom == 1
+    return setting.turn
+
+
+def set_at(egomotion, image, boxes=NOBODY, camera=CAMERA):
     shift = egomotion.see(image, boxes).shift
-    return np.eye(3) if shift is None else setting_of(shift, camera).turn
+    return Setting(np.eye(3)) if shift is None else setting_of(shift, camera)
 
 
 def test_turns_in_all_directions_are_found(panorama):
@@ -104,6 +119,72 @@ def test_of_an_unknown_lens_the_turn_is_nearly_right(panorama, fov, known):
     told(egomotion, picture(panorama, turn(), camera), camera=camera)
     found = told(egomotion, picture(panorama, turn(4, 1), camera), camera=camera)
     assert degrees_between(found, turn(4, 1)) < (0.06 if known else 0.35)
+
+
+def test_zooms_are_found_and_turns_beside_them(panorama):
+    egomotion = Egomotion()
+    for zoom, yaw in [
+        (1, 0),
+        (1.03, 0),
+        (1.1, 1),
+        (1.25, 3),
+        (1.6, 4),
+        (1.4, 2),
+        (1, 0),
+        (0.8, -3),
+    ]:
+        found = set_at(egomotion, picture(panorama, turn(yaw, yaw / 2), zoom=zoom))
+        assert found.zoom == pytest.approx(zoom, rel=4e-3)
+        assert degrees_between(found.turn, turn(yaw, yaw / 2)) < 0.1
+
+
+def test_a_camera_that_only_zooms_has_not_turned_at_all(panorama):
+    egomotion = Egomotion()
+    for zoom in (1, 1.1, 1.2, 1.4):
+        found = set_at(egomotion, picture(panorama, turn(), zoom=zoom))
+    assert found.zoom == pytest.approx(1.4, rel=4e-3)
+    np.testing.assert_allclose(found.turn, np.eye(3), atol=1e-9)
+
+
+def test_quick_zooms_are_no_cuts(panorama):
+    egomotion = Egomotion()
+    for zoom, yaw in [(1, 0), (1.6, 0), (1, 3), (0.6, 0), (1.1, -2)]:
+        view = egomotion.see(picture(panorama, turn(yaw), zoom=zoom), NOBODY)
+        found = Setting(np.eye(3)) if view.shift is None else setting_of(view.shift, CAMERA)
+        assert not view.cut
+        assert found.zoom == pytest.approx(zoom, rel=6e-3)
+        assert degrees_between(found.turn, turn(yaw)) < 0.2
+
+
+def test_beyond_the_longest_lens_the_view_is_dragged_along(panorama):
+    wide = Camera.from_fov(120, SIZE)
+    egomotion, zooms = Egomotion(120), [*np.geomspace(1, 12, 24), 9]
+    for zoom in zooms:
+        found = set_at(egomotion, picture(panorama, turn(), wide, zoom), camera=wide)
+    assert found.zoom == pytest.approx(MOST_ZOOM * 9 / 12, rel=0.03)
+
+
+def test_coming_nearer_is_no_zoom(panorama):
+    egomotion, random = Egomotion(), np.random.default_rng(0)
+    metres = np.kron(random.uniform(4, 12, (6, 10)), np.ones((60, 64)))
+    for way in np.arange(0, 1.2, 0.2):
+        image = picture(panorama, turn(), zoom=metres / (metres - way))
+        assert set_at(egomotion, image).zoom == 1
+
+
+@given(st.tuples(*[st.floats(-15, 15)] * 3), st.floats(0.5, 4), st.floats(35, 90))
+def test_rotation_and_zoom_of_points(angles, zoom, fov):
+    camera, random = Camera.from_fov(fov, SIZE), np.random.default_rng(0)
+    rotation, before = turn(*angles), random.uniform((0, 0), SIZE, (90, 2))
+    there = camera.rays(before)
+    after = camera.zoomed(camera.project(there @ rotation), zoom)
+    here = camera.rays(after)[:70]
+    here[60:] += random.normal(0, 0.05, (10, 3)) * [1, 1, 0]  # things that move
+    there = there / np.linalg.norm(there, axis=-1, keepdims=True)
+    found, agreed = _agreed_zoom(here, there[:70], 1e-3)
+    assert found.zoom == pytest.approx(zoom, rel=1e-3)
+    assert degrees_between(found.turn, rotation) < 0.03
+    assert agreed[:60].all()
 
 
 def test_a_camera_that_stands_has_not_turned_at_all(panorama):
@@ -208,22 +289,34 @@ def test_the_rotation_of_a_homography_made_of_one(angles, fov):
     np.testing.assert_allclose(setting_of(3.7 * homography, camera).turn, rotation, atol=1e-9)
 
 
-def look_at(joints, rotation, frame=0, camera=CAMERA):
-    """A look at one person, joints (17, 3) of a still camera, by one that is turned.
+@given(st.tuples(*[st.floats(-25, 25)] * 3), st.floats(0.3, 6), st.floats(30, 90))
+def test_the_zoom_of_a_homography_made_with_one(angles, zoom, fov):
+    camera, setting = Camera.from_fov(fov, SIZE), Setting(turn(*angles), zoom)
+    found = setting_of(2.5 * setting.homography(camera), camera)
+    if abs(np.log(zoom)) > 5e-3:
+        assert found.zoom == pytest.approx(zoom, rel=1e-9)
+        np.testing.assert_allclose(found.turn, setting.turn, atol=1e-9)
+    other = Camera.from_fov(55, SIZE)  # a wrong lens makes no zoom of a turn
+    assert setting_of(Setting(turn(*angles)).homography(camera).round(9), other).zoom == 1
+
+
+def look_at(joints, rotation, frame=0, camera=CAMERA, zoom=1.0):
+    """A look at one person, joints (17, 3) of a still camera, by one that is turned and zoomed.
 
     rotation takes rays of the turned camera to those of the still one.
     """
-    points = camera.project(joints @ rotation)[None].astype(np.float32)
+    points = camera.zoomed(camera.project(joints @ rotation), zoom)[None].astype(np.float32)
     box = np.concatenate([points.min(1), points.max(1)], -1)
     people = People(box, np.ones(1), points, np.full((1, 17), 0.9))
-    at_rest = np.array_equal(rotation, np.eye(3))
-    shift = camera.intrinsics @ rotation @ np.linalg.inv(camera.intrinsics)
+    at_rest = np.array_equal(rotation, np.eye(3)) and zoom == 1
+    shift = Setting(rotation, zoom).homography(camera)
     return Look(frame, frame / 25, people, shift=None if at_rest else shift)
 
 
-def test_people_are_put_where_a_still_camera_sees_them():
+@pytest.mark.parametrize("zoom", [1, 1.7, 0.6])
+def test_people_are_put_where_a_still_camera_sees_them(zoom):
     body, rotation = BODY + [0.2, 0.3, 5], turn(5, -2, 3)
-    still, seen = look_at(body, np.eye(3)), look_at(body, rotation)
+    still, seen = look_at(body, np.eye(3)), look_at(body, rotation, zoom=zoom)
     steadying = Steadying(CAMERA)
     assert steadying.steadied(still) is still
     steadied = steadying.steadied(seen)
@@ -247,6 +340,19 @@ def test_ten_degrees_by_hand():
     np.testing.assert_allclose(steadied.keypoints[0, 3], expected, atol=1e-3)
 
 
+def test_twice_the_focal_length_by_hand():
+    # At twice the focal length things are twice as far from the middle, (319.5, 179.5).
+    np.testing.assert_allclose(CAMERA.zoomed([[329.5, 179.5]], 2), [[339.5, 179.5]])
+    points = np.full((1, 17, 2), [339.5, 159.5], np.float32)
+    seen = People(np.array([[319.5, 139.5, 359.5, 179.5]]), np.ones(1), points, np.ones((1, 17)))
+    shift = [[0.5, 0, 159.75], [0, 0.5, 89.75], [0, 0, 1]]
+    steadying = Steadying(CAMERA)
+    steadied = steadying.steadied(Look(0, 0.0, seen, shift=np.array(shift))).people
+    np.testing.assert_allclose(steadied.keypoints[0, 3], [329.5, 169.5], atol=1e-3)
+    np.testing.assert_allclose(steadied.boxes[0], [319.5, 159.5, 339.5, 179.5], atol=1e-3)
+    assert steadying.zooms([0.0], np.zeros(1)) == pytest.approx([2])
+
+
 def test_what_a_still_camera_could_not_see_is_missing():
     points = np.full((1, 17, 2), [319.5, 179.5], np.float32)
     points[0, 0] = 1e4, 179.5  # nearly at a right angle: behind the still camera
@@ -265,6 +371,16 @@ def test_between_looks_the_camera_turns_evenly():
     found = steadying.rotations([0, 0.4, 0.8], np.array([-1, 0, 0.1, 0.2, 0.6, 2]))
     expected = [turn(yaw).T for yaw in (0, 0, 2, 4, 8, 8)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.dtype == np.float32
+    assert (steadying.zooms([0, 0.4, 0.8], np.array([0, 0.3])) == 1).all()
+
+
+def test_between_looks_the_logarithm_of_the_zoom_is_even():
+    steadying = Steadying(CAMERA)
+    for frame, zoom in ((0, 1), (10, 4), (20, 2)):
+        steadying.steadied(look_at(BODY + [0, 0, 5], np.eye(3), frame, zoom=zoom))
+    found = steadying.zooms([0, 0.4, 0.8], np.array([-1, 0, 0.2, 0.4, 0.6, 2]))
+    np.testing.assert_allclose(found, [1, 1, 2, 4, 8**0.5, 2], rtol=1e-6)
     assert found.dtype == np.float32
 
 
@@ -352,6 +468,35 @@ def test_a_lift_is_the_same_whether_the_camera_turns(clip, tmp_path):
     np.testing.assert_allclose(turned.keypoints2d[0, :, :, :2], seen, atol=0.02)
     projected = turned.camera.project(from_camera(turned, turned.joints3d)[0, turned.keyframes])
     assert np.median(np.linalg.norm(projected - seen, axis=-1)) < 8
+
+
+@pytest.mark.parametrize("zooms", [np.geomspace(1, 2, 9), np.geomspace(1, 0.6, 9)])
+def test_a_lift_is_the_same_whether_the_camera_zooms(zooms, tmp_path):
+    bodies = (
+        BODY + np.stack([np.linspace(-0.3, 0.3, 9), np.full(9, 0.2), np.full(9, 5)], -1)[:, None]
+    )
+    motions = []
+    for used in (zooms, np.ones(9)):
+        looks = [
+            look_at(body, np.eye(3), 5 * i, zoom=zoom)
+            for i, (body, zoom) in enumerate(zip(bodies, used, strict=True))
+        ]
+        clip = KeypointClip("clip", looks, "h36m17", 41, 25.0, SIZE)
+        write_keypoints(tmp_path / "clip.json", clip)
+        motions.append(vid3d.lift(keypoints=tmp_path / "clip.json"))
+    motion, stood = motions
+    np.testing.assert_allclose(motion.joints3d, stood.joints3d, atol=5e-3)
+    np.testing.assert_allclose(motion.camera_zoom[::5], zooms, rtol=1e-4)
+    assert largest_turn(motion) == 0
+    assert (stood.camera_zoom == 1).all()
+    pixels = filmed(motion, motion.joints3d)[0, motion.keyframes]
+    shown = motion.keypoints2d[0, :, :, :2]
+    assert np.median(np.linalg.norm(pixels - shown, axis=-1)) < 8 * zooms.max()
+
+
+def zooming(motion, most=1.8):
+    """The same people before a camera that zoomed in evenly, seen by it."""
+    return replace(motion, camera_zoom=np.geomspace(1, most, motion.frames).astype(np.float32))
 
 
 def turning(motion, degrees=12.0):
@@ -463,11 +608,43 @@ def test_what_is_no_rotation_is_refused(rotation, tmp_path):
         replace(walk(), camera_rotation=np.asarray(rotation)).save(tmp_path / "a.vid3d.npz")
 
 
+def test_files_hold_the_zoom_only_where_there_is_one(tmp_path):
+    for motion in (walk(), zooming(walk())):
+        read = Motion.load(motion.save(tmp_path / "a.vid3d.npz"))
+        np.testing.assert_array_equal(read.camera_zoom, motion.camera_zoom)
+        assert read.camera_zoom.shape == (motion.frames,)
+        with np.load(tmp_path / "a.vid3d.npz") as data:
+            assert ("camera_zoom" in data) == (motion.camera_zoom != 1).any()
+            assert "camera_rotation" not in data
+        document = json.loads(motion.save_json(tmp_path / "a.json").read_text(encoding="utf-8"))
+        assert ("camera_zoom" in document) == (motion.camera_zoom != 1).any()
+    np.testing.assert_allclose(document["camera_zoom"], motion.camera_zoom, atol=1e-6)
+    assert largest_zoom(motion) == pytest.approx(1.8)
+    assert largest_zoom(replace(motion, camera_zoom=1 / motion.camera_zoom)) == pytest.approx(
+        1 / 1.8
+    )
+    words = str(describe_motion(motion.save(tmp_path / "a.vid3d.npz")))
+    assert "zoomed by up to 1.80 times, which is taken out" in words
+    assert "zoomed" not in str(describe_motion(walk().save(tmp_path / "a.vid3d.npz")))
+
+
+@pytest.mark.parametrize(
+    "zoom", [np.geomspace(1, 2, 3), np.zeros(1), np.full(1, np.nan), "none", -np.ones(1)]
+)
+def test_what_is_no_zoom_is_refused(zoom, tmp_path):
+    with pytest.raises(Vid3dError, match="camera_zoom"):
+        replace(walk(), camera_zoom=np.asarray(zoom)).save(tmp_path / "a.vid3d.npz")
+
+
 def test_overlay_page_and_scores_see_through_the_turned_camera():
-    motion = turning(walk(people=1))
+    motion = zooming(turning(walk(people=1)))
     seen = from_camera(motion, motion.joints3d)[0]
     np.testing.assert_allclose(seen[-1], motion.joints3d[0, -1] @ turn(12), atol=1e-5)
-    pixels = motion.camera.project(seen)
+    K = motion.intrinsics * np.ones((motion.frames, 1, 1))
+    K[:, :2, :2] *= motion.camera_zoom[:, None, None]
+    pixels = seen @ K.swapaxes(1, 2)
+    pixels = pixels[..., :2] / pixels[..., 2:]
+    np.testing.assert_allclose(filmed(motion, motion.joints3d)[0], pixels, atol=1e-3)
     drawn = []
     overlay = Overlay(motion, (640, 480))
     overlay._draw_skeleton = lambda picture, person, spots, *_: drawn.append(spots)
@@ -481,9 +658,12 @@ def test_overlay_page_and_scores_see_through_the_turned_camera():
     places[:, 1:] += places[:, :1]
     turns = decode(camera["turns"]).reshape(-1, 3, 3)
     through = (places - camera["position"]) @ np.array(camera["rotation"])
-    through = through @ turns.swapaxes(1, 2) @ np.array(camera["intrinsics"]).T
+    through = through @ turns.swapaxes(1, 2)
+    through[..., :2] *= decode(camera["zooms"])[:, None]
+    through = through @ np.array(camera["intrinsics"]).T
     np.testing.assert_allclose(through[..., :2] / through[..., 2:], pixels, atol=0.4)
-    assert "turns" not in page_data(walk())["camera"]
+    assert not {"turns", "zooms"} & set(page_data(walk())["camera"])
+    assert "turned by up to 12°, zoomed by up to 1.80×" in str(data["facts"])
     from vid3d.data.pairs import PairSequence
 
     truth = PairSequence(
@@ -496,7 +676,7 @@ def test_overlay_page_and_scores_see_through_the_turned_camera():
 
 def test_exported_cameras_turn(tmp_path):
     pygltflib = pytest.importorskip("pygltflib")
-    motion = turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4])))
+    motion = zooming(turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4]))))
     take = Take(motion, export_space(motion, floor=False))
     (path,) = write_glb(take, tmp_path, "clip")
     gltf = pygltflib.GLTF2().load(path)
@@ -507,6 +687,7 @@ def test_exported_cameras_turn(tmp_path):
     blob = gltf.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
     quats = Rotation.from_quat(np.frombuffer(blob, np.float32).reshape(-1, 4))
     assert accessor.count == 20
+    np.testing.assert_allclose(gltf.nodes[node].extras["zoom"], motion.camera_zoom, atol=1e-5)
     # To the right in the picture is a turn about the axis that points down, clockwise from above.
     np.testing.assert_allclose(
         (quats[-1] * quats[0].inv()).as_rotvec(degrees=True), [0, -12, 0], atol=0.1
@@ -515,21 +696,25 @@ def test_exported_cameras_turn(tmp_path):
     gltf = pygltflib.GLTF2().load(still)
     node = next(i for i, one in enumerate(gltf.nodes) if one.name == "camera")
     assert all(c.target.node != node for c in gltf.animations[0].channels)
+    assert "zoom" not in gltf.nodes[node].extras
 
 
-def test_usd_cameras_turn(tmp_path):
+def test_usd_cameras_turn_and_zoom(tmp_path):
     pytest.importorskip("pxr", reason="usd-core is not installed")
     from pxr import Usd, UsdGeom
 
     from vid3d.export.usd import write
 
-    motion = turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4])))
+    motion = zooming(turning(make_motion(standing(np.zeros((1, 20, 2)) + [0, 4]))))
     (path,) = write(Take(motion, export_space(motion, floor=False)), tmp_path, "clip")
     stage = Usd.Stage.Open(str(path))
     camera = UsdGeom.Xformable(UsdGeom.Camera.Get(stage, "/vid3d/camera"))
     looks = [-np.array(camera.GetLocalTransformation(frame))[2, :3] for frame in (0, 19)]
     assert np.degrees(np.arccos(looks[0] @ looks[1])) == pytest.approx(12, abs=1e-3)
     assert looks[1][0] > 0.2  # to the right
+    focal = UsdGeom.Camera.Get(stage, "/vid3d/camera").GetFocalLengthAttr()
+    assert focal.Get(19) / focal.Get(0) == pytest.approx(1.8)
+    assert focal.Get(0) == pytest.approx(focal.Get())
 
 
 def test_at_a_constant_rate_the_camera_turns_as_before():
@@ -540,3 +725,6 @@ def test_at_a_constant_rate_the_camera_turns_as_before():
     yaw = np.arcsin(steady(uneven).camera_rotation[:, 2, 0])
     expected = np.interp(np.arange(20) / 25, times, np.linspace(0, np.radians(12), 20))
     np.testing.assert_allclose(yaw, expected, atol=1e-4)
+    zoom = steady(zooming(uneven)).camera_zoom
+    wanted = np.interp(np.arange(20) / 25, times, np.linspace(0, np.log(1.8), 20))
+    np.testing.assert_allclose(np.log(zoom), wanted, atol=1e-6)

@@ -1,10 +1,10 @@
-"""What it costs that a camera turns, and what of that is won back by taking its turns out.
+"""What it costs that a camera turns or zooms, and what of it is won back by taking that out.
 
     python benchmarks/world/turning.py OUT
 
-A clip of known truth is filmed again by a camera in the same place that is held by hand or follows
-somebody: its pictures are warped by the homographies of known rotations (border pixels repeated
-beyond the edges). Each version is looked at once and lifted twice: as `vid3d lift` does, and with
+A clip of known truth is filmed again by a camera in the same place that is held by hand, follows
+somebody or zooms: its pictures are warped by the homographies of known rotations and focal lengths
+(border pixels repeated beyond the edges). Each version is looked at once and lifted twice: as `vid3d lift` does, and with
 the camera held to stand still. Errors in millimetres: MPJPE and P-MPJPE as of `vid3d eval`, MRPE of
 the pelvis in the frame of the camera at each moment, and "world", the mean distance of all scored
 joints in a frame that does not turn, where nothing is aligned.
@@ -27,7 +27,7 @@ from vid3d.data.pairs import PairSequence, read_pairs
 from vid3d.evaluation.metrics import SCORED
 from vid3d.evaluation.result import evaluate_result
 from vid3d.motion import Motion
-from vid3d.motion_schema import from_camera, largest_turn
+from vid3d.motion_schema import from_camera, largest_turn, largest_zoom
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.video import VideoReader, VideoWriter
 
@@ -36,8 +36,11 @@ SHAKES = {"held by hand, calm": 0.3, "held by hand": 0.6, "held by hand, nervous
 """Degrees about each axis, root mean square."""
 
 
-def turns(frames: int, rate: float, seed: int) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Names and rotation vectors (F, 3) in degrees, from the first frame's camera to each."""
+Course = tuple[str, NDArray[np.float64], NDArray[np.float64]]
+
+
+def courses(frames: int, rate: float, seed: int) -> Iterator[Course]:
+    """Names, rotation vectors (F, 3) in degrees from the first frame's camera, and zooms (F,)."""
     seconds = np.arange(frames) / rate
     random = np.random.default_rng(seed).standard_normal((frames, 3))
     shake = gaussian_filter1d(random, 0.12 * rate, axis=0)  # up to about 2 Hz
@@ -45,21 +48,34 @@ def turns(frames: int, rate: float, seed: int) -> Iterator[tuple[str, NDArray[np
     pan = np.zeros((frames, 3))
     pan[:, 1] = 8 * np.sin(2 * np.pi * seconds / seconds[-1])
     pan[:, 0] = 1.5 * np.sin(2 * np.pi * seconds / 5)
-    yield "on a tripod", np.zeros((frames, 3))
+    still, same = np.zeros((frames, 3)), np.ones(frames)
+    slow = np.exp(np.log(1.5) * np.sin(np.pi * seconds / seconds[-1]) ** 2)
+    quick = np.exp(np.log(1.5) * (0.5 + 0.5 * np.tanh((seconds - seconds[-1] / 2) / 0.2)))
+    yield "on a tripod", still, same
     for name, degrees in SHAKES.items():
-        yield name, degrees * shake
-    yield "follows", pan
-    yield "follows, held by hand", pan + 0.6 * shake
+        yield name, degrees * shake, same
+    yield "follows", pan, same
+    yield "follows, held by hand", pan + 0.6 * shake, same
+    yield "zooms in to 1.5 and out", still, slow
+    yield "zooms in to 1.5 within half a second", still, quick
+    yield "zooms in and out, follows", pan, slow
+    yield "zooms in and out, follows, held by hand", pan + 0.6 * shake, slow
 
 
-def film(source: Path, target: Path, K: NDArray[np.floating], rotations: Rotation) -> None:
-    """Film a clip again with the camera turned by a rotation at each frame."""
+def film(
+    source: Path,
+    target: Path,
+    K: NDArray[np.floating],
+    rotations: Rotation,
+    zooms: NDArray[np.float64],
+) -> None:
+    """Film a clip again with the camera turned and zoomed by as much as is given for each frame."""
     with (
         VideoReader(source) as reader,
         VideoWriter(target, reader.info.fps, reader.info.size) as writer,
     ):
-        for frame, rotation in zip(reader, rotations.as_matrix(), strict=True):
-            warp = K @ rotation @ np.linalg.inv(K)
+        for frame, turn, zoom in zip(reader, rotations.as_matrix(), zooms, strict=True):
+            warp = K @ np.diag([zoom, zoom, 1.0]) @ turn @ np.linalg.inv(K)
             picture = cv2.warpPerspective(
                 frame.image, warp, reader.info.size, borderMode=cv2.BORDER_REPLICATE
             )
@@ -96,7 +112,13 @@ def in_world(motion: Motion, people: list[PairSequence], rotations: Rotation) ->
     return float(np.nanmean(errors))
 
 
-def report(name: str, motion: Motion, people: list[PairSequence], rotations: Rotation) -> str:
+def report(
+    name: str,
+    motion: Motion,
+    people: list[PairSequence],
+    rotations: Rotation,
+    zooms: NDArray[np.float64],
+) -> str:
     """One line of the table."""
     found = evaluate_result(motion, truth_of(people, rotations)).overall
     world = 1000 * in_world(motion, people, rotations)
@@ -104,9 +126,11 @@ def report(name: str, motion: Motion, people: list[PairSequence], rotations: Rot
     told = from_camera(motion, np.eye(3)[None].repeat(motion.frames, 0))
     true = (rotations[0] * rotations.inv()).as_matrix()
     off = Rotation.from_matrix(true @ told.swapaxes(1, 2)).magnitude()[motion.keyframes]
+    wrong = np.abs(np.log(motion.camera_zoom / zooms))[motion.keyframes]
     return (
-        f"{name:42} {found.mpjpe:6.1f} {found.p_mpjpe:6.1f} {found.mrpe:6.0f} {world:6.0f} "
-        f"{slide:6.1f} {largest_turn(motion):6.1f} {np.degrees(off.mean()):6.2f}"
+        f"{name:62} {found.mpjpe:6.1f} {found.p_mpjpe:6.1f} {found.mrpe:6.0f} {world:6.0f} "
+        f"{slide:6.1f} {largest_turn(motion):6.1f} {np.degrees(off.mean()):6.2f} "
+        f"{largest_zoom(motion):6.2f} {100 * wrong.mean():6.2f}"
     )
 
 
@@ -121,17 +145,18 @@ def main() -> None:
     people = read_pairs(given.clip.with_suffix(".pairs.npz"))
     camera = people[0].camera
     options = {"intrinsics": tuple(camera.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())}
-    print(f"{'':42}  MPJPE  P-MPJ   MRPE  world  slide   turn    off  (cm/s, degrees)")
+    head = "MPJPE  P-MPJ   MRPE  world  slide   turn    off   zoom    off  (cm/s, degrees, %)"
+    print(f"{'':62}  {head}")
     frames = len(people[0].joints3d)
-    for index, (name, vectors) in enumerate(turns(frames, people[0].fps, given.seed)):
+    for index, (name, vectors, zooms) in enumerate(courses(frames, people[0].fps, given.seed)):
         rotations = Rotation.from_rotvec(vectors, degrees=True)
         video = given.out / f"{index}.mp4"
-        film(given.clip.with_suffix(".mp4"), video, camera.intrinsics, rotations)
+        film(given.clip.with_suffix(".mp4"), video, camera.intrinsics, rotations, zooms)
         keypoints = given.out / f"{index}.json"
         Pipeline(LiftOptions(**options)).detect(video, keypoints)
         for how, file in (("", keypoints), (", held to stand still", stripped(keypoints))):
             motion = vid3d.lift(video, keypoints=file, **options)
-            print(report(name + how, motion, people, rotations), flush=True)
+            print(report(name + how, motion, people, rotations, zooms), flush=True)
 
 
 if __name__ == "__main__":
