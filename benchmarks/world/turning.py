@@ -4,10 +4,10 @@
 
 A clip of known truth is filmed again by a camera in the same place that is held by hand, follows
 somebody or zooms: its pictures are warped by the homographies of known rotations and focal lengths
-(border pixels repeated beyond the edges). Each version is looked at once and lifted twice: as `vid3d lift` does, and with
-the camera held to stand still. Errors in millimetres: MPJPE and P-MPJPE as of `vid3d eval`, MRPE of
-the pelvis in the frame of the camera at each moment, and "world", the mean distance of all scored
-joints in a frame that does not turn, where nothing is aligned.
+(border pixels repeated beyond the edges). Each version is looked at once and lifted twice: as
+`vid3d lift` does, and with the camera held to stand still. Errors in millimetres: MPJPE and P-MPJPE
+as of `vid3d eval`, MRPE of the pelvis in the frame of the camera at each moment, and "world", the
+mean distance of all scored joints in a frame that does not turn, where nothing is aligned.
 """
 
 import argparse
