@@ -375,6 +375,16 @@ def test_between_looks_the_camera_turns_evenly():
     assert (steadying.zooms([0, 0.4, 0.8], np.array([0, 0.3])) == 1).all()
 
 
+def test_a_camera_that_travels_does_not_zoom():
+    body = BODY + [0, 0, 5]
+    steadying = Steadying(CAMERA, zooms=False)
+    steadied = steadying.steadied(look_at(body, turn(5), zoom=1.5))
+    assert (steadying.zooms([0], np.zeros(2)) == 1).all()
+    wider = Steadying(CAMERA).steadied(look_at(body, turn(5), zoom=1.5))
+    heights = [np.ptp(look.people.keypoints[0, :, 1]) for look in (steadied, wider)]
+    assert heights[0] / heights[1] == pytest.approx(1.5, rel=0.02)
+
+
 def test_between_looks_the_logarithm_of_the_zoom_is_even():
     steadying = Steadying(CAMERA)
     for frame, zoom in ((0, 1), (10, 4), (20, 2)):

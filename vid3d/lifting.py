@@ -115,7 +115,8 @@ class Work:
         clip, partial = self.clip, False
         cuts: list[int] = []
         boxes: list[NDArray[np.float32]] = []
-        tracker, steadying = tracker_of(clip.identified, clip.keypoint_set), Steadying(self.camera)
+        tracker = tracker_of(clip.identified, clip.keypoint_set)
+        steadying = Steadying(self.camera, zooms=not self.options.travelling)
         follower = Follower(
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
         )

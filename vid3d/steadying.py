@@ -33,18 +33,21 @@ class Steadying:
 
     Args:
         camera: that saw the looks.
+        zooms: whether it may have zoomed; else what looks like it is a way towards things.
 
     Attributes:
         settings: of each look so far, against the first.
     """
 
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
+    def __init__(self, camera: Camera, zooms: bool = True) -> None:
+        self.camera, self._zooms = camera, zooms
         self.settings: list[Setting] = []
 
     def steadied(self, look: Look) -> Look:
         """The next look, as a camera would have had it that stands as at the first."""
-        setting = AT_REST if look.shift is None else setting_of(look.shift, self.camera)
+        setting = AT_REST
+        if look.shift is not None:
+            setting = setting_of(look.shift, self.camera, self._zooms)
         self.settings.append(setting)
         people = look.people
         if look.shift is None or not len(people):

@@ -265,17 +265,22 @@ class Egomotion:
         self._reference = reference
 
 
-def setting_of(homography: Points, camera: Camera) -> Setting:
+def setting_of(homography: Points, camera: Camera, zooms: bool = True) -> Setting:
     """Turn and zoom of a camera that come nearest to a homography (3, 3) of its pictures.
 
     Exact where the homography was made with the same focal length. Whatever the lens, that of a
     turn alone is a rotation in other coordinates, so its eigenvalues are of one size: no error of
     the lens makes a zoom of it.
+
+    Args:
+        homography: from a picture to an earlier one.
+        camera: that saw the earlier one.
+        zooms: whether it may have zoomed since.
     """
     K = camera.intrinsics
     rays = np.linalg.inv(K) @ np.asarray(homography, np.float64) @ K
     sizes = np.abs(np.linalg.eigvals(rays))
-    if sizes.max() < (1 + SAME_SIZE) * sizes.min():
+    if not zooms or sizes.max() < (1 + SAME_SIZE) * sizes.min():
         return Setting(_turn_of(homography, camera))
     x, y, z = np.linalg.norm(rays, axis=0).tolist()
     zoom = float(z / np.sqrt(x * y))
