@@ -62,10 +62,13 @@ LEAST_ZOOM, MOST_ZOOM = 0.25, 8.0
 """Focal lengths over that at the first look beyond which the view is dragged along as well."""
 CLEARLY = 0.1
 """Share of the corners by which more have to agree on a zoom than on a rotation alone."""
-SHARP = 0.19
-"""Pixels by which the corners that agree on a zoom miss, at most (median): where a camera travels,
-near things grow faster than far ones, and it was 0.22 at least; with zooms 0.16 at most."""
-QUICK_ZOOMS = tuple(2 ** (third / 3) for third in (1, -1, 2, -2, 3, -3))
+SHARP, SHARPER = 0.17, 0.14
+"""Pixels by which the corners that agree on a zoom miss at most (median), through the lens as known
+and through one of `LENSES`. Where a camera travels, near things grow faster than far ones, and it
+was 0.20 at least; with zooms 0.16 at most, mostly 0.1."""
+LENSES = tuple(1.12**power for power in (-1, 1, -2, 2, -3, 3, -4, 4))
+"""How much longer than known the lens may be."""
+QUICK_ZOOMS = tuple(2 ** (third / 3) for third in range(-3, 4))
 """Zooms that are tried where nothing agrees: so near each other that corners are found again."""
 SAME_SIZE = 1e-3
 """Share within which eigenvalues are of one size."""
@@ -239,19 +242,17 @@ class Egomotion:
         known = [*self._earlier, reference, *([] if self._lost else [last])][::-1]
         known = [one for one in known if len(one.picture.corners) >= FEWEST]
         for one in known:
-            yield from self._guessed(now, one, (1.0,))
+            camera = self._camera(now, one)
+            shifted, _ = _shifted(one.picture.grey, now.grey, camera)
+            if found := _relative(one.picture, now.lit_as(one.picture), shifted, camera):
+                yield one, *found
         for one in known[:1]:
-            yield from self._guessed(now, one, QUICK_ZOOMS)
-
-    def _guessed(
-        self, now: _Picture, known: _Known, zooms: Sequence[float]
-    ) -> Iterator[tuple[_Known, Setting, int]]:
-        """The same of a known picture, by the best of some zooms and the shift of the whole."""
-        camera = self._camera(now, known)
-        guesses = [_shifted(known.picture.grey, now.grey, camera, zoom) for zoom in zooms]
-        guess, _ = max(guesses, key=itemgetter(1))
-        if found := _relative(known.picture, now.lit_as(known.picture), guess, camera):
-            yield known, *found
+            camera = self._camera(now, one)
+            guesses = [_shifted(one.picture.grey, now.grey, camera, zoom) for zoom in QUICK_ZOOMS]
+            zoomed, _ = max(guesses, key=itemgetter(1))
+            found = _relative(one.picture, now, zoomed, camera)
+            if found and found[0].zoom != 1:  # turns were tried
+                yield one, *found
 
     def _camera(self, now: _Picture, known: _Known) -> Camera:
         """The small copies' camera, as it was zoomed when a picture was seen."""
@@ -374,11 +375,36 @@ def _zooming(
         guess, agreed = found
         if agreed.mean() < share + CLEARLY:
             return None
-    rays = _through(slopes, guess.zoom)
-    misses = np.linalg.norm(rays @ guess.turn.T - others, axis=-1)[agreed] * focal
-    if agreed.sum() < max(FEWEST, MAJORITY * len(after)) or np.median(misses) > SHARP:
+    if agreed.sum() < max(FEWEST, MAJORITY * len(after)):
         return None
-    return Setting(_rested(guess.turn, rays, focal), guess.zoom), int(agreed.sum())
+    if not _sharp(guess, before[agreed], after[agreed], camera):
+        return None
+    turn = _rested(guess.turn, _through(slopes, guess.zoom), focal)
+    return Setting(turn, guess.zoom), int(agreed.sum())
+
+
+def _sharp(guess: Setting, before: Points, after: Points, camera: Camera) -> bool:
+    """Whether corners agree with a turn and a zoom as well as they do where a lens did it."""
+    if _miss(guess, before, after, camera) < SHARP:
+        return True
+    lenses = (_longer(camera, longer) for longer in LENSES)  # a wrong one blurs what turns
+    return any(_miss(guess, before, after, lens) < SHARPER for lens in lenses)
+
+
+def _miss(guess: Setting, before: Points, after: Points, camera: Camera) -> float:
+    """Pixels by which a camera's turn and zoom miss corners (N, 2) at the best (median).
+
+    Args:
+        guess: what the setting may be.
+        before: where the corners were.
+        after: where they are.
+        camera: as of the first.
+    """
+    slopes, others = camera.rays(after), _unit(camera.rays(before))
+    for _ in range(3):
+        guess = _refined(guess, slopes, others)
+    misses = np.linalg.norm(_through(slopes, guess.zoom) @ guess.turn.T - others, axis=-1)
+    return float(np.median(misses) * camera.intrinsics[0, 0])
 
 
 def _followed(
@@ -498,7 +524,7 @@ def _zoomed(picture: Image, zoom: float, camera: Camera) -> Image:
     return np.asarray(cv2.warpAffine(picture, warp, size, None, cv2.INTER_CUBIC, border), np.uint8)
 
 
-def _shifted(before: Image, now: Image, camera: Camera, zoom: float) -> tuple[Setting, float]:
+def _shifted(before: Image, now: Image, camera: Camera, zoom: float = 1.0) -> tuple[Setting, float]:
     """About how a picture's setting is against an earlier one's, by the shift of the whole.
 
     For turns that are too quick for corners to be found again; and how like the pictures are.
