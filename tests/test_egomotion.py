@@ -673,7 +673,7 @@ def test_overlay_page_and_scores_see_through_the_turned_camera():
     through = through @ np.array(camera["intrinsics"]).T
     np.testing.assert_allclose(through[..., :2] / through[..., 2:], pixels, atol=0.4)
     assert not {"turns", "zooms"} & set(page_data(walk())["camera"])
-    assert "turned by up to 12°, zoomed by up to 1.80×" in str(data["facts"])
+    assert "turned by up to 12.0 degrees, zoomed by up to 1.80 times" in str(data["facts"])
     from vid3d.data.pairs import PairSequence
 
     truth = PairSequence(

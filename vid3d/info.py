@@ -113,14 +113,11 @@ def _cut_text(cuts: list[float]) -> str:
 
 
 def _moves_text(motion: "Motion") -> str:
-    """How far the camera turned, travelled and zoomed, in words."""
-    from vid3d.motion_schema import farthest, largest_turn, largest_zoom
+    """What the camera did, in words."""
+    from vid3d.motion_schema import moves_of
 
-    turn, away, zoom = largest_turn(motion), farthest(motion), largest_zoom(motion)
-    moves = [f"turned by up to {turn:.1f} degrees"] if turn else []
-    moves += [f"travelled up to {away:.1f} m away"] if away else []
-    moves += [f"zoomed by up to {zoom:.2f} times"] if zoom != 1 else []
-    return f"; {', '.join(moves)}, which is taken out" if moves else ""
+    moves = moves_of(motion)
+    return f"; {moves}, which is taken out" if moves else ""
 
 
 def _floor_text(ground: "Ground", stored: bool) -> str:

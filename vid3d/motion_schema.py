@@ -212,6 +212,17 @@ def largest_turn(motion: AnyMotion) -> float:
     return float(np.degrees(np.arccos(np.clip((traces.min() - 1) / 2, -1, 1))))
 
 
+def moves_of(motion: AnyMotion) -> str:
+    """What the camera did, in words; nothing where it stood."""
+    if motion.meta.get("cuts"):
+        return "another in each shot"
+    turn, away, zoom = largest_turn(motion), farthest(motion), largest_zoom(motion)
+    moves = [f"turned by up to {turn:.1f} degrees"] if turn else []
+    moves += [f"travelled up to {away:.1f} m away"] if away else []
+    moves += [f"zoomed by up to {zoom:.2f} times"] if zoom != 1 else []
+    return ", ".join(moves)
+
+
 def moved(motion: AnyMotion) -> bool:
     """Whether the camera did not stay as it stood at the first look."""
     return largest_turn(motion) > 0 or farthest(motion) > 0

@@ -176,18 +176,14 @@ def _report(motion: "Reel", name: str, stages: str, written: list[Path]) -> str:
 
 def _origin(motion: "Reel") -> str:
     """What the result was made with."""
-    from vid3d.motion_schema import farthest, largest_turn, largest_zoom
+    from vid3d.motion_schema import moves_of
 
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))
     by = "given" if known else "assumed" if motion.camera.is_assumed else "from the file"
     camera = f"{motion.camera.fov:.1f} degrees, {by}"
-    if turn := largest_turn(motion):
-        camera += f", turned by up to {turn:.1f}"
-    if away := farthest(motion):
-        camera += f", up to {away:.1f} m from where it began"
-    if (zoom := largest_zoom(motion)) != 1:
-        camera += f", zoomed by up to {zoom:.2f} times"
+    if moves := moves_of(motion):
+        camera += f", {moves}"
     return f"  2D by {meta['pose2d']}; lifter {meta['model']['name']}; camera {camera}"
 
 

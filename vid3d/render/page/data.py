@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import farthest, largest_turn, largest_zoom
+from vid3d.motion_schema import farthest, largest_turn, largest_zoom, moves_of
 from vid3d.render.page.codec import encode
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
@@ -132,17 +132,13 @@ def _facts(motion: Motion) -> list[tuple[str, str]]:
     if isinstance(ground, dict):
         found = f"from the file (confidence {ground.get('confidence', 'not stated')})"
     width, height = motion.frame_size.tolist()
-    turn, away, cuts = largest_turn(motion), farthest(motion), motion.meta.get("cuts")
-    zoom = largest_zoom(motion)
-    moves = [f"turned by up to {turn:.0f}°"] * (turn > 0)
-    moves += [f"up to {away:.1f} m from where it began"] * (away > 0)
-    moves += [f"zoomed by up to {zoom:.2f}×"] * (zoom != 1)
+    cuts = motion.meta.get("cuts")
     facts = [
         ("Source", _source(motion)),
         ("Picture", f"{width} × {height}, {motion.fps:.5g} frames/s, {motion.frames} frames"),
         ("Looked at", f"{len(motion.keyframes)} key frames"),
         ("Field of view", f"{motion.camera.fov:.0f}° across the longer side"),
-        ("Camera", ", ".join(moves)),
+        ("Camera", moves_of(motion)),
         ("Cuts", f"{len(cuts)}; people are new after each" if cuts else ""),
         ("Floor", found),
         ("Lifter", str(model.get("name", "")) if isinstance(model, dict) else ""),
