@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from vid3d.data import augment, noise
 from vid3d.data.batches import BatchOptions, Motions, ankle_speeds, make_batch
 from vid3d.data.bending import BendRanges
-from vid3d.data.cameras import CameraRanges, view
+from vid3d.data.cameras import FASTEST, CameraRanges, travel, view
 from vid3d.data.looking import look_frames
 from vid3d.data.mocap import DEV_ACTORS, MotionClip
 from vid3d.errors import Vid3dError
@@ -180,6 +180,39 @@ def test_both_ends_of_a_clip_are_looked_at_alike(stride):
     for share in shares:
         assert share == pytest.approx(0.4 + 0.6 / stride, abs=0.05)
     assert not (chosen & (index > last)).any()
+
+
+def test_cameras_that_are_carried():
+    """Half follow who goes to the right at 1.2 m/s, the others go their way at most so fast."""
+    seconds = torch.arange(0, 2.4, 0.08).expand(400, -1)
+    roots = torch.stack([1.2 * seconds, torch.zeros_like(seconds), torch.ones_like(seconds)], -1)
+    order = torch.randperm(30, generator=generator())  # moments come in any order
+    ways = travel(roots[:, order], seconds[:, order], generator())
+    ways = torch.empty_like(ways).index_copy(1, order, ways)
+    torch.testing.assert_close(ways[:, 0], torch.zeros(400, 3))
+    mean = (ways[:, -1] - ways[:, 0]) / 2.32
+    follow = (mean[:, 0] - 1.2).abs() < 0.5  # and sways
+    assert 0.45 < follow.float().mean() < 0.65
+    assert mean[:, :2].norm(dim=-1).max() < FASTEST + 0.8
+    assert mean[:, 2].abs().max() < 0.2
+
+
+def test_feet_that_stand_move_before_a_camera_that_travels():
+    """The same windows with and without: poses and contacts are the same, roots are not."""
+    motions = Motions([motion(200), motion(200, seed=1)])
+    options = BatchOptions(strides=(5,), focal=0, short=0)
+    stays = make_batch(motions, 32, options, generator())
+    goes = make_batch(motions, 32, replace(options, travelling=1.0), generator())
+    torch.testing.assert_close(goes.contacts, stays.contacts)
+
+    def apart(joints):
+        return (joints[..., None, :, :] - joints[..., None, :]).norm(dim=-1)
+
+    torch.testing.assert_close(apart(goes.joints), apart(stays.joints), atol=1e-4, rtol=1e-4)
+    moves = [
+        (batch.joints[:, 10, 0] - batch.joints[:, 0, 0]).norm(dim=-1) for batch in (stays, goes)
+    ]
+    assert ((moves[0] - moves[1]).abs() > 0.05).float().mean() > 0.8
 
 
 def test_rays_and_joints_agree_without_noise():

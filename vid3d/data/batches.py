@@ -37,6 +37,7 @@ class BatchOptions:
         irregular: share of windows whose looks are thinned at random.
         blind: share of windows whose looks the encoder is not shown, so that it also knows what
             motion is like when nothing is seen.
+        travelling: share of windows seen by a camera that goes from place to place.
         focal: deviation of the logarithm of a wrongly assumed focal length, in a third of windows.
         screen: looks are screen-normalised, as in the literature: no camera is known, and what is
             seen is counted in half widths of the picture, as if all were 90 degrees wide.
@@ -56,6 +57,7 @@ class BatchOptions:
     short: float = 0.12
     irregular: float = 0.2
     blind: float = 0.04
+    travelling: float = 0.0
     focal: float = 0.15
     screen: bool = False
     aligned: bool = False
@@ -71,7 +73,7 @@ class BatchOptions:
             raise unfit("grid", self.grid, f"seconds, more than 0 and at most {self.seconds}")
         if not self.strides or min(self.strides) < 1:
             raise unfit("strides", self.strides, "frames between looks, each 1 or more")
-        for name in ("backwards", "recombined", "short", "irregular", "blind"):
+        for name in ("backwards", "recombined", "short", "irregular", "blind", "travelling"):
             if not 0 <= real_number(name, share := getattr(self, name)) <= 1:
                 raise unfit(name, share, "a share from 0 to 1")
 
@@ -215,6 +217,10 @@ def make_batch(
         bent_moving = ankle_speeds(joints[:, : len(grid)], options.grid)
         moving = torch.where(bent[:, None, None], bent_moving, moving)
     both = torch.cat([joints, random_coco(joints, needed / (frames - 1), generator)], 2)
+    if options.travelling:  # a camera that goes one way sees what one that stays sees go the other
+        ways = cameras.travel(joints[:, :, 0], needed / MOCAP_FPS, generator)
+        travels = torch.rand(count, 1, 1, 1, generator=generator) < options.travelling
+        both = both - torch.where(travels, ways[:, :, None], 0.0)
     views = cameras.view(both, options.camera, generator)
     seen = cameras.Views(views.joints[:, len(grid) :], views.half)
     looks = looking.look(seen, at, chosen, options.noise, generator)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 SPARSE = 4  # one frame of so many tells whether a camera keeps the person in the picture
+FASTEST = 1.5  # metres a second of who carries a camera
 ASPECTS = (16 / 9, 16 / 9, 9 / 16, 4 / 3, 3 / 4, 1.0)
 
 
@@ -82,6 +83,38 @@ def view(joints: Tensor, ranges: CameraRanges, generator: torch.Generator, tries
         torch.stack(part)[best, rows] for part in zip(*candidates, strict=True)
     )
     return _see(joints, position, rotation, half)
+
+
+def travel(roots: Tensor, seconds: Tensor, generator: torch.Generator) -> Tensor:
+    """Ways (B, N, 3) of cameras that are carried about, relative to where they begin; z is up.
+
+    Each goes straight on, slowly sways, and bobs with steps; half of them follow the person.
+
+    Args:
+        roots: (B, N, 3) of the people, metres.
+        seconds: (B, N) moments, in any order.
+        generator: of the draws.
+    """
+    count = len(roots)
+
+    def waves(hertz: tuple[float, float], metres: tuple[float, float, float]) -> Tensor:
+        rate = uniform(*hertz, (count, 1, 3), generator)
+        phase = uniform(0, 2 * torch.pi, (count, 1, 3), generator)
+        size = torch.rand(count, 1, 3, generator=generator) * torch.tensor(metres)
+        angle = 2 * torch.pi * rate * seconds[..., None] + phase
+        return size * (angle.sin() - phase.sin())
+
+    bearing = uniform(-torch.pi, torch.pi, (count,), generator)
+    ahead = torch.stack([bearing.cos(), bearing.sin(), torch.zeros(count)], -1)
+    straight = uniform(0, FASTEST, (count, 1, 1), generator) * ahead[:, None] * seconds[..., None]
+    begin, end = seconds.argmin(1), seconds.argmax(1)
+    rows = torch.arange(count)
+    duration = (seconds[rows, end] - seconds[rows, begin]).clamp_min(1e-3)
+    velocity = (roots[rows, end] - roots[rows, begin]) / duration[:, None]
+    velocity = velocity * torch.tensor([1.0, 1.0, 0.0])
+    follows = torch.rand(count, 1, 1, generator=generator) < 0.5
+    along = torch.where(follows, velocity[:, None] * seconds[..., None], straight)
+    return along + waves((0.1, 0.4), (0.5, 0.5, 0.1)) + waves((1.5, 2.2), (0.02, 0.02, 0.04))
 
 
 def _see(joints: Tensor, position: Tensor, rotation: Tensor, half: Tensor) -> Views:
