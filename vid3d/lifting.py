@@ -4,7 +4,7 @@ import hashlib
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ from vid3d.stature import height_factors, stature
 from vid3d.steadying import Steadying
 from vid3d.streaming import (
     Follower,
+    Person,
     Reel,
     Stored,
     Trace,
@@ -107,8 +108,7 @@ class Work:
     def reel(self) -> Reel:
         """The second half, which reads the first."""
         seen = self._follow()
-        traces = self._choose(seen)
-        return self._settle(seen, traces, self._way(seen, traces))
+        return self._settle(seen, self._choose(seen))
 
     def _follow(self) -> _Seen:
         """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
@@ -157,8 +157,11 @@ class Work:
         self._lift([stored for trace in chosen for stored in trace.pieces])  # what was joined
         return chosen
 
-    def _way(self, seen: _Seen, traces: list[Trace]) -> Way | None:
-        """The camera's way in metres; None where it is held to stand, asked for or not found."""
+    def _way(self, seen: _Seen, people: Iterable[Stretch]) -> Way | None:
+        """The camera's way, in metres by people of their right size.
+
+        None where the camera is held to stand: nobody asked, or nothing was found.
+        """
         if not self.options.travelling:
             return None
         if seen.cuts:
@@ -167,11 +170,10 @@ class Work:
                 "itself with --start and --end"
             )
             return None
-        placed = None
-        if self.clip.video is not None:
-            with self.monitor.stage("camera's way", len(seen.frames), "looks") as advance:
-                sightings = self._sightings(self.clip.video, seen, advance)
-                placed = place_cameras(sightings, self.camera, self.options.seed)
+        assert self.clip.video is not None  # else `Pipeline.observe` had refused
+        with self.monitor.stage("camera's way", len(seen.frames), "looks") as advance:
+            sightings = self._sightings(self.clip.video, seen, advance)
+            placed = place_cameras(sightings, self.camera, self.options.seed)
         if placed is None:
             self.monitor.warn(
                 "the way of the camera was not found: too little of the background is seen well "
@@ -180,8 +182,7 @@ class Work:
             return None
         turns = [setting.turn for setting in seen.steadying.settings]
         way = Way.of(placed, turns, np.array(seen.times), seen.timestamps)
-        pieces = (self._lifted(stored) for trace in traces for stored in trace.pieces)
-        return way.scaled(pace(way, pieces))
+        return way.scaled(pace(way, people))
 
     def _sightings(
         self, video: Path, seen: _Seen, advance: Callable[[int], None]
@@ -198,35 +199,49 @@ class Work:
                 if frame.index >= seen.frames[-1]:
                     break
 
-    def _settle(self, seen: _Seen, traces: list[Trace], way: Way | None) -> Reel:
+    def _settle(self, seen: _Seen, traces: list[Trace]) -> Reel:
         """Known heights, smoothing, floor and feet; as a motion in files."""
         options, ids = self.options, [trace.id for trace in traces]
         statures = [self._stature(trace) if options.height else 1.0 for trace in traces]
         factors = height_factors(ids, statures, options.height)
         sized = ids if None in options.height else [i for i in ids if i in options.height]
+
+        def sized_one(person: int, stored: Stored) -> Stretch:
+            return self._lifted(stored).scaled(factors[person])
+
+        way = self._way(
+            seen, (sized_one(i, one) for i, trace in enumerate(traces) for one in trace.pieces)
+        )
+
+        def placed(person: int, stored: Stored) -> Stretch:
+            stretch = sized_one(person, stored)
+            return stretch if way is None else way.along(stretch)
+
         shots = [seen.shot(trace) for trace in traces]
         eyes = ORIGIN if way is None else way.position
         settling = Settling(ids, seen.timestamps, options.smooth, options.floor, sized, shots, eyes)
-
-        def lifted(person: int, stored: Stored) -> Stretch:
-            stretch = self._lifted(stored).scaled(factors[person])
-            return stretch if way is None else way.along(stretch)
-
         frames = sum(stored.stop - stored.start for trace in traces for stored in trace.pieces)
         with self.monitor.stage("settling", frames, "person-frames") as advance:
             cast = settled_people(
                 traces,
-                lifted,
+                placed,
                 settling,
                 seen.timestamps,
                 seen.steadying.pictured,
                 self.place,
                 advance,
             )
-        rotation = seen.steadying.rotations(seen.times, seen.timestamps)
         if seen.cuts:
             way = Way(*settling.cameras(seen.shots))
         self.place.keep = seen.partial
+        return self._result(seen, cast, settling.meta(), way)
+
+    def _result(
+        self, seen: _Seen, cast: list[Person], settled: dict[str, Any], way: Way | None
+    ) -> Reel:
+        """A motion in files, of people and of a camera that went a way."""
+        rotation = seen.steadying.rotations(seen.times, seen.timestamps)
+        position = np.float32(ORIGIN if way is None else way.position)
         return Reel(
             cast=cast,
             keyframes=np.array(seen.frames, np.int64),
@@ -234,11 +249,9 @@ class Work:
             intrinsics=self.camera.intrinsics.astype(np.float32),
             frame_size=np.array(self.clip.frame_size, np.int64),
             keypoint_set=self.clip.keypoint_set,
-            meta={**self._meta(seen.timestamps), **settling.meta(), **seen.to_meta()},
+            meta={**self._meta(seen.timestamps), **settled, **seen.to_meta()},
             camera_rotation=rotation if way is None else way.rotation(rotation),
-            camera_position=np.broadcast_to(
-                np.float32(ORIGIN if way is None else way.position), (len(rotation), 3)
-            ),
+            camera_position=np.broadcast_to(position, (len(rotation), 3)),
             camera_zoom=seen.steadying.zooms(seen.times, seen.timestamps),
             place=self.place,
         )
