@@ -34,14 +34,8 @@ from vid3d.render.page.data import page_data
 from vid3d.steadying import Steadying
 from vid3d.tracking import track_people
 from vid3d.video import VideoReader, VideoWriter
-from vid3d.video.egomotion import (
-    MOST_ZOOM,
-    WIDEST,
-    Egomotion,
-    Setting,
-    _agreed_zoom,
-    setting_of,
-)
+from vid3d.video.egomotion import WIDEST, Egomotion
+from vid3d.video.setting import MOST_ZOOM, Setting, agreed_zoom, setting_of
 
 SIZE = (640, 360)
 CAMERA = Camera.from_fov(ASSUMED_FOV, SIZE)
@@ -181,7 +175,7 @@ def test_rotation_and_zoom_of_points(angles, zoom, fov):
     here = camera.rays(after)[:70]
     here[60:] += random.normal(0, 0.05, (10, 3)) * [1, 1, 0]  # things that move
     there = there / np.linalg.norm(there, axis=-1, keepdims=True)
-    found, agreed = _agreed_zoom(here, there[:70], 1e-3)
+    found, agreed = agreed_zoom(here, there[:70], 1e-3)
     assert found.zoom == pytest.approx(zoom, rel=1e-3)
     assert degrees_between(found.turn, rotation) < 0.03
     assert agreed[:60].all()

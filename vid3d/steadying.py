@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from vid3d.camera import Camera
 from vid3d.pose2d.people import Look, People
-from vid3d.video.egomotion import Setting, setting_of
+from vid3d.video.setting import Setting, setting_of
 
 Array = NDArray[np.floating]
 

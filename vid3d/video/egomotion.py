@@ -28,6 +28,19 @@ from scipy.spatial.transform import Rotation
 from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.video.change import inside
 from vid3d.video.frame import Image
+from vid3d.video.setting import (
+    AS_BEFORE,
+    LEAST_ZOOM,
+    MOST_ZOOM,
+    Setting,
+    agreed_turn,
+    agreed_zoom,
+    lengthened,
+    miss_of,
+    through,
+    turn_of,
+    unit,
+)
 
 Array = NDArray[np.float64]
 Points = NDArray[np.floating]
@@ -58,8 +71,6 @@ WIDEST = np.radians(40.0)
 SAME, CHANGED, ALL_CHANGED = 10, 0.01, 0.5
 """Grey levels; share of pixels that change by more below which nothing moved, and above which,
 where nothing agrees, all may be new."""
-LEAST_ZOOM, MOST_ZOOM = 0.25, 8.0
-"""Focal lengths over that at the first look beyond which the view is dragged along as well."""
 CLEARLY = 0.1
 """Share of the corners by which more have to agree on a zoom than on a rotation alone."""
 SHARP, SHARPER = 0.17, 0.14
@@ -70,13 +81,10 @@ LENSES = tuple(1.12**power for power in (-1, 1, -2, 2, -3, 3, -4, 4))
 """How much longer than known the lens may be."""
 QUICK_ZOOMS = tuple(2 ** (third / 3) for third in range(-3, 4))
 """Zooms that are tried where nothing agrees: so near each other that corners are found again."""
-SAME_SIZE = 1e-3
-"""Share within which eigenvalues are of one size."""
 LIKE = 0.2
 """Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.11 at most."""
 OPEN = 0.1
 """Share of the picture that is background below which it tells less of a change."""
-TRIALS = 64
 
 
 @dataclass(frozen=True)
@@ -104,30 +112,6 @@ class _Picture:
         (wanted,), (range_,) = map(np.ravel, cv2.meanStdDev(other.grey))
         grey = (self.grey - mean) * (range_ / max(contrast, 1.0)) + wanted
         return _Picture(np.clip(grey, 0, 255).astype(np.uint8), self.free)
-
-
-class Setting(NamedTuple):
-    """How a camera is set against another time.
-
-    Attributes:
-        turn: rotation (3, 3) that takes its rays to those it had then.
-        zoom: its focal length over that it had then.
-    """
-
-    turn: Array
-    zoom: float = 1.0
-
-    def homography(self, camera: Camera) -> Array:
-        """From its picture to the one it would have seen then (3, 3), in pixels."""
-        pixels = camera.intrinsics
-        return np.asarray(pixels @ self.turn @ _lens(1 / self.zoom) @ np.linalg.inv(pixels))
-
-    def since(self, other: "Setting") -> "Setting":
-        """How it is set against another time, both being told against one third."""
-        return Setting(other.turn.T @ self.turn, self.zoom / other.zoom)
-
-
-AS_BEFORE = Setting(np.eye(3))
 
 
 @dataclass(frozen=True)
@@ -257,49 +241,13 @@ class Egomotion:
     def _camera(self, now: _Picture, known: _Known) -> Camera:
         """The small copies' camera, as it was zoomed when a picture was seen."""
         size = now.grey.shape[::-1]
-        return _longer(Camera.from_fov(self._fov, size), known.setting.zoom)
+        return lengthened(Camera.from_fov(self._fov, size), known.setting.zoom)
 
     def _replace(self, reference: _Known) -> None:
         """Take another reference; the one until now may come into view again."""
         assert self._reference is not None
         self._earlier.append(self._reference)
         self._reference = reference
-
-
-def setting_of(homography: Points, camera: Camera, zooms: bool = True) -> Setting:
-    """Turn and zoom of a camera that come nearest to a homography (3, 3) of its pictures.
-
-    Exact where the homography was made with the same focal length. Whatever the lens, that of a
-    turn alone is a rotation in other coordinates, so its eigenvalues are of one size: no error of
-    the lens makes a zoom of it.
-
-    Args:
-        homography: from a picture to an earlier one.
-        camera: that saw the earlier one.
-        zooms: whether it may have zoomed since.
-    """
-    K = camera.intrinsics
-    rays = np.linalg.inv(K) @ np.asarray(homography, np.float64) @ K
-    sizes = np.abs(np.linalg.eigvals(rays))
-    if not zooms or sizes.max() < (1 + SAME_SIZE) * sizes.min():
-        return Setting(_turn_of(homography, camera))
-    x, y, z = np.linalg.norm(rays, axis=0).tolist()
-    zoom = float(z / np.sqrt(x * y))
-    return Setting(_turn_of(homography, camera, zoom), zoom)
-
-
-def _turn_of(homography: Points, camera: Camera, zoom: float = 1.0) -> Array:
-    """The rotation (3, 3) of rays that comes nearest to a homography of a camera that zoomed.
-
-    Least squares over a grid of pixels; where the homography was made with another focal length,
-    about the same shift of the picture.
-    """
-    width, height = camera.frame_size
-    grid = np.meshgrid(np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9), [1.0])
-    here = np.stack(grid, -1).reshape(-1, 3)
-    there = here @ np.asarray(homography, np.float64).T
-    back = np.linalg.inv(camera.intrinsics).T
-    return _kabsch(_unit(here @ back @ _lens(1 / zoom)), _unit(there @ back))
 
 
 def _picture(image: Image, boxes: Points) -> _Picture:
@@ -344,8 +292,8 @@ def _relative(
     if resting.mean() >= STANDING:
         return AS_BEFORE, int(resting.sum())
     focal = float(camera.intrinsics[0, 0])
-    rays, others = _unit(camera.rays(after)), _unit(camera.rays(before))
-    rotation, agreed = _agreed(rays, others, AGREED / focal)
+    rays, others = unit(camera.rays(after)), unit(camera.rays(before))
+    rotation, agreed = agreed_turn(rays, others, AGREED / focal)
     share = float(agreed.mean())
     if share < 1 - CLEARLY and (zooming := _zooming(reference, now, guess, camera, share)):
         return zooming
@@ -369,8 +317,8 @@ def _zooming(
     focal = float(camera.intrinsics[0, 0])
     for _ in range(2):  # corners are followed better in a picture of the same scale
         before, after = _followed(reference, now, guess, camera)
-        slopes, others = camera.rays(after), _unit(camera.rays(before))
-        if len(after) < FEWEST or not (found := _agreed_zoom(slopes, others, AGREED / focal)):
+        slopes, others = camera.rays(after), unit(camera.rays(before))
+        if len(after) < FEWEST or not (found := agreed_zoom(slopes, others, AGREED / focal)):
             return None
         guess, agreed = found
         if agreed.mean() < share + CLEARLY:
@@ -379,32 +327,16 @@ def _zooming(
         return None
     if not _sharp(guess, before[agreed], after[agreed], camera):
         return None
-    turn = _rested(guess.turn, _through(slopes, guess.zoom), focal)
+    turn = _rested(guess.turn, through(slopes, guess.zoom), focal)
     return Setting(turn, guess.zoom), int(agreed.sum())
 
 
 def _sharp(guess: Setting, before: Points, after: Points, camera: Camera) -> bool:
     """Whether corners agree with a turn and a zoom as well as they do where a lens did it."""
-    if _miss(guess, before, after, camera) < SHARP:
+    if miss_of(guess, before, after, camera) < SHARP:
         return True
-    lenses = (_longer(camera, longer) for longer in LENSES)  # a wrong one blurs what turns
-    return any(_miss(guess, before, after, lens) < SHARPER for lens in lenses)
-
-
-def _miss(guess: Setting, before: Points, after: Points, camera: Camera) -> float:
-    """Pixels by which a camera's turn and zoom miss corners (N, 2) at the best (median).
-
-    Args:
-        guess: what the setting may be.
-        before: where the corners were.
-        after: where they are.
-        camera: as of the first.
-    """
-    slopes, others = camera.rays(after), _unit(camera.rays(before))
-    for _ in range(3):
-        guess = _refined(guess, slopes, others)
-    misses = np.linalg.norm(_through(slopes, guess.zoom) @ guess.turn.T - others, axis=-1)
-    return float(np.median(misses) * camera.intrinsics[0, 0])
+    lenses = (lengthened(camera, longer) for longer in LENSES)  # a wrong one blurs what turns
+    return any(miss_of(guess, before, after, lens) < SHARPER for lens in lenses)
 
 
 def _followed(
@@ -434,85 +366,6 @@ def _rested(rotation: Array, rays: Array, focal: float) -> Array:
     return np.eye(3) if np.median(moves) < REST else rotation
 
 
-def _agreed_zoom(
-    slopes: Points, others: Array, limit: float
-) -> tuple[Setting, NDArray[np.bool_]] | None:
-    """Rotation and zoom that most of (N, 3) rays with z = 1 agree on, and which do.
-
-    Args:
-        slopes: as of a camera that has not zoomed.
-        others: unit rays that they are to become.
-        limit: angle within which they agree.
-    """
-    pairs = np.random.default_rng(0).integers(0, len(slopes), (TRIALS, 2))
-    zooms = _zoom_by_angle(slopes[pairs], others[pairs])
-    usable = (zooms > LEAST_ZOOM) & (zooms < MOST_ZOOM)
-    if not usable.any():
-        return None
-    pairs, zooms = pairs[usable], zooms[usable]
-    rays = _through(slopes, zooms[:, None])
-    turns = _kabsch(np.take_along_axis(rays, pairs[..., None], 1), others[pairs])
-    near = _near(turns, rays, others, limit)
-    best = near.sum(-1).argmax()
-    setting, agreed = Setting(turns[best], float(zooms[best])), near[best]
-    for _ in range(4):
-        setting = _refined(setting, slopes[agreed], others[agreed])
-        agreed = _near(setting.turn, _through(slopes, setting.zoom), others, limit)
-    return setting, agreed
-
-
-def _zoom_by_angle(slopes: Points, others: Array) -> Array:
-    """Zooms (N,) that bring pairs of rays (N, 2, 3) with z = 1 to the angle between two others.
-
-    With q the inverse square of the zoom, the squared tangent of the angle is a fraction of
-    quadratic polynomials in q; of its two solutions that near a lens with a narrow view. NaN where
-    there is none.
-    """
-    a, b = slopes[:, 0, :2], slopes[:, 1, :2]
-    dot, apart = (a * b).sum(-1), ((a - b) ** 2).sum(-1)
-    area = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) ** 2
-    crossed = (np.cross(others[:, 0], others[:, 1]) ** 2).sum(-1)
-    tangent = crossed / (others[:, 0] * others[:, 1]).sum(-1) ** 2
-    linear = apart - 2 * tangent * dot
-    with np.errstate(invalid="ignore", divide="ignore"):
-        root = np.sqrt(linear**2 + 4 * tangent * (area - tangent * dot**2))
-        return np.asarray(np.sqrt((linear + root) / (2 * tangent)))
-
-
-def _through(slopes: Points, zoom: float | Array) -> Array:
-    """Unit rays (..., N, 3) of those with z = 1 (N, 3), seen by a camera that has zoomed."""
-    longer = np.broadcast_to(np.asarray(zoom)[..., None], (*np.shape(zoom)[:-1], len(slopes), 1))
-    return _unit(np.concatenate([slopes[:, :2] / longer, np.ones_like(longer)], -1))
-
-
-def _refined(setting: Setting, slopes: Points, others: Array) -> Setting:
-    """A setting after a step of Gauss and Newton towards the least squares.
-
-    Args:
-        setting: nearly right.
-        slopes: (N, 3) rays with z = 1.
-        others: (N, 3) unit rays that they are to become.
-    """
-    rays = _through(slopes, setting.zoom)
-    turned = rays @ setting.turn.T
-    nearer = ([0, 0, 1] - rays * rays[:, 2:]) * rays[:, 2:]  # by the zoom's logarithm
-    by = [*np.cross(np.eye(3)[:, None], turned), nearer @ setting.turn.T]
-    step = np.linalg.lstsq(np.stack(by, -1).reshape(-1, 4), (others - turned).ravel(), rcond=None)
-    *vector, longer = step[0].tolist()
-    turn = Rotation.from_rotvec(vector).as_matrix() @ setting.turn
-    return Setting(turn, setting.zoom * float(np.exp(longer)))
-
-
-def _lens(zoom: float) -> Array:
-    """What a zoom does to slopes (3, 3)."""
-    return np.diag([zoom, zoom, 1.0])
-
-
-def _longer(camera: Camera, zoom: float) -> Camera:
-    """The same camera once it has zoomed."""
-    return Camera(camera.intrinsics @ _lens(zoom), camera.frame_size)
-
-
 def _zoomed(picture: Image, zoom: float, camera: Camera) -> Image:
     """A picture as it looks once the camera has zoomed in on its middle."""
     if zoom == 1:
@@ -535,12 +388,12 @@ def _shifted(before: Image, now: Image, camera: Camera, zoom: float = 1.0) -> tu
         camera: of the earlier one.
         zoom: since then; the picture with the wider view is enlarged.
     """
-    enlarged, camera = max(zoom, 1.0), _longer(camera, max(zoom, 1.0))
+    enlarged, camera = max(zoom, 1.0), lengthened(camera, max(zoom, 1.0))
     (dx, dy), like = _likeness(
         _zoomed(before, enlarged, camera), _zoomed(now, enlarged / zoom, camera)
     )
     back = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy], [0.0, 0.0, 1.0]])
-    return Setting(_turn_of(back, camera), zoom), like
+    return Setting(turn_of(back, camera), zoom), like
 
 
 def _likeness(before: Image, now: Image) -> tuple[Sequence[float], float]:
@@ -558,34 +411,6 @@ def _inside(points: Points, free: Image) -> NDArray[np.bool_]:
     near = np.asarray(((points > -0.5) & (points < (width - 0.5, height - 0.5))).all(-1))
     column, row = np.round(np.where(near[:, None], points, 0)).astype(int).T
     return np.asarray(near & (free[row, column] > 0))
-
-
-def _agreed(rays: Array, others: Array, limit: float) -> tuple[Array, NDArray[np.bool_]]:
-    """The rotation from (N, 3) unit rays to others that most agree on, and which do."""
-    pairs = np.random.default_rng(0).integers(0, len(rays), (TRIALS, 2))
-    near = _near(_kabsch(rays[pairs], others[pairs]), rays, others, limit)
-    agreed = near[near.sum(-1).argmax()]
-    for _ in range(2):
-        rotation = _kabsch(rays[agreed], others[agreed])
-        agreed = _near(rotation, rays, others, limit)
-    return rotation, agreed
-
-
-def _near(rotation: Array, rays: Array, others: Array, limit: float) -> NDArray[np.bool_]:
-    """Which (..., N) of unit rays rotations (..., 3, 3) take to within an angle of the others."""
-    misses = np.linalg.norm(rays @ rotation.swapaxes(-1, -2) - others, axis=-1)
-    return np.asarray(misses < limit)
-
-
-def _kabsch(rays: Array, others: Array) -> Array:
-    """The rotations (..., 3, 3) that best take (..., N, 3) unit rays to others (Kabsch 1976)."""
-    u, _, vt = np.linalg.svd(others.swapaxes(-1, -2) @ rays)
-    u[..., 2] *= np.linalg.det(u @ vt)[..., None]  # a rotation, not a mirror
-    return np.asarray(u @ vt)
-
-
-def _unit(rays: Points) -> Array:
-    return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True), np.float64)
 
 
 def _within(setting: Setting) -> Setting:
