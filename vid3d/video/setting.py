@@ -20,6 +20,8 @@ LEAST_ZOOM, MOST_ZOOM = 0.25, 8.0
 """Focal lengths over that at the other time between which a zoom is looked for."""
 SAME_SIZE = 1e-3
 """Share within which eigenvalues are of one size."""
+SAME_FORM = 1e-5
+"""Share of its size by which a matrix may miss a form."""
 TRIALS = 64
 
 
@@ -52,7 +54,8 @@ def setting_of(homography: Points, camera: Camera, zooms: bool = True) -> Settin
 
     Exact where the homography was made with the same focal length. Whatever the lens, that of a
     turn alone is a rotation in other coordinates, so its eigenvalues are of one size: no error of
-    the lens makes a zoom of it.
+    the lens makes a zoom of it. (Of some turns with a zoom they are, too: these are told by their
+    form, if the lens is right.)
 
     Args:
         homography: from a picture to an earlier one.
@@ -62,11 +65,19 @@ def setting_of(homography: Points, camera: Camera, zooms: bool = True) -> Settin
     K = camera.intrinsics
     rays = np.linalg.inv(K) @ np.asarray(homography, np.float64) @ K
     sizes = np.abs(np.linalg.eigvals(rays))
-    if not zooms or sizes.max() < (1 + SAME_SIZE) * sizes.min():
-        return Setting(turn_of(homography, camera))
     x, y, z = np.linalg.norm(rays, axis=0).tolist()
     zoom = float(z / np.sqrt(x * y))
+    form = _is_zoomed_turn(rays) and abs(np.log(zoom)) > SAME_SIZE
+    if not zooms or (sizes.max() < (1 + SAME_SIZE) * sizes.min() and not form):
+        return Setting(turn_of(homography, camera))
     return Setting(turn_of(homography, camera, zoom), zoom)
+
+
+def _is_zoomed_turn(rays: Array) -> bool:
+    """Whether (3, 3) is a rotation times diag(z, z, 1), but for its size."""
+    gram = rays.T @ rays
+    form = np.diag([gram[0, 0], gram[0, 0], gram[2, 2]])
+    return bool(np.abs(gram - form).max() < SAME_FORM * np.trace(gram))
 
 
 def turn_of(homography: Points, camera: Camera, zoom: float = 1.0) -> Array:
