@@ -1,14 +1,16 @@
 """How well the scale of a travelling camera's way is told by feet, on scenes of known truth.
 
     python benchmarks/world/pace.py MOCAP_FOLDER [--scenes 40] [--first 0] [--stride 10]
+        [--model vid3d-base]
 
 The scenes of `scenes.py` (takes of the dev actors, detector-like 2D noise), seen by a camera that
-keeps its direction and travels in one of three ways: it wanders, goes straight on, or follows the
-people. Where it was is known but for the scale. Prints, for each way, the scale found over the true
-one (median, and the quantiles 0.1 and 0.9), what the camera travelled, the mean distance of joints
-from the truth in metres with the camera held to stand, with the way found, and with the true one
-("oracle"), and in cm/s how fast ankles move that stand in truth (slower than 0.25 m/s), as lifted,
-with the way found, and settled.
+keeps its direction and stays, or travels in one of three ways: it wanders, goes straight on, or
+follows the people. Where it was is known but for the scale. Prints, for each way, MPJPE and the
+error of ankles (root-relative, millimetres), the scale found over the true one (median, and the
+quantiles 0.1 and 0.9), what the camera travelled, the mean distance of joints from the truth in
+metres with the camera held to stand, with the way found, and with the true one ("oracle"), and in
+cm/s how fast ankles move that stand in truth (slower than 0.25 m/s), as lifted, with the way found,
+and settled.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from scenes import compose, dev_clips, lift_scene, see
 from scipy.ndimage import gaussian_filter1d
 
 from vid3d.data.mocap import MOCAP_FPS
+from vid3d.evaluation.metrics import SCORED
 from vid3d.lifter import Lifter
 from vid3d.motion import Motion
 from vid3d.travelling import Way, pace
@@ -30,13 +33,15 @@ from vid3d.world.stances import ANKLES
 
 Array = NDArray[np.float64]
 
-WAYS = ("wanders", "goes straight on", "follows")
+WAYS = ("stays", "wanders", "goes straight on", "follows")
 STANDS = 0.25
 
 
 def way_through(world: Array, kind: str, rng: np.random.Generator) -> Array:
     """Places (F, 3) of a camera in the world, relative to the first; z is up."""
     frames = world.shape[1]
+    if kind == "stays":
+        return np.zeros((frames, 3))
     bob = gaussian_filter1d(rng.standard_normal((frames, 3)), 0.15 * MOCAP_FPS, axis=0)
     bob *= 0.02 / bob.std(0)
     if kind == "wanders":
@@ -77,7 +82,9 @@ def slide(motion: Motion, truth: Array) -> float:
 
 
 def measure(lifter: Lifter, world: Array, kind: str, seed: int, stride: int) -> list[float]:
-    """Ratio of scales, metres travelled, three errors, three slides; see above."""
+    """Two errors of poses, ratio of scales, metres travelled, three errors of places, three slides;
+    see above.
+    """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     places = way_through(world, kind, rng)
     passing = world - places[:, None]
@@ -97,7 +104,10 @@ def measure(lifter: Lifter, world: Array, kind: str, seed: int, stride: int) -> 
     ]
     slides = [slide(one, truth) for one in (lifted, found, settle(found))]
     way_length = float(np.linalg.norm(np.diff(eye, axis=0), axis=1).sum())
-    return [factor / unit, way_length, *errors, *slides]
+    poses, true = (joints - joints[:, :, :1] for joints in (lifted.joints3d, seen))
+    off = 1000 * np.linalg.norm(poses - true, axis=-1)
+    limbs = [float(off[:, :, part].mean()) for part in (SCORED, ANKLES)]
+    return [*limbs, factor / unit, way_length, *errors, *slides]
 
 
 def main() -> None:
@@ -106,9 +116,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--stride", type=int, default=10)
+    parser.add_argument("--model", default="vid3d-base")
     options = parser.parse_args()
-    lifter, clips = Lifter.load("vid3d-base"), dev_clips(options.mocap)
-    print(f"{'camera':18} ratio (0.1, 0.9)     m  stands found oracle  slide found settled")
+    lifter, clips = Lifter.load(options.model), dev_clips(options.mocap)
+    print(
+        f"{'camera':18} MPJPE ankles  ratio (0.1, 0.9)     m  stands found oracle  slide found settled"
+    )
     for kind in WAYS:
         rows = []
         for seed in range(options.first, options.first + options.scenes):
@@ -117,11 +130,11 @@ def main() -> None:
                 rows.append(measure(lifter, world, kind, seed, options.stride))
             except ValueError as error:  # no camera has everybody in sight
                 print(f"  scene {seed} left out: {error}")
-        low, middle, high = np.quantile([row[0] for row in rows], [0.1, 0.5, 0.9])
-        length, stands, found, oracle, *slides = np.mean([row[1:] for row in rows], axis=0)
+        low, middle, high = np.quantile([row[2] for row in rows], [0.1, 0.5, 0.9])
+        poses, ankles, _, length, stands, found, oracle, *slides = np.mean(rows, axis=0)
         moves = " ".join(f"{100 * one:6.1f}" for one in slides)
         print(
-            f"{kind:18} {middle:5.2f} ({low:4.2f}, {high:4.2f}) {length:6.1f} "
+            f"{kind:18} {poses:5.1f} {ankles:6.1f}  {middle:5.2f} ({low:4.2f}, {high:4.2f}) {length:6.1f} "
             f"{stands:6.2f} {found:6.2f} {oracle:6.2f} {moves}",
             flush=True,
         )
