@@ -119,9 +119,8 @@ def main() -> None:
     parser.add_argument("--model", default="vid3d-base")
     options = parser.parse_args()
     lifter, clips = Lifter.load(options.model), dev_clips(options.mocap)
-    print(
-        f"{'camera':18} MPJPE ankles  ratio (0.1, 0.9)     m  stands found oracle  slide found settled"
-    )
+    head = "MPJPE ankles  ratio (0.1, 0.9)     m  stands found oracle  slide found settled"
+    print(f"{'camera':18} {head}")
     for kind in WAYS:
         rows = []
         for seed in range(options.first, options.first + options.scenes):
@@ -134,8 +133,8 @@ def main() -> None:
         poses, ankles, _, length, stands, found, oracle, *slides = np.mean(rows, axis=0)
         moves = " ".join(f"{100 * one:6.1f}" for one in slides)
         print(
-            f"{kind:18} {poses:5.1f} {ankles:6.1f}  {middle:5.2f} ({low:4.2f}, {high:4.2f}) {length:6.1f} "
-            f"{stands:6.2f} {found:6.2f} {oracle:6.2f} {moves}",
+            f"{kind:18} {poses:5.1f} {ankles:6.1f}  {middle:5.2f} ({low:4.2f}, {high:4.2f}) "
+            f"{length:6.1f} {stands:6.2f} {found:6.2f} {oracle:6.2f} {moves}",
             flush=True,
         )
 
