@@ -23,7 +23,7 @@ from vid3d.export.take import Take
 from vid3d.info import describe_motion
 from vid3d.monitor import Monitor
 from vid3d.motion import Motion
-from vid3d.motion_schema import filmed, from_camera, largest_turn, largest_zoom, moved
+from vid3d.motion_schema import filmed, from_camera, largest_turn, largest_zoom, moved, moves_of
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
@@ -552,6 +552,10 @@ def test_a_lift_of_a_film_with_a_cut(tmp_path):
     _check_one_floor(motion, looks)
     lifted = vid3d.lift(keypoints=tmp_path / "film.json", floor=False)
     assert not moved(lifted)  # each shot as its camera saw it
+    assert moves_of(lifted) == ""
+    assert moves_of(motion) == "another in each shot"
+    document = json.loads(motion.save_json(tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert "in which most is seen" in document["meta"]["axes"]
     leans = [_lean(one, [0, -1, 0]) for one in (lifted.joints3d[0, :50], lifted.joints3d[1, 60:])]
     assert leans[1] - leans[0] > 15
 

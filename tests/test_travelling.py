@@ -17,8 +17,10 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.export import export
 from vid3d.export.space import CAMERA_TO_Y_UP, Space
+from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.motion_schema import Stretch, farthest, from_camera, moved
+from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.travelling import Way, pace
@@ -200,6 +202,13 @@ def test_a_camera_that_rests_has_no_pace():
     assert pace(replace(way, position=np.ones((100, 3)) * np.arange(100)[:, None]), []) == 0
 
 
+def test_nobody_tells_the_pace_of_a_camera_that_rests_while_they_are_seen():
+    noise = 1e-4 * np.random.default_rng(0).standard_normal((300, 3))
+    places = np.concatenate([np.zeros((150, 3)), np.linspace([0, 0, 0], [0, 0, 10], 150)])
+    way = Way(np.broadcast_to(np.eye(3), (300, 3, 3)), places + noise)
+    assert pace(way, [stretch_of(walking())]) == 0
+
+
 def test_a_way_takes_people_along():
     """Somebody who stands, seen by a camera that turns and travels, stands again."""
     positions, rotations = away(30)
@@ -329,11 +338,36 @@ def test_a_video_of_a_camera_that_travels(tmp_path):
     assert np.median(np.linalg.norm(motion.camera.project(seen) - shown, axis=-1)) < 8
 
 
+@pytest.mark.parametrize("stride", [6, "auto"])
+def test_every_look_has_its_picture(repo, tmp_path, monkeypatch, stride):
+    """Also where a file's last look is off its stride and not the video's last frame."""
+    pytest.importorskip("pycolmap")
+    seen = []
+    monkeypatch.setattr(
+        "vid3d.lifting.place_cameras", lambda looks, *_: seen.extend(one.index for one in looks)
+    )
+    video = repo / "tests/data/tiny.mp4"
+    options = LiftOptions(stride=stride, end=0.5)
+    Pipeline(options).detect(video, tmp_path / "seen.json")
+    whole = vid3d.lift(video, keypoints=tmp_path / "seen.json", stride=1, travelling=True)
+    assert seen == list(range(len(whole.keyframes)))
+    seen.clear()
+    part = vid3d.lift(video, stride=stride, end=0.5, travelling=True)
+    assert seen == list(range(len(part.keyframes)))
+    assert whole.frames > part.frames
+
+
+def test_too_long_a_clip_is_said(repo, monkeypatch):
+    pytest.importorskip("pycolmap")
+    monkeypatch.setattr("vid3d.lifting.MOST_LOOKS", 2)
+    monitor = Monitor()
+    vid3d.lift(repo / "tests/data/tiny.mp4", travelling=True, monitor=monitor)
+    assert any("looks are too many" in text for text in monitor.warnings)
+
+
 def test_a_way_that_is_not_found_is_said(tmp_path, monkeypatch, repo):
     pytest.importorskip("pycolmap")
     monkeypatch.setattr("vid3d.lifting.place_cameras", lambda *_: None)
-    from vid3d.monitor import Monitor
-
     monitor = Monitor()
     motion = vid3d.lift(repo / "tests/data/tiny.mp4", travelling=True, monitor=monitor)
     assert any("way of the camera was not found" in text for text in monitor.warnings)

@@ -117,7 +117,8 @@ def _moves_text(motion: "Motion") -> str:
     from vid3d.motion_schema import moves_of
 
     moves = moves_of(motion)
-    return f"; {moves}, which is taken out" if moves else ""
+    taken = "" if motion.meta.get("cuts") else ", which is taken out"
+    return f"; {moves}{taken}" if moves else ""
 
 
 def _floor_text(ground: "Ground", stored: bool) -> str:
@@ -156,7 +157,7 @@ def _people_lines(
     motion: "Motion", slides: NDArray[np.float64], jitter: NDArray[np.float64]
 ) -> Card:
     """One line a person: spans of presence, distance, stature, spread, slide, jitter."""
-    from vid3d.motion_schema import runs
+    from vid3d.motion_schema import from_camera, runs
     from vid3d.stature import stature
 
     lines = []
@@ -170,7 +171,7 @@ def _people_lines(
         joints, spread = motion.joints3d[person, here], motion.spread[person, here]
         parts = [
             f"{', '.join(spans[:3])}{more} s ({here.sum()} frames)",
-            f"{np.median(joints[:, 0, 2]):.1f} m away",
+            f"{np.median(from_camera(motion, motion.joints3d[person])[here, 0, 2]):.1f} m away",
             f"{stature(joints):.2f} m tall",
         ]
         if np.isfinite(spread).any():

@@ -4,7 +4,7 @@ import hashlib
 import math
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +40,9 @@ from vid3d.travelling import Way, pace
 from vid3d.video import VideoReader
 from vid3d.video.mapping import Sighting, place_cameras
 from vid3d.world.settle import Settling
+
+MOST_LOOKS = 2000
+"""Of a clip whose camera's way is found: minutes of work, and a gigabyte of pictures meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,8 @@ class Work:
         found = follower.finish()
         if cuts:
             count = f"{len(cuts)} cut{'s' * (len(cuts) > 1)}"
-            self.monitor.warn(
-                f"the film has {count}: people are new after each, and the floors of all shots are "
-                "laid onto that of the one in which most is seen"
-            )
+            floors = "; every shot's floor is laid onto that of one" if self.options.floor else ""
+            self.monitor.warn(f"the film has {count}: people are new after each{floors}")
         return _Seen(found, follower.frames, follower.times, times, steadying, boxes, cuts, partial)
 
     def _choose(self, seen: _Seen) -> list[Trace]:
@@ -164,16 +165,18 @@ class Work:
         """
         if not self.options.travelling:
             return None
-        if seen.cuts:
+        if seen.cuts or len(seen.frames) > MOST_LOOKS:
+            why = "the film was cut" if seen.cuts else f"{len(seen.frames)} looks are too many"
             self.monitor.warn(
-                "the film was cut: the way of its camera is not looked for; lift each shot by "
-                "itself with --start and --end"
+                f"{why}: the way of the camera is not looked for; lift parts by themselves with "
+                "--start and --end"
             )
             return None
         assert self.clip.video is not None  # else `Pipeline.observe` had refused
-        with self.monitor.stage("camera's way", len(seen.frames), "looks") as advance:
-            sightings = self._sightings(self.clip.video, seen, advance)
+        with self.monitor.stage("camera's way", unit="looks") as advance:
+            sightings = self._sightings(self.clip.video, seen)
             placed = place_cameras(sightings, self.camera, self.options.seed)
+            advance(len(seen.frames))
         if placed is None:
             self.monitor.warn(
                 "the way of the camera was not found: too little of the background is seen well "
@@ -182,20 +185,25 @@ class Work:
             return None
         turns = [setting.turn for setting in seen.steadying.settings]
         way = Way.of(placed, turns, np.array(seen.times), seen.timestamps)
-        return way.scaled(pace(way, people))
+        factor = pace(way, people)
+        if not factor:
+            self.monitor.warn(
+                "how far the camera went was not found: nobody is seen for long enough while it "
+                "travels; only its turns are taken out"
+            )
+        return way.scaled(factor)
 
-    def _sightings(
-        self, video: Path, seen: _Seen, advance: Callable[[int], None]
-    ) -> Iterator[Sighting]:
+    def _sightings(self, video: Path, seen: _Seen) -> Iterator[Sighting]:
         """The pictures of the looks, decoded once more."""
         look_at = {frame: look for look, frame in enumerate(seen.frames)}
-        options = self.options
-        with VideoReader(video, options.start, options.end) as reader:
-            for frame in reader.frames(math.gcd(*seen.frames[:-1]) or 1):
+        # Of frames off the stride the video's last one alone has a picture.
+        ends = not seen.partial and seen.frames[-1] == len(seen.timestamps) - 1
+        stride = math.gcd(*(seen.frames[:-1] if ends else seen.frames)) or 1
+        with VideoReader(video, self.options.start, self.options.end) as reader:
+            for frame in reader.frames(stride):
                 look = look_at.get(frame.index)
                 if look is not None:
                     yield Sighting(look, frame.image, seen.boxes[look])
-                    advance(1)
                 if frame.index >= seen.frames[-1]:
                     break
 

@@ -233,4 +233,5 @@ def _at_all_frames(name: str, given: Any, frames: int, one: tuple[int, ...]) -> 
         raise Vid3dError(
             f"motion: {name} is {values.dtype} {values.shape}, expected float32 {shape}"
         )
-    return np.broadcast_to(values.astype(np.float32, copy=False), shape)
+    with np.errstate(over="ignore"):
+        return np.broadcast_to(values.astype(np.float32, copy=False), shape)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vid3d.files import atomic_path
 from vid3d.motion_schema import (
     AXES,
+    AXES_CUT,
     AXES_MOVED,
     PLACE,
     SCHEMA,
@@ -155,7 +156,9 @@ def _json(value: Any) -> str:
 
 
 def _meta(recorded: AnyMotion) -> dict[str, Any]:
-    axes = AXES_MOVED if moved(recorded) else AXES
+    axes = AXES
+    if moved(recorded):
+        axes = AXES_CUT if recorded.meta.get("cuts") else AXES_MOVED
     return {"fps": recorded.fps, **recorded.meta, "schema": SCHEMA, "axes": axes, "units": UNITS}
 
 

@@ -1,8 +1,8 @@
 """What a motion is made of, whether it is in memory or in files.
 
 Axes: camera frame, x right, y down, z forward; metres, seconds, pixels (`.vid3d.npz`, schema 1).
-Of a camera that moved, the frame in which it stood at the first look; of one that zoomed, the
-intrinsics that it had then.
+Of a camera that moved, the frame in which it stood at the first look (of a film's, of the shot in
+which most is seen); of one that zoomed, the intrinsics that it had then.
 """
 
 # ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
@@ -19,6 +19,7 @@ from vid3d.camera import Camera
 SCHEMA = 1
 AXES = "camera: x right, y down, z forward"
 AXES_MOVED = "camera as it stood at the first look: x right, y down, z forward"
+AXES_CUT = "camera of the shot in which most is seen: x right, y down, z forward"
 UNITS = "metres, seconds, pixels"
 SAME_FRAME = 0.1
 """Frame lengths by which true times may be off the even ones and still count as them."""
@@ -214,7 +215,7 @@ def largest_turn(motion: AnyMotion) -> float:
 
 def moves_of(motion: AnyMotion) -> str:
     """What the camera did, in words; nothing where it stood."""
-    if motion.meta.get("cuts"):
+    if motion.meta.get("cuts") and moved(motion):
         return "another in each shot"
     turn, away, zoom = largest_turn(motion), farthest(motion), largest_zoom(motion)
     moves = [f"turned by up to {turn:.1f} degrees"] if turn else []
@@ -229,7 +230,7 @@ def moved(motion: AnyMotion) -> bool:
 
 
 def farthest(motion: AnyMotion) -> float:
-    """Metres that the camera was away at most from where it stood at the first look."""
+    """Metres that the camera was away at most from the origin, where it stood at the first look."""
     return float(np.linalg.norm(motion.camera_position, axis=-1).max(initial=0.0))
 
 

@@ -28,8 +28,8 @@ SLOW = 0.1
 """Metres a second at which a foot counts half as standing."""
 DEPTH = 10.0
 """How much less the lifter knows of a speed along the line of sight than across it."""
-STILL = 1e-9
-"""Units a second below which a camera rests."""
+STILL = 0.1
+"""Share of the whole way's extent that is to be travelled while somebody is seen."""
 SMALLEST, LARGEST, TRIALS = 1e-3, 30.0, 400
 """Metres of the camera's mean speed a second, between which scales are tried, and how many."""
 
@@ -96,12 +96,17 @@ def pace(way: Way, stretches: Iterable[Stretch]) -> float:
         stretches: of anybody, in the steady camera's frame; one at least of `APART` seconds.
 
     Returns:
-        The factor; 0 where nobody is seen for long enough, or the camera rests.
+        The factor; 0 where nobody is seen for long enough while the camera travels.
     """
-    moved = np.concatenate([np.zeros((0, 2, 2, 3)), *(_moved(way, one) for one in stretches)])
-    speed = float(np.sqrt((moved[:, 0, 1] ** 2).sum(-1).mean())) if len(moved) else 0.0
-    if speed < STILL:
+    parts: list[Array] = [np.zeros((0, 2, 2, 3))]
+    seen = 0.0
+    for stretch in stretches:
+        parts.append(_moved(way, stretch))
+        seen = max(seen, _extent(way.position[stretch.start : stretch.stop]))
+    moved = np.concatenate(parts)
+    if not len(moved) or seen < max(STILL * _extent(way.position), 1e-9):
         return 0.0
+    speed = float(np.sqrt((moved[:, 0, 1] ** 2).sum(-1).mean()))
 
     def cost(logarithm: float) -> float:
         velocity = moved[:, :, 0] + np.exp(logarithm) * moved[:, :, 1]
@@ -113,6 +118,11 @@ def pace(way: Way, stretches: Iterable[Stretch]) -> float:
     step = tried[1] - tried[0]
     found = minimize_scalar(cost, bounds=(best - step, best + step), method="bounded")
     return float(np.exp(found.x))
+
+
+def _extent(places: Array) -> float:
+    """How far places (F, 3) lie apart."""
+    return float(np.linalg.norm(np.ptp(places, axis=0)))
 
 
 def _moved(way: Way, stretch: Stretch) -> Array:

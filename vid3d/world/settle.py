@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,8 @@ class Settling:
         floor: whether people are put on a floor.
         sized: those of the ids whose height is known; they are not scaled.
         shots: in which part between cuts each of the ids is; none is in two. Each part has a camera
-            and a floor of its own, and all are put on the floor of that in which most is seen.
+            and a floor of its own, and all are put on the floor of that in which most is seen, of
+            those whose floor is known.
         eyes: (F, 3) where the camera was at every frame of the clip.
     """
 
@@ -152,10 +154,14 @@ class Settling:
                 self._grounds[shot] = assumed([self._footings[person] for person in here])
         return self._grounds[shot]
 
-    @property
+    @cached_property
     def _main(self) -> int:
-        """The shot in which most is seen."""
-        return max(self._frames, key=self._frames.__getitem__)
+        """The shot in which most is seen, of those whose floor is known; for after `measure`."""
+
+        def known(shot: int) -> tuple[bool, int]:
+            return self._floor_of(shot).confidence >= TRUSTED, self._frames[shot]
+
+        return max(self._frames, key=known)
 
     def settled(self, person: int, calm: Stretch) -> Stretch:
         """Third round: a stretch put on the floor, its standing feet held still."""
