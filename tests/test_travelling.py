@@ -24,8 +24,8 @@ from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.travelling import Way, pace
-from vid3d.video import VideoWriter, mapping
-from vid3d.video.mapping import Placed, Sighting, place_cameras
+from vid3d.video import VideoWriter
+from vid3d.video.mapping import Picture, Placed, place_cameras
 from vid3d.world import settle
 from vid3d.world.footlock import anchor_place, steps
 from vid3d.world.ground import Ground
@@ -97,7 +97,7 @@ def pictures():
 
 def sightings(pictures, boxes=()):
     boxes = np.reshape(np.array(boxes, np.float32), (-1, 4))
-    return [Sighting(index, image, boxes) for index, image in enumerate(pictures)]
+    return [Picture(index, image, boxes) for index, image in enumerate(pictures)]
 
 
 def test_where_a_camera_was(pictures):
@@ -372,4 +372,3 @@ def test_a_way_that_is_not_found_is_said(tmp_path, monkeypatch, repo):
     motion = vid3d.lift(repo / "tests/data/tiny.mp4", travelling=True, monitor=monitor)
     assert any("way of the camera was not found" in text for text in monitor.warnings)
     assert farthest(motion) == 0
-    assert mapping.FEWEST_POINTS > 0

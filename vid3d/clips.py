@@ -38,8 +38,7 @@ class Clip:
         frame_size: width and height as displayed.
         keypoint_set: joint set of the looks' keypoints.
         camera: where the file that the clip came from knew it.
-        source: the file it came from.
-        video: with its pictures, if there is one.
+        source: the video, or the file of keypoints where there is none.
         seen_by: the 2D networks, or the kind of file.
         identified: whether every person of every look brings an identity.
         networks: all that the answers of `seen_by` depend on, for JSON.
@@ -53,7 +52,6 @@ class Clip:
     keypoint_set: str
     camera: Camera | None
     source: Path
-    video: Path | None
     seen_by: str
     identified: bool = False
     networks: Any = None
@@ -122,7 +120,6 @@ def clips_of_keypoints(
             keypoint_set=clip.joint_set,
             camera=clip.camera or filmed,
             source=Path(video) if video is not None else path,
-            video=None if video is None else Path(video),
             seen_by=f"file {path.name}",
             identified=has_identities(looks),
         )

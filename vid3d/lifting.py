@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.tracking.rest import with_rests
 from vid3d.travelling import Way, pace
 from vid3d.video import VideoReader
-from vid3d.video.mapping import Sighting, place_cameras
+from vid3d.video.mapping import Picture, place_cameras
 from vid3d.world.settle import Settling
 
 MOST_LOOKS = 2000
@@ -172,10 +171,8 @@ class Work:
                 "--start and --end"
             )
             return None
-        assert self.clip.video is not None  # else `Pipeline.observe` had refused
         with self.monitor.stage("camera's way", unit="looks") as advance:
-            sightings = self._sightings(self.clip.video, seen)
-            placed = place_cameras(sightings, self.camera, self.options.seed)
+            placed = place_cameras(self._pictures(seen), self.camera, self.options.seed)
             advance(len(seen.frames))
         if placed is None:
             self.monitor.warn(
@@ -193,17 +190,17 @@ class Work:
             )
         return way.scaled(factor)
 
-    def _sightings(self, video: Path, seen: _Seen) -> Iterator[Sighting]:
+    def _pictures(self, seen: _Seen) -> Iterator[Picture]:
         """The pictures of the looks, decoded once more."""
         look_at = {frame: look for look, frame in enumerate(seen.frames)}
         # Of frames off the stride the video's last one alone has a picture.
         ends = not seen.partial and seen.frames[-1] == len(seen.timestamps) - 1
         stride = math.gcd(*(seen.frames[:-1] if ends else seen.frames)) or 1
-        with VideoReader(video, self.options.start, self.options.end) as reader:
+        with VideoReader(self.clip.source, self.options.start, self.options.end) as reader:
             for frame in reader.frames(stride):
                 look = look_at.get(frame.index)
                 if look is not None:
-                    yield Sighting(look, frame.image, seen.boxes[look])
+                    yield Picture(look, frame.image, seen.boxes[look])
                 if frame.index >= seen.frames[-1]:
                     break
 

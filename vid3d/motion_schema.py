@@ -192,10 +192,7 @@ def filmed(
 ) -> NDArray[np.floating]:
     """Pixels (..., 2) in which the camera saw points (..., 3), as it stood and was zoomed then.
 
-    Args:
-        motion: whose camera it is.
-        points: (..., 3) of one frame, or (..., F, J, 3) of several.
-        frames: which.
+    Arguments as for `from_camera`.
     """
     camera, zoom = motion.camera, np.asarray(motion.camera_zoom)[frames, None]
     return camera.zoomed(camera.project(from_camera(motion, points, frames)), zoom)

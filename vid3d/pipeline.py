@@ -177,7 +177,6 @@ class Pipeline:
             keypoint_set=self.estimator.joint_set,
             camera=camera_of(reader.info),
             source=path,
-            video=path,
             seen_by=self.estimator.name,
             networks=self.networks,
         )

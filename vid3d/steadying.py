@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
 from vid3d.camera import Camera
+from vid3d.lifter.resample import turned
 from vid3d.pose2d.people import Look, People
 from vid3d.video.setting import Setting, setting_of
 
@@ -88,12 +88,9 @@ class Steadying:
         turns = [setting.turn for setting in self.settings]
         if all(turn is AT_REST.turn for turn in turns):
             return np.broadcast_to(AT_REST.turn.astype(np.float32), (len(times), 3, 3))
-        if len(turns) == 1:
-            return np.repeat(turns[0].T[None], len(times), 0).astype(np.float32)
-        known = Slerp(looked, Rotation.from_matrix(np.stack(turns)))
-        parts = np.array_split(np.clip(times, looked[0], looked[-1]), len(times) // _PART + 1)
-        turned = [known(part).inv().as_matrix().astype(np.float32) for part in parts]
-        return np.concatenate(turned)
+        known, moments = np.stack(turns).swapaxes(1, 2), np.array(looked)
+        parts = np.array_split(times, len(times) // _PART + 1)
+        return np.concatenate([turned(known, moments, part).astype(np.float32) for part in parts])
 
     def zooms(self, looked: Sequence[float], times: NDArray[np.float64]) -> NDArray[np.float32]:
         """The focal length (F,) at every frame over that at the first look; see `rotations`."""

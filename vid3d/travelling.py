@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.spatial.transform import Rotation, Slerp
 
-from vid3d.lifter.resample import cubic
+from vid3d.lifter.resample import cubic, turned
 from vid3d.motion_schema import Stretch
 from vid3d.video.mapping import Placed
 from vid3d.world.balance import unit
@@ -63,10 +62,9 @@ class Way:
         turn = placed.rotation.swapaxes(1, 2) @ steady.swapaxes(1, 2)
         level = turn[0].T
         moments = np.asarray(looked)[known]
-        inside = np.clip(times, moments[0], moments[-1])
-        between = Slerp(moments, Rotation.from_matrix(level @ turn))(inside).as_matrix()
+        between = turned(level @ turn, moments, times)
         places = (placed.position - placed.position[0]) @ level.T
-        return cls(between, cubic(places, moments, inside))
+        return cls(between, cubic(places, moments, np.clip(times, moments[0], moments[-1])))
 
     def scaled(self, factor: float) -> "Way":
         """In another unit."""

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
-from vid3d.lifter.resample import cubic, linear
+from vid3d.lifter.resample import cubic, linear, turned
 from vid3d.motion import Motion
 from vid3d.motion_schema import SAME_FRAME, runs
 
@@ -26,13 +25,6 @@ def is_steady(motion: Motion) -> bool:
     return len(even) == motion.frames and bool(
         (np.abs(even - motion.timestamps) <= SAME_FRAME / motion.fps).all()
     )
-
-
-def _turns(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The camera's rotation (F, 3, 3) at times within the motion's."""
-    known = Slerp(motion.timestamps, Rotation.from_matrix(motion.camera_rotation))
-    inside = times.clip(motion.timestamps[0], motion.timestamps[-1])
-    return known(inside).as_matrix().astype(np.float32)
 
 
 def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -74,7 +66,7 @@ def steady(motion: Motion) -> Motion:
         **arrays,
         present=present,
         timestamps=times,
-        camera_rotation=_turns(motion, times),
+        camera_rotation=turned(motion.camera_rotation, motion.timestamps, times),
         camera_position=linear(motion.camera_position, motion.timestamps, times),
         camera_zoom=_zooms(motion, times),
         keyframes=np.empty(0, np.int64),

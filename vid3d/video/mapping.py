@@ -36,7 +36,7 @@ FEWEST_POINTS, FEWEST_SHARE = 50, 0.5
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Picture:
     """A picture to find the camera of.
 
     Attributes:
@@ -55,7 +55,7 @@ class Placed:
     """Cameras in one frame, in an unknown unit.
 
     Attributes:
-        indices: (K,) of the sightings that were placed, rising.
+        indices: (K,) of the pictures that were placed, rising.
         rotation: (K, 3, 3) takes points to the camera's frame.
         position: (K, 3) of the camera.
     """
@@ -80,11 +80,11 @@ def require_mapping() -> ModuleType:
     return pycolmap
 
 
-def place_cameras(sightings: Iterable[Sighting], camera: Camera, seed: int = 0) -> Placed | None:
-    """Where the camera was at each of the sightings; None where too little tells.
+def place_cameras(pictures: Iterable[Picture], camera: Camera, seed: int = 0) -> Placed | None:
+    """Where the camera was at each of the pictures; None where too little tells.
 
     Args:
-        sightings: of one scene, in the order of time.
+        pictures: of one scene, in the order of time.
         camera: that all were taken with.
         seed: the same finds the same.
 
@@ -96,7 +96,7 @@ def place_cameras(sightings: Iterable[Sighting], camera: Camera, seed: int = 0) 
     with tempfile.TemporaryDirectory(prefix="vid3d-") as name:
         folder = Path(name)
         small = _reduced(camera)
-        count = _write(sightings, small.frame_size, folder)
+        count = _write(pictures, small.frame_size, folder)
         if count < 3:
             return None
         _match(colmap, folder, small, seed)
@@ -116,12 +116,12 @@ def _reduced(camera: Camera) -> Camera:
     return camera.resized((width, height))
 
 
-def _write(sightings: Iterable[Sighting], size: tuple[int, int], folder: Path) -> int:
+def _write(pictures: Iterable[Picture], size: tuple[int, int], folder: Path) -> int:
     """Write grey copies, and masks that are 0 where people are; returns how many."""
     (folder / "pictures").mkdir()
     (folder / "masks").mkdir()
     count = 0
-    for one in sightings:
+    for one in pictures:
         grey = cv2.cvtColor(one.image, cv2.COLOR_BGR2GRAY)
         scale = size[0] / grey.shape[1]
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
