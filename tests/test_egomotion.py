@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_toys import BODY, make_motion, standing, walk
 from scipy.spatial.transform import Rotation
@@ -34,6 +34,7 @@ from vid3d.render.page.data import page_data
 from vid3d.steadying import Steadying
 from vid3d.tracking import track_people
 from vid3d.video import VideoReader, VideoWriter
+from vid3d.video.dissolve import fine, is_mixture
 from vid3d.video.egomotion import WIDEST, Egomotion
 from vid3d.video.setting import MOST_ZOOM, Setting, agreed_zoom, setting_of
 
@@ -233,6 +234,49 @@ def test_a_cut_is_a_beginning(panorama):
     assert [view.cut for view in views] == [False, False, True, False]
     assert views[2].shift is None
     assert degrees_between(setting_of(views[3].shift, CAMERA).turn, turn(3)) < 0.06
+
+
+@pytest.mark.parametrize("looks", [1, 3, 8])
+def test_a_dissolve_is_one_cut_towards_its_end(panorama, looks):
+    first, last = (picture(panorama, turn(yaw)) for yaw in (0, 120))
+    shares = np.clip(np.arange(-8, looks + 9) / (looks + 1), 0, 1)
+    egomotion = Egomotion()
+    cuts = [
+        egomotion.see(cv2.addWeighted(first, 1 - share, last, share, 0), NOBODY).cut
+        for share in shares
+    ]
+    assert sum(cuts) == 1
+    assert shares[cuts.index(True)] > 0.4
+    assert cuts.index(True) < 8 + looks + 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-60, 60), st.floats(-20, 20), st.floats(1, 1.3))
+def test_turns_and_zooms_are_no_dissolves(panorama, yaw, pitch, zoom):
+    """Degrees and zoom a second, at five looks a second."""
+    egomotion = Egomotion()
+    seen = [turn(yaw * look / 5, pitch * np.sin(look / 5)) for look in range(12)]
+    pictures = [picture(panorama, to, zoom=zoom ** (look / 5)) for look, to in enumerate(seen)]
+    assert not any(egomotion.see(image, NOBODY).cut for image in pictures)
+
+
+def test_a_mixture():
+    """Three parts of one picture and seven of another; shares, likeness and rest are seen to."""
+    random = np.random.default_rng(0)
+    first, last = (cv2.GaussianBlur(random.uniform(0, 255, (120, 160)), (0, 0), 1) for _ in "ab")
+    free = np.full(first.shape, 255, np.uint8)
+
+    def mixed(middle, before=first, after=last):
+        return is_mixture(fine(before), fine(middle), fine(after), free)
+
+    assert mixed(0.3 * first + 0.7 * last)
+    assert not mixed(first)
+    assert not mixed(last)
+    assert not mixed(0.3 * first + 0.7 * np.roll(last, 5, 1))
+    assert not mixed(0.5 * first, after=np.zeros_like(last))  # to black
+    assert not mixed(first, after=first + 1)  # nothing happens
+    free[:] = 0
+    assert not mixed(0.3 * first + 0.7 * last)
 
 
 def test_lights_and_somebody_near_are_no_cuts(panorama):

@@ -27,6 +27,7 @@ from scipy.spatial.transform import Rotation
 
 from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.video.change import inside
+from vid3d.video.dissolve import Fine, fine, is_mixture
 from vid3d.video.frame import Image
 from vid3d.video.setting import (
     AS_BEFORE,
@@ -83,6 +84,8 @@ QUICK_ZOOMS = tuple(2 ** (third / 3) for third in range(-3, 4))
 """Zooms that are tried where nothing agrees: so near each other that corners are found again."""
 LIKE = 0.2
 """Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.11 at most."""
+DISSOLVE = 6
+"""Looks to the middle of a dissolve, at most."""
 OPEN = 0.1
 """Share of the picture that is background below which it tells less of a change."""
 
@@ -105,6 +108,11 @@ class _Picture:
         found = cv2.goodFeaturesToTrack(self.grey, CORNERS, FAINTEST, APART, mask=self.free)
         corners = np.zeros((0, 2)) if found is None else np.reshape(found, (-1, 2))
         return corners.astype(np.float32)
+
+    @cached_property
+    def fine(self) -> Fine:
+        """What lies fine in it."""
+        return fine(self.grey)
 
     def lit_as(self, other: "_Picture") -> "_Picture":
         """The picture in the light of another: with its mean and contrast."""
@@ -129,7 +137,7 @@ class View(NamedTuple):
         shift: homography (3, 3) from the picture to what the first look's camera would see, in
             pixels (`setting_of` gives turn and zoom back); None where it stands as at the first
             look.
-        cut: whether the picture is of another scene than the one before; its look is a first one.
+        cut: whether the picture is of another scene than those before; its look is a first one.
     """
 
     shift: Array | None
@@ -140,7 +148,8 @@ class Egomotion:
     """Follows how a camera turns and zooms, look by look, and where a film was cut.
 
     Where too little agrees (a picture full of people), the camera is held to stand still;
-    where nothing agrees and the pictures are unlike each other, the film was cut.
+    where nothing agrees and the pictures are unlike each other, the film was cut, and so it was
+    where one scene dissolved into another.
 
     Args:
         fov: degrees that the camera sees across the pictures' longer side, as far as known.
@@ -152,6 +161,7 @@ class Egomotion:
         self._last: _Known | None = None  # the look before
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
         self._lost = 0  # looks since the setting was last told
+        self._before: deque[_Picture] = deque(maxlen=2 * DISSOLVE)  # of this scene
 
     def see(self, image: Image, boxes: Points) -> View:
         """Where the camera looks at the next look.
@@ -161,7 +171,9 @@ class Egomotion:
             boxes: (N, 4) people in it, pixels.
         """
         height, width = image.shape[:2]
-        setting = self._setting(_picture(image, boxes))
+        now = _picture(image, boxes)
+        setting = self._setting(now)
+        self._before.append(now)
         if setting is None:
             return View(None, cut=True)
         if setting.zoom == 1 and np.array_equal(setting.turn, np.eye(3)):
@@ -180,6 +192,9 @@ class Egomotion:
         changed = _changed(last.picture, now)
         if changed < CHANGED:
             return last.setting
+        if self._dissolved(now):
+            self._begin(now)
+            return None
         if match := next(self._found(now, reference, last), None):
             return self._told(now, *match)
         shows = len(now.corners) >= FEWEST  # no flash, no fade
@@ -196,7 +211,20 @@ class Egomotion:
         self._last = self._reference = _Known(now, AS_BEFORE)
         self._lost = 0
         self._earlier.clear()
+        self._before.clear()
         return self._last.setting
+
+    def _dissolved(self, now: _Picture) -> bool:
+        """Whether another scene has come in place of one by and by."""
+        looks = [*self._before, now]
+        for first, middle in zip(looks[-3::-2], looks[-2::-1], strict=False):
+            if (
+                _changed(first, now) > ALL_CHANGED
+                and is_mixture(first.fine, middle.fine, now.fine, _free(first, middle, now))
+                and _likeness(first.grey, now.grey)[1] < LIKE
+            ):
+                return True
+        return False
 
     def _told(self, now: _Picture, known: _Known, found: Setting, kept: int) -> Setting:
         """How the camera is set, from how it is against a known picture's."""
@@ -263,9 +291,14 @@ def _picture(image: Image, boxes: Points) -> _Picture:
     return _Picture(grey, free)
 
 
+def _free(*pictures: _Picture) -> Image:
+    """(h, w) 0 where people are in any of them."""
+    return np.minimum.reduce([picture.free for picture in pictures])
+
+
 def _changed(before: _Picture, now: _Picture) -> float:
     """Share of the pixels outside the people that changed; less where these are few."""
-    free = cv2.bitwise_and(before.free, now.free)
+    free = _free(before, now)
     levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), free)
     return int((levels > SAME).sum()) / max(cv2.countNonZero(free), OPEN * free.size)
 
