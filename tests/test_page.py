@@ -125,6 +125,19 @@ def test_world_stands_on_the_floor_and_projects_as_the_camera_does(tilt):
     np.testing.assert_allclose(np.linalg.det(camera["rotation"]), 1, atol=1e-5)  # not mirrored
 
 
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [
+        ([], []),
+        ([round(7 / FPS, 3)], [7]),
+        ([round(1 / FPS, 3), round(20 / FPS, 3), 99.0], [1, 20]),
+    ],
+)
+def test_cuts_are_at_their_first_frames(seconds, frames):
+    motion = walk()
+    assert page_data(replace(motion, meta={**motion.meta, "cuts": seconds}))["cuts"] == frames
+
+
 def test_ground_of_the_file_is_the_floor():
     motion = walk()
     ground = {"normal": [0.0, -1.0, 0.0], "height": 2.5, "confidence": 0.9}

@@ -42,6 +42,8 @@ interface Shared {
   title: string;
   facts: [string, string][];
   keyframes: number[];
+  /** First frames after cuts of the film. */
+  cuts: number[];
   bones: [number, number][];
   joints: string[];
   room: { low: [number, number]; high: [number, number] };

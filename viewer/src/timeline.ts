@@ -1,4 +1,4 @@
-/** The whole clip as a bar: who is in sight when, and the key frames. */
+/** The whole clip as a bar: who is in sight when, the key frames, and where the film was cut. */
 
 import { Clip } from "./data";
 import { inkColor, themeColor } from "./theme";
@@ -28,7 +28,7 @@ export class Timeline {
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.context.scale(ratio, ratio);
-    const { times, keyframes, people } = this.clip;
+    const { times, keyframes, cuts, people } = this.clip;
     // By frame, as the slider above goes: times may be uneven.
     const at = (frame: number) => (frame / Math.max(times.length - 1, 1)) * width;
     const crowded = keyframes.length > width / 3;
@@ -37,6 +37,9 @@ export class Timeline {
     for (const frame of keyframes) {
       this.context.fillRect(Math.min(Math.max(at(frame) - 0.75, 0), width - 1.5), 0, 1.5, TICKS - 3);
     }
+    this.context.fillStyle = themeColor("dim");
+    this.context.globalAlpha = 1;
+    for (const frame of cuts) this.context.fillRect(at(frame - 0.5) - 0.5, 0, 1, height);
     people.forEach((person, index) => {
       this.context.fillStyle = inkColor(person.color);
       this.context.globalAlpha = visible[index] ? 1 : 0.25;

@@ -59,6 +59,7 @@ def page_data(motion: Motion) -> dict[str, Any]:
         "facts": _facts(motion),
         "times": encode(motion.timestamps[:, None], TICK),
         "keyframes": motion.keyframes.tolist(),
+        "cuts": _cuts(motion),
         "bones": H36M17.bones,
         "joints": list(H36M17.joints),
         "camera": _camera(motion, world),
@@ -118,6 +119,13 @@ def _camera(motion: Motion, world: World) -> dict[str, Any]:
         "size": list(camera.frame_size),
         **moves,
     }
+
+
+def _cuts(motion: Motion) -> list[int]:
+    """First frames after cuts of the film."""
+    seconds = np.array(motion.meta.get("cuts") or [], np.float64)
+    frames = np.searchsorted(motion.timestamps, seconds - TICK * 5)  # noted to a thousandth
+    return np.unique(frames[frames < motion.frames]).tolist()
 
 
 def _source(motion: Motion) -> str:
