@@ -162,6 +162,8 @@ def main() -> None:
     parser.add_argument("--hypotheses", type=int, default=1)
     options = parser.parse_args()
     motions = pieces(options.mocap, options.actors.split(","), options.pieces)
+    if not motions:
+        parser.error(f"no motion of {options.actors} in the files; name others with --actors")
     lifter = Lifter.load(options.model)
     errors, whole = measure(lifter, motions, options.stride, options.hypotheses)
     full = whole.sum(1) >= options.least
