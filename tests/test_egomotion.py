@@ -615,7 +615,7 @@ def _check_one_floor(motion, looks):
     up, height = np.array(motion.meta["ground"]["normal"]), motion.meta["ground"]["height"]
     for person, frames in ((0, slice(5, 50)), (1, slice(62, 84))):
         joints = motion.joints3d[person, frames]
-        assert _lean(joints, up) < 8
+        assert _lean(joints, up) < 10  # 25 where shots are not laid onto one floor
         assert abs(np.median(joints[:, [3, 6]] @ up + height) - 0.085) < 0.05
     tilt = Rotation.from_matrix(motion.camera_rotation[80] @ motion.camera_rotation[0].T)
     assert abs(tilt.magnitude() - np.radians(25)) < np.radians(6)
