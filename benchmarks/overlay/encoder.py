@@ -24,6 +24,7 @@ SETTINGS = {
     "crf 24": {**PLAIN, "crf": "24"},
     "qp 24": {**PLAIN, "qp": "24"},
     "qp 23, CAVLC": {**PLAIN, "qp": "23", "x264-params": "cabac=0:deblock=0,0"},
+    "threads on frames": {**SHIPPED, "x264-params": "cabac=1:deblock=0,0:sliced-threads=0"},
 }
 
 

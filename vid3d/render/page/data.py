@@ -22,6 +22,8 @@ SPEEDS = {"speed": "pelvis", "left_hand_speed": "left_wrist", "right_hand_speed"
 
 CURVE_STEPS = np.array([0.01] * len(SPEEDS) + [0.2] * len(ANGLES))
 """Metres a second and degrees; five times as much where there is much to hold."""
+NOTED = 1e-3
+"""Seconds to which a file notes cuts."""
 MUCH = 30_000
 """Bodies (people times frames) from which on a page would get too large with fine steps."""
 
@@ -124,7 +126,7 @@ def _camera(motion: Motion, world: World) -> dict[str, Any]:
 def _cuts(motion: Motion) -> list[int]:
     """First frames after cuts of the film."""
     seconds = np.array(motion.meta.get("cuts") or [], np.float64)
-    frames = np.searchsorted(motion.timestamps, seconds - TICK * 5)  # noted to a thousandth
+    frames = np.searchsorted(motion.timestamps, seconds - NOTED / 2)
     return np.unique(frames[frames < motion.frames]).tolist()
 
 
