@@ -46,15 +46,21 @@ GRAIN = 2.0  # standard deviation of the sensor's noise, of 255
 class Stage:
     """The renderer's scene, camera and dressed people at one picture size."""
 
-    def __init__(self, bodies: Path, size: tuple[int, int], people: list[Trajectory]) -> None:
+    def __init__(
+        self,
+        bodies: Path,
+        size: tuple[int, int],
+        people: list[Trajectory],
+        vertical_fov: float = VERTICAL_FOV,
+    ) -> None:
         sys.path.insert(0, str(bodies))
         import render_demo
 
         self.library = render_demo.body.Library(str(bodies))
-        self.size, self.people = size, people
+        self.size, self.people, self.vertical_fov = size, people, vertical_fov
         self.scene = render_demo.Scene(*size, shadow=2048, msaa=4)
         furnish(self.scene)
-        self.eye = render_demo.Camera(EYE, AIM, VERTICAL_FOV, size[0] / size[1])
+        self.eye = render_demo.Camera(EYE, AIM, vertical_fov, size[0] / size[1])
         self.actors = [
             render_demo.Person(
                 self.scene,
@@ -69,7 +75,7 @@ class Stage:
     def camera(self) -> Camera:
         """The pinhole camera behind the pictures (pixel centres at integers)."""
         width, height = self.size
-        focal = height / 2 / np.tan(np.radians(VERTICAL_FOV) / 2)
+        focal = height / 2 / np.tan(np.radians(self.vertical_fov) / 2)
         return Camera.from_focal(focal, focal, (width - 1) / 2, (height - 1) / 2, self.size)
 
     def in_camera(self, points: Array) -> Array:

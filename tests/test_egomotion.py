@@ -188,7 +188,7 @@ def test_a_camera_that_stands_has_not_turned_at_all(panorama):
     for look in range(8):
         image = still + random.normal(0, 8, still.shape) + 3 * look  # noise, and more light
         image[100:220, 60 * look : 60 * look + 120] = 200 - 20 * look  # somebody not detected
-        assert egomotion.see(np.clip(image, 0, 255).astype(np.uint8), NOBODY) == (None, False)
+        assert egomotion.see(np.clip(image, 0, 255).astype(np.uint8), NOBODY) == (None, False, None)
 
 
 def test_people_are_not_background(panorama):
@@ -323,10 +323,10 @@ def test_the_light_does_not_turn_the_camera(panorama):
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (1921, 1080)])
 def test_pictures_of_any_size(panorama, size):
     egomotion, image = Egomotion(), cv2.resize(picture(panorama, turn()), size)
-    assert egomotion.see(image, NOBODY) == (None, False)
+    assert egomotion.see(image, NOBODY) == (None, False, None)
     egomotion.see(image[:, ::-1], NOBODY)
     egomotion.see(255 - image, NOBODY)
-    assert egomotion.see(np.zeros((90, 50, 3), np.uint8), NOBODY) == (None, True)
+    assert egomotion.see(np.zeros((90, 50, 3), np.uint8), NOBODY) == (None, True, None)
 
 
 @given(st.tuples(*[st.floats(-25, 25)] * 3), st.floats(30, 90))

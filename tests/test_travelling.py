@@ -110,6 +110,23 @@ def test_where_a_camera_was(pictures):
     np.testing.assert_array_equal(again.position, placed.position)  # the same seed
 
 
+def test_a_lens_that_nobody_knows_is_found_with_the_way(pictures):
+    placed = place_cameras(sightings(pictures), Camera.from_fov(50, SIZE), lens_known=False)
+    assert placed.fov == pytest.approx(60, abs=1.5)
+    found, angles = aligned(placed, *away(8))
+    assert np.linalg.norm(found - away(8)[0], axis=1).max() < 0.05
+    assert angles.max() < 0.5
+
+
+def test_a_way_to_the_side_tells_no_lens():
+    """Any fits, with a scene as much deeper or flatter: the given one stays."""
+    pytest.importorskip("pycolmap")
+    sideways = [room((0.2 * step, 0, 0), np.eye(3)) for step in range(7)]
+    placed = place_cameras(sightings(sideways), Camera.from_fov(50, SIZE), lens_known=False)
+    assert placed.fov is None
+    assert np.ptp(placed.position, axis=0).argmax() == 0
+
+
 def test_people_are_no_background(pictures):
     """Somebody large who moves with the camera; without a box, that would be what stands still."""
     rng = np.random.default_rng(5)

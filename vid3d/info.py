@@ -95,7 +95,7 @@ def describe_motion(path: Path) -> Card:
         ("looks", f"{len(motion.keyframes)} keyframes, {motion.keypoint_set}"),
         *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
         *([("cuts", _cut_text(meta["cuts"]))] if meta.get("cuts") else []),
-        ("camera", f"{width} x {height}, {motion.camera.fov:.1f} degrees{_moves_text(motion)}"),
+        ("camera", f"{width} x {height}, {_lens_text(motion)}{_moves_text(motion)}"),
         ("axes", f"{meta['axes']}; {meta['units']}"),
         ("floor", _floor_text(ground, "ground" in meta)),
         ("feet", _feet_text(meta.get("feet"))),
@@ -110,6 +110,12 @@ def _cut_text(cuts: list[float]) -> str:
     """Where the film was cut, in words."""
     shown = ", ".join(f"{seconds:.2f}" for seconds in cuts[:8])
     return f"before {shown}{' and more' if len(cuts) > 8 else ''} s; people are new after each"
+
+
+def _lens_text(motion: "Motion") -> str:
+    """What the camera sees, and whether its pictures told that."""
+    told = f", {motion.meta['lens']} in its turns" if "lens" in motion.meta else ""
+    return f"{motion.camera.fov:.1f} degrees{told}"
 
 
 def _moves_text(motion: "Motion") -> str:

@@ -98,16 +98,18 @@ class LiftOptions:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
 
     def camera_of(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera:
-        """The camera of a clip, given what its source says of it, or None."""
+        """The camera of a clip, as known or assumed, given what its source says of it, or None."""
+        return self.known_camera(seen, frame_size) or Camera.from_fov(ASSUMED_FOV, frame_size)
+
+    def known_camera(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera | None:
+        """The same; None where neither these options nor the source say anything."""
         if isinstance(self.camera, Path):
             return Camera.from_json(self.camera, frame_size)
         if self.camera is not None:
             return self.camera.resized(frame_size)
         if self.intrinsics is not None:
             return Camera.from_focal(*self.intrinsics, frame_size=frame_size)
-        if self.fov is None and seen is not None:
-            return seen
-        return Camera.from_fov(ASSUMED_FOV if self.fov is None else self.fov, frame_size)
+        return seen if self.fov is None else Camera.from_fov(self.fov, frame_size)
 
     def to_meta(self) -> dict[str, Any]:
         """What is set, as JSON holds it; of networks in files only the name, as of other files."""

@@ -8,17 +8,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d import __version__
+from vid3d.camera import Camera
 from vid3d.clips import Clip
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion_schema import ORIGIN, Stretch, mean_rate
+from vid3d.pose2d.people import Look, camera_seen_by
 from vid3d.stature import height_factors, stature
 from vid3d.steadying import Steadying
 from vid3d.streaming import (
@@ -37,11 +40,12 @@ from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.tracking.rest import with_rests
 from vid3d.travelling import Way, pace
 from vid3d.video import VideoReader
-from vid3d.video.mapping import Picture, place_cameras
+from vid3d.video.mapping import Picture, Placed, place_cameras
 from vid3d.world.settle import Settling
 
 MOST_LOOKS = 2000
-"""Of a clip whose camera's way is found: minutes of work, and a gigabyte of pictures meanwhile."""
+"""Within which a camera that nobody knows has to turn, for its lens to be found; and of a clip
+whose camera's way is found: minutes of work, and a gigabyte of pictures meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,6 @@ class _Seen:
         frames, times: (K,) frame and seconds of the looks.
         timestamps: (F,) seconds of the frames.
         steadying: that the looks went through.
-        boxes: (N, 4) of everybody in each look's picture.
         cuts: frames of the looks since whose last one the film was cut.
         partial: whether it ended before the clip did.
     """
@@ -63,7 +66,6 @@ class _Seen:
     times: array
     timestamps: NDArray[np.float64]
     steadying: Steadying
-    boxes: list[NDArray[np.float32]]
     cuts: list[int]
     partial: bool
 
@@ -104,6 +106,8 @@ class Work:
         self.options, self.lifter, self.monitor = options, lifter, monitor
         self.clip, self.place = clip, place
         self.camera = self.options.camera_of(clip.camera, clip.frame_size)
+        self._lens_found = False
+        self._placed: Placed | None = None
         self._done: set[str] = set()
         self._statures: dict[str, float] = {}
 
@@ -114,11 +118,9 @@ class Work:
 
     def _follow(self) -> _Seen:
         """2D people into tracks, tracks into pieces; what is complete is lifted at once."""
-        clip, partial = self.clip, False
+        clip = self.clip
         cuts: list[int] = []
-        boxes: list[NDArray[np.float32]] = []
         tracker = tracker_of(clip.identified, clip.keypoint_set)
-        steadying = Steadying(self.camera, zooms=not self.options.travelling)
         follower = Follower(
             tracker, clip.keypoint_set, self.place, lambda trace: self._lift(trace.pieces)
         )
@@ -127,14 +129,15 @@ class Work:
             closing(clip.looks(None if self.place.temporary else journal)) as looks,
             self.monitor.stoppable(),
         ):
-            for look in looks:
+            reading = self._until_stopped(looks)
+            first = self._first(reading)
+            steadying = Steadying(self.camera, zooms=not self.options.travelling)
+            for look in chain(first, reading):
                 with self.monitor.stage("tracking", unit="looks") as advance:
                     follower.see(steadying.steadied(look))
                     cuts += [look.frame] if look.cut else []
-                    boxes += [look.people.boxes] if self.options.travelling else []
                     advance(1)
-                if partial := self.monitor.stopping:
-                    break
+            partial = self.monitor.stopping
         if partial and not len(follower.times):
             raise KeyboardInterrupt
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
@@ -144,7 +147,69 @@ class Work:
             count = f"{len(cuts)} cut{'s' * (len(cuts) > 1)}"
             floors = "; every shot's floor is laid onto that of one" if self.options.floor else ""
             self.monitor.warn(f"the film has {count}: people are new after each{floors}")
-        return _Seen(found, follower.frames, follower.times, times, steadying, boxes, cuts, partial)
+        return _Seen(found, follower.frames, follower.times, times, steadying, cuts, partial)
+
+    def _until_stopped(self, looks: Iterable[Look]) -> Iterator[Look]:
+        """Looks, until somebody asks to stop."""
+        for look in looks:
+            yield look
+            if self.monitor.stopping:
+                return
+
+    def _first(self, looks: Iterator[Look]) -> list[Look]:
+        """The first looks, if lens or way of the camera are to be found, which everything needs."""
+        options, clip = self.options, self.clip
+        lens_known = options.known_camera(clip.camera, clip.frame_size) is not None
+        if lens_known and not options.travelling:
+            return []
+        first = list(islice(looks, MOST_LOOKS + 1))
+        if not lens_known:
+            self._see_through(camera_seen_by(first, clip.frame_size))
+        if options.travelling:
+            self._placed = self._place(first, lens_known)
+            if self._placed and self._placed.fov:
+                self._see_through(Camera.from_fov(self._placed.fov, clip.frame_size))
+        return first
+
+    def _see_through(self, camera: Camera | None) -> None:
+        """Take a camera that was found, if it was."""
+        if camera is not None:
+            self.camera, self._lens_found = camera, True
+
+    def _place(self, looks: list[Look], lens_known: bool) -> Placed | None:
+        """Where the camera was at the looks, in a unit of its own; None where nothing was found."""
+        cut = any(look.cut for look in looks)
+        if cut or len(looks) > MOST_LOOKS:
+            why = "the film was cut" if cut else f"more than {MOST_LOOKS} looks are too many"
+            self.monitor.warn(
+                f"{why}: the way of the camera is not looked for; lift parts by themselves with "
+                "--start and --end"
+            )
+            return None
+        with self.monitor.stage("camera's way", unit="looks") as advance:
+            pictures = self._pictures(looks)
+            placed = place_cameras(pictures, self.camera, self.options.seed, lens_known)
+            advance(len(looks))
+        if placed is None:
+            self.monitor.warn(
+                "the way of the camera was not found: too little of the background is seen well "
+                "from several places; it is held to stand"
+            )
+        return placed
+
+    def _pictures(self, looks: list[Look]) -> Iterator[Picture]:
+        """The pictures of the looks, decoded once more."""
+        at = {look.frame: index for index, look in enumerate(looks)}
+        # Of frames off the stride the video's last one alone has a picture.
+        frames, last = list(at), len(self.clip.times) - 1
+        stride = math.gcd(*(frame for frame in frames if frame != last)) or 1
+        with VideoReader(self.clip.source, self.options.start, self.options.end) as reader:
+            for frame in reader.frames(stride):
+                index = at.get(frame.index)
+                if index is not None:
+                    yield Picture(index, frame.image, looks[index].people.boxes)
+                if frame.index >= frames[-1]:
+                    break
 
     def _choose(self, seen: _Seen) -> list[Trace]:
         """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
@@ -162,26 +227,10 @@ class Work:
 
         None where the camera is held to stand: nobody asked, or nothing was found.
         """
-        if not self.options.travelling:
-            return None
-        if seen.cuts or len(seen.frames) > MOST_LOOKS:
-            why = "the film was cut" if seen.cuts else f"{len(seen.frames)} looks are too many"
-            self.monitor.warn(
-                f"{why}: the way of the camera is not looked for; lift parts by themselves with "
-                "--start and --end"
-            )
-            return None
-        with self.monitor.stage("camera's way", unit="looks") as advance:
-            placed = place_cameras(self._pictures(seen), self.camera, self.options.seed)
-            advance(len(seen.frames))
-        if placed is None:
-            self.monitor.warn(
-                "the way of the camera was not found: too little of the background is seen well "
-                "from several places; it is held to stand"
-            )
+        if self._placed is None:
             return None
         turns = [setting.turn for setting in seen.steadying.settings]
-        way = Way.of(placed, turns, np.array(seen.times), seen.timestamps)
+        way = Way.of(self._placed, turns, np.array(seen.times), seen.timestamps)
         factor = pace(way, people)
         if not factor:
             self.monitor.warn(
@@ -189,20 +238,6 @@ class Work:
                 "travels; only its turns are taken out"
             )
         return way.scaled(factor)
-
-    def _pictures(self, seen: _Seen) -> Iterator[Picture]:
-        """The pictures of the looks, decoded once more."""
-        look_at = {frame: look for look, frame in enumerate(seen.frames)}
-        # Of frames off the stride the video's last one alone has a picture.
-        ends = not seen.partial and seen.frames[-1] == len(seen.timestamps) - 1
-        stride = math.gcd(*(seen.frames[:-1] if ends else seen.frames)) or 1
-        with VideoReader(self.clip.source, self.options.start, self.options.end) as reader:
-            for frame in reader.frames(stride):
-                look = look_at.get(frame.index)
-                if look is not None:
-                    yield Picture(look, frame.image, seen.boxes[look])
-                if frame.index >= seen.frames[-1]:
-                    break
 
     def _settle(self, seen: _Seen, traces: list[Trace]) -> Reel:
         """Known heights, smoothing, floor and feet; as a motion in files."""
@@ -337,4 +372,5 @@ class Work:
             "model": {"name": self.lifter.name, "sha256": self.lifter.sha256},
             "vid3d": __version__,
             **dist,
+            **({"lens": "found"} if self._lens_found else {}),
         }

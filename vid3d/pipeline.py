@@ -30,7 +30,7 @@ from vid3d.motion import Motion
 from vid3d.pose2d.estimator import TopDown, find_networks, load_estimator
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import write_keypoints
-from vid3d.pose2d.people import KeypointClip, Look
+from vid3d.pose2d.people import KeypointClip, Look, camera_seen_by
 from vid3d.pose2d.watching import LOOKS_A_BATCH, watch
 from vid3d.streaming import Reel, Workplace
 from vid3d.tracking import clean, people_of, select_people, track_people
@@ -158,6 +158,7 @@ class Pipeline:
             frames=len(clip.times),
             rate=clip.fps,
             size=clip.frame_size,
+            camera=camera_seen_by(seen, clip.frame_size),
         )
         write_keypoints(output, found)
         journal.remove()
@@ -193,7 +194,8 @@ class Pipeline:
             decoded = prefetch(reader.frames(stride), 2 * LOOKS_A_BATCH * stride)
         else:
             decoded = prefetch(reader)
-        camera = self.options.camera_of(camera_of(info), info.size)
+        camera = self.options.known_camera(camera_of(info), info.size)
+        fov = None if camera is None else camera.fov
         with (
             reader,
             closing(decoded),
@@ -206,6 +208,6 @@ class Pipeline:
                     advance(1)
                     yield frame
 
-            yield from watch(frames(), networks, stride, self.options.detect_every, camera.fov)
+            yield from watch(frames(), networks, stride, self.options.detect_every, fov)
         if reader.truncated:
             self.monitor.warn(reader.truncated)

@@ -5,7 +5,8 @@
 The people of the sample in their room, rendered again by a camera that is carried: held by somebody
 who stands (4 cm root mean square), moved to the side, around the people, towards them, and by
 somebody who walks towards them. Each clip is looked at once and lifted twice: with `--travelling`,
-and in brackets with the camera held to stay in its place. Errors in millimetres: MPJPE and P-MPJPE
+and in brackets with the camera held to stay in its place; its lens is known, or, with
+`--unknown-lens`, to be found as well. Errors in millimetres: MPJPE and P-MPJPE
 as of `vid3d eval`, MRPE of the pelvis in the frame of the camera at each moment, and "world", the
 mean distance of all scored joints in the frame of the camera as it stood first, where nothing is
 aligned; the slide of standing feet in cm/s; metres that the camera was away at most, and by how
@@ -26,7 +27,7 @@ from scipy.ndimage import gaussian_filter1d
 SAMPLES = Path(__file__).parents[2] / "samples"
 sys.path.insert(0, str(SAMPLES))
 
-from make_two_people import AIM, EYE, FPS, VERTICAL_FOV, Stage, develop  # noqa: E402
+from make_two_people import AIM, EYE, FPS, Stage, develop  # noqa: E402
 from two_people_motion import load_trajectories  # noqa: E402
 
 import vid3d  # noqa: E402
@@ -94,7 +95,9 @@ def film(stage: Stage, video: Path, eyes: Array, aims: Array) -> Filmed:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "20", "preset": "veryfast"}
         for frame, (eye, aim) in enumerate(zip(eyes, aims, strict=True)):
-            stage.eye = render_demo.Camera(tuple(eye), tuple(aim), VERTICAL_FOV, width / height)
+            stage.eye = render_demo.Camera(
+                tuple(eye), tuple(aim), stage.vertical_fov, width / height
+            )
             views.append(stage.eye.V[:3, :3])
             for actor, one in zip(stage.actors, stage.people, strict=True):
                 actor.set(one.rotations[frame], one.roots[frame])
@@ -153,25 +156,28 @@ def main() -> None:
     parser.add_argument("bodies", type=Path, help="folder of the posable bodies")
     parser.add_argument("out", type=Path, help="folder of the clips")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--unknown-lens", action="store_true", help="it is to be found as well")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     people = load_trajectories(SAMPLES / "two_people_trajectories.npz")
     stage = Stage(given.bodies, (HEIGHT * 16 // 9, HEIGHT), people)
     K = stage.camera.intrinsics
-    options = {"intrinsics": tuple(K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())}
+    known = {"intrinsics": tuple(K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())}
+    options = {} if given.unknown_lens else known
     print(f"{'':14}" + "".join(f"{name:>15}" for name in ("MPJPE", "P-MPJPE", "MRPE", "world")))
     for name, eyes, aims in ways(len(people[0].roots), given.seed):
         video = given.out / f"{name.replace(' ', '_')}.mp4"
         filmed, keypoints = film(stage, video, eyes, aims), video.with_suffix(".json")
         Pipeline(LiftOptions(**options)).detect(video, keypoints)
-        found, stays = (
-            report(vid3d.lift(video, keypoints=keypoints, travelling=on, **options), filmed)
-            for on in (True, False)
-        )
+        lifted = [
+            vid3d.lift(video, keypoints=keypoints, travelling=on, **options) for on in (True, False)
+        ]
+        found, stays = (report(motion, filmed) for motion in lifted)
         text = "".join(f"{a:7.0f} ({b:4.0f}) " for a, b in zip(found[:4], stays[:4], strict=True))
         print(
             f"{name:14}{text} slide {found[4]:4.1f} ({stays[4]:4.1f}); {found[5]:.1f} m away, "
-            f"off by {found[6]:.0f} mm, {found[7]:.0f} in the best unit",
+            f"off by {found[6]:.0f} mm, {found[7]:.0f} in the best unit; "
+            f"lens of {lifted[0].camera.fov:.1f} degrees",
             flush=True,
         )
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from vid3d.pose2d.networks import PoseNetwork
 
 ANNOTATIONS = "annotations.json.gz"
+SAME_PLACE = 0.06
+"""Share of the box's diagonal within which two labels of a joint agree: a fifth of a torso."""
+AGREED, CORRECTED = 0.9, 0.7
+"""Weight of a joint that somebody put where the teacher did, and of one elsewhere."""
 
 
 class People2d:
@@ -82,26 +86,29 @@ class People2d:
             weights=np.where(xyv[..., 2] > 0, scores, 0).astype(np.float32),
         )
 
-    def samples(self, split: str) -> Iterator[tuple[np.ndarray, ImageLabels]]:
-        """Images of a split ("train" or "val") with their labels, in the pack's order."""
+    def samples(
+        self, split: str, teacher: PoseNetwork | None = None
+    ) -> Iterator[tuple[np.ndarray, ImageLabels]]:
+        """Images of a split ("train" or "val") with their labels, in the pack's order.
+
+        The pack's teacher saw people upright only: if given, it is asked again, see `asked_again`.
+        What the pack brings beside its answers is heard then, see `with_other_labels`.
+        """
         for entry in self.images:
             if entry["split"] == split:
-                yield self.image(entry), self.labels(entry)
+                image, labels = self.image(entry), self.labels(entry)
+                if teacher is not None:
+                    labels = asked_again(image, labels, teacher)
+                yield image, with_other_labels(labels, self.annotations_of[entry["id"]])
 
 
 def prepare_people2d(
     pack: Path, folder: Path, split: str = "train", teacher: PoseNetwork | None = None
 ) -> LabelledImages:
-    """Decode a split of the pack once into ``folder`` (about 4 GB for "train").
-
-    The pack's ``teacher`` saw people upright only: if given, it is asked again, see `asked_again`.
-    """
+    """Decode a split of the pack once into ``folder`` (about 4 GB for "train"); see `samples`."""
     if LabelledImages.exists(folder):
         return LabelledImages.open(folder)
-    samples = People2d(pack).samples(split)
-    if teacher is not None:
-        samples = ((image, asked_again(image, labels, teacher)) for image, labels in samples)
-    return write_labelled_images(folder, samples)
+    return write_labelled_images(folder, People2d(pack).samples(split, teacher))
 
 
 def asked_again(image: np.ndarray, labels: ImageLabels, teacher: PoseNetwork) -> ImageLabels:
@@ -114,4 +121,35 @@ def asked_again(image: np.ndarray, labels: ImageLabels, teacher: PoseNetwork) ->
     [(points, sure)] = turned_where_unsure(teacher, [image], [labels.boxes[posed]], [found])
     keypoints, weights = labels.keypoints.copy(), labels.weights.copy()
     keypoints[posed], weights[posed] = points, sure
+    return replace(labels, keypoints=keypoints, weights=weights)
+
+
+def with_other_labels(labels: ImageLabels, rows: list[dict[str, Any]]) -> ImageLabels:
+    """Labels of a teacher, mended by those of other origin that the pack brings.
+
+    Where both put a joint at about the same place it lies half-way between them. Elsewhere people
+    who labelled Leeds Sports Pose are believed, who were mostly right where they were looked at
+    (gymnasts upside down), and Stanford-40's, another network's, are not. Who has left and right
+    exchanged is left to the teacher.
+
+    Args:
+        labels: of one image.
+        rows: the pack's annotations of the same people.
+    """
+    keypoints, weights = labels.keypoints.copy(), labels.weights.copy()
+    for person, row in enumerate(rows):
+        origin = row.get("source_label")
+        if origin is None or "lr_disputed" in row.get("flags", []):
+            continue
+        other = np.reshape(row["source_keypoints"], (17, 3)).astype(np.float32)
+        places, given = other[:, :2], other[:, 2] > 0
+        sides = labels.boxes[person, 2:] - labels.boxes[person, :2]
+        apart = np.linalg.norm(places - keypoints[person], axis=-1)
+        same = given & (weights[person] > 0) & (apart < SAME_PLACE * np.hypot(*sides))
+        keypoints[person, same] += (places[same] - keypoints[person, same]) / 2
+        if origin == "lspet_human":
+            weights[person, same] = np.maximum(weights[person, same], AGREED)
+            corrected = given & ~same
+            keypoints[person, corrected] = places[corrected]
+            weights[person, corrected] = CORRECTED
     return replace(labels, keypoints=keypoints, weights=weights)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.motion_checks import MOST_FRAMES
 from vid3d.pose2d.people import JOINTS, KeypointClip, Look, People, boxes_around
@@ -24,8 +25,8 @@ DEFAULT_RATE = 25.0
 def clip_from_coco(document: Any, name: str) -> KeypointClip:
     """The clip of a parsed COCO-style document.
 
-    Understood beside COCO's own fields: `info.fps`, `info.frames`; of an image `frame` (or
-    `frame_id`), `time`, `still`, `shift`, `cut`, `width`, `height`; of an annotation `score`,
+    Understood beside COCO's own fields: `info.fps`, `info.frames`, `info.fov`; of an image `frame`
+    (or `frame_id`), `time`, `still`, `shift`, `cut`, `width`, `height`; of an annotation `score`,
     `track_id` (or `idx`). The third number of a keypoint is a confidence in 0..1, or COCO's
     visibility 0, 1, 2.
 
@@ -46,7 +47,7 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     scale = _confidence_scale(annotations)
     rate = _optional_number(info.get("fps", document.get("fps")), "fps")
     timed = all(image.get("time") is not None for image in images)
-    looks = []
+    size, looks = _size(images), []
     for image, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[1]):
         time = _optional_number(image.get("time"), "time of an image")
         people = _people(by_image[image["id"]], scale)
@@ -59,7 +60,8 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
         joint_set=_joint_set(document),
         frames=max(int(_optional_number(info.get("frames"), "frames") or 0), max(frames) + 1),
         rate=rate if rate is not None or not timed else _rate_of(looks),
-        size=_size(images),
+        size=size,
+        camera=_camera(info.get("fov"), size),
         timed=timed,
     )
 
@@ -86,9 +88,15 @@ def coco_from_clip(clip: KeypointClip) -> dict[str, Any]:
             annotation = _annotation(look.people, person)
             annotations.append({"id": len(annotations), "image_id": i, **annotation})
     rate = {} if clip.rate is None else {"fps": clip.rate}
+    lens = {} if clip.camera is None else {"fov": round(clip.camera.fov, 6)}
     category = {"id": 1, "name": "person", "keypoints": list(joints.joints)}
     return {
-        "info": {"description": f"2D keypoints of {clip.name}", "frames": clip.frames, **rate},
+        "info": {
+            "description": f"2D keypoints of {clip.name}",
+            "frames": clip.frames,
+            **rate,
+            **lens,
+        },
         "images": images,
         "annotations": annotations,
         "categories": [category],
@@ -239,6 +247,12 @@ def _joint_set(document: Mapping[str, Any]) -> str:
         if isinstance(names, list) and names and names[:JOINTS] == list(H36M17.joints):
             return H36M17.name
     return COCO17.name
+
+
+def _camera(fov: Any, size: tuple[int, int] | None) -> Camera | None:
+    """The camera of images of a size, where a file says how wide it sees."""
+    degrees = _optional_number(fov, "fov")
+    return None if degrees is None or size is None else Camera.from_fov(degrees, size)
 
 
 def _shift(rows: Any) -> Any:

@@ -1,5 +1,6 @@
 """What the 2D stage hands on: the people of one look, as arrays."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -82,6 +83,8 @@ class Look:
         shift: homography (3, 3) from its pixels to those of a camera that stands as at the first
             look (`video.egomotion`); None where the camera does.
         cut: whether the film was cut since the look before: other people, another camera.
+        fov: degrees that the camera sees across its longer side, where nobody knew and turns have
+            told it by now (`video.lens`).
     """
 
     frame: int
@@ -90,10 +93,17 @@ class Look:
     still: bool = False
     shift: NDArray[np.float64] | None = None
     cut: bool = False
+    fov: float | None = None
 
     def __post_init__(self) -> None:
         if self.frame < 0 or not np.isfinite(self.time):
             raise Vid3dError(f"a look has frame {self.frame} and time {self.time}")
+
+
+def camera_seen_by(looks: Iterable[Look], frame_size: tuple[int, int]) -> Camera | None:
+    """The camera that the last of the looks tells which does; None where none does."""
+    found = [look.fov for look in looks if look.fov is not None]
+    return Camera.from_fov(found[-1], frame_size) if found else None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from vid3d.camera import ASSUMED_FOV
 from vid3d.pose2d.carrying import CarryingEstimator
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.people import Look, People
@@ -24,7 +23,7 @@ def watch(
     estimator: TopDown,
     stride: int | AutoStride,
     detect_every: int = 1,
-    fov: float = ASSUMED_FOV,
+    fov: float | None = None,
 ) -> Iterator[Look]:
     """Look for people on keyframes.
 
@@ -36,7 +35,8 @@ def watch(
         estimator: the 2D networks.
         stride: see `video.keyframes.looks`.
         detect_every: looks from one detection to the next; in between boxes follow the poses.
-        fov: degrees that the camera sees across the longer side, to tell how it turns.
+        fov: degrees that the camera sees across the longer side, to tell how it turns; None: to be
+            told, if it does.
 
     Raises:
         Vid3dError: stride or detect_every is not positive.
@@ -61,7 +61,7 @@ def watch(
 class _Eyes:
     """What goes from look to look: who may have been missed, and where the camera points."""
 
-    def __init__(self, estimator: TopDown, fov: float) -> None:
+    def __init__(self, estimator: TopDown, fov: float | None) -> None:
         self._pose = estimator.pose
         self._recovery, self._egomotion = Recovery(estimator.pose), Egomotion(fov)
 
@@ -72,4 +72,4 @@ class _Eyes:
         if view.cut:
             self._recovery = Recovery(self._pose)
         people = self._recovery.complete(frame.image, frame.time, found)
-        return Look(number, frame.time, people, shift=view.shift, cut=view.cut)
+        return Look(number, frame.time, people, shift=view.shift, cut=view.cut, fov=view.fov)

@@ -8,6 +8,8 @@ length by each pair. One reference serves as long as enough of it stays in view,
 not add up from look to look. A camera on a tripod comes out as not having turned at all, not as
 trembling: what is less than the noise counts as rest.
 
+Of a lens that nobody knows a usual angle is assumed, until the turns tell it (`video.lens`).
+
 A camera's way through space is not found: it is small beside the turn where a phone is held by
 hand, and large where somebody walks with it. It is no zoom either, as near things then grow faster
 than far ones.
@@ -29,6 +31,7 @@ from vid3d.camera import ASSUMED_FOV, Camera
 from vid3d.video.change import inside
 from vid3d.video.dissolve import Fine, fine, is_mixture
 from vid3d.video.frame import Image
+from vid3d.video.lens import LensFinder
 from vid3d.video.setting import (
     AS_BEFORE,
     LEAST_ZOOM,
@@ -38,6 +41,7 @@ from vid3d.video.setting import (
     agreed_zoom,
     lengthened,
     miss_of,
+    setting_of,
     through,
     turn_of,
     unit,
@@ -80,6 +84,8 @@ and through one of `LENSES`. Where a camera travels, near things grow faster tha
 was 0.20 at least; with zooms 0.16 at most, mostly 0.1."""
 LENSES = tuple(1.12**power for power in (-1, 1, -2, 2, -3, 3, -4, 4))
 """How much longer than known the lens may be."""
+WIDER = (80.0, 105.0)
+"""Degrees across the longer side that are tried where nothing agrees with what is assumed."""
 QUICK_ZOOMS = tuple(2 ** (third / 3) for third in range(-3, 4))
 """Zooms that are tried where nothing agrees: so near each other that corners are found again."""
 LIKE = 0.2
@@ -138,10 +144,27 @@ class View(NamedTuple):
             pixels (`setting_of` gives turn and zoom back); None where it stands as at the first
             look.
         cut: whether the picture is of another scene than those before; its look is a first one.
+        fov: degrees across the longer side as found, if need be, by now.
     """
 
     shift: Array | None
     cut: bool
+    fov: float | None = None
+
+
+class _Match(NamedTuple):
+    """A picture beside one that was seen earlier.
+
+    Attributes:
+        setting: of the camera against that of the earlier one.
+        agreed: how many corners do.
+        before, after: (N, 2) where corners were that were found again, and where they are.
+    """
+
+    setting: Setting
+    agreed: int
+    before: Points
+    after: Points
 
 
 class Egomotion:
@@ -152,11 +175,12 @@ class Egomotion:
     where one scene dissolved into another.
 
     Args:
-        fov: degrees that the camera sees across the pictures' longer side, as far as known.
+        fov: degrees that the camera sees across the pictures' longer side; None: to be found.
     """
 
-    def __init__(self, fov: float = ASSUMED_FOV) -> None:
-        self._fov = fov
+    def __init__(self, fov: float | None = None) -> None:
+        self._fov = ASSUMED_FOV if fov is None else fov
+        self._lens = LensFinder() if fov is None else None
         self._reference: _Known | None = None
         self._last: _Known | None = None  # the look before
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
@@ -174,12 +198,13 @@ class Egomotion:
         now = _picture(image, boxes)
         setting = self._setting(now)
         self._before.append(now)
+        fov = self._lens.fov if self._lens else None
         if setting is None:
-            return View(None, cut=True)
+            return View(None, True, fov)
         if setting.zoom == 1 and np.array_equal(setting.turn, np.eye(3)):
-            return View(None, cut=False)
+            return View(None, False, fov)
         camera = Camera.from_fov(self._fov, (width, height))
-        return View(setting.homography(camera), cut=False)
+        return View(setting.homography(camera), False, fov)
 
     def _setting(self, now: _Picture) -> Setting | None:
         """How the camera is set against the first look; None at a cut."""
@@ -195,8 +220,8 @@ class Egomotion:
         if self._dissolved(now):
             self._begin(now)
             return None
-        if match := next(self._found(now, reference, last), None):
-            return self._told(now, *match)
+        if found := next(self._found(now, reference, last), None):
+            return self._told(now, *found)
         shows = len(now.corners) >= FEWEST  # no flash, no fade
         if shows and changed > ALL_CHANGED and _likeness(last.picture.grey, now.grey)[1] < LIKE:
             self._begin(now)
@@ -226,9 +251,9 @@ class Egomotion:
                 return True
         return False
 
-    def _told(self, now: _Picture, known: _Known, found: Setting, kept: int) -> Setting:
+    def _told(self, now: _Picture, known: _Known, match: _Match) -> Setting:
         """How the camera is set, from how it is against a known picture's."""
-        before = known.setting
+        before, found = known.setting, match.setting
         whole = Setting(before.turn @ found.turn, before.zoom * found.zoom)
         setting = _within(whole)
         if setting is not whole:  # the view is dragged along: places in the old one are void
@@ -236,35 +261,70 @@ class Egomotion:
             known = _Known(known.picture, before)
             self._earlier.clear()
         self._last, self._reference, self._lost = _Known(now, setting), known, 0
-        if kept < min(KEPT * len(known.picture.corners), len(now.corners)):
+        if match.agreed < min(KEPT * len(known.picture.corners), len(now.corners)):
             self._replace(self._last)
-        return setting
+        if self._lens and found.zoom == 1:
+            size, zoom = now.grey.shape[::-1], known.setting.zoom
+            self._lens.add(found.turn, match.before, match.after, size, zoom)
+            if self._lens.fov not in (None, self._fov):
+                self._look_through(self._lens.fov, size)
+        return self._last.setting
+
+    def _look_through(self, fov: float, size: tuple[int, int]) -> None:
+        """Take another lens, with which pictures were shifted as much as until now."""
+        until_now, now = (Camera.from_fov(degrees, size) for degrees in (self._fov, fov))
+
+        def again(known: _Known) -> _Known:
+            zooms = known.setting.zoom != 1
+            shift = known.setting.homography(until_now)
+            return _Known(known.picture, setting_of(shift, now, zooms))
+
+        assert self._last is not None
+        assert self._reference is not None
+        self._last, self._reference = again(self._last), again(self._reference)
+        self._earlier = deque(map(again, self._earlier), maxlen=EARLIER)
+        self._fov = fov
 
     def _found(
         self, now: _Picture, reference: _Known, last: _Known
-    ) -> Iterator[tuple[_Known, Setting, int]]:
-        """Known pictures, the present one's setting against each, and how many corners agree.
+    ) -> Iterator[tuple[_Known, _Match]]:
+        """Known pictures, and the present one beside each with which enough corners agree.
 
         First the reference where it should be, then all of them by the shift of the whole picture,
         and in one light, at last with quick zooms.
         """
         near = last.setting.since(reference.setting)
         if found := _relative(reference.picture, now, near, self._camera(now, reference)):
-            yield reference, *found
+            yield reference, found
         known = [*self._earlier, reference, *([] if self._lost else [last])][::-1]
         known = [one for one in known if len(one.picture.corners) >= FEWEST]
         for one in known:
             camera = self._camera(now, one)
             shifted, _ = _shifted(one.picture.grey, now.grey, camera)
             if found := _relative(one.picture, now.lit_as(one.picture), shifted, camera):
-                yield one, *found
+                yield one, found
+        if self._lens and self._lens.fov is None:
+            yield from self._found_wider(now)
         for one in known[:1]:
             camera = self._camera(now, one)
             guesses = [_shifted(one.picture.grey, now.grey, camera, zoom) for zoom in QUICK_ZOOMS]
             zoomed, _ = max(guesses, key=itemgetter(1))
             found = _relative(one.picture, now, zoomed, camera)
-            if found and found[0].zoom != 1:  # turns were tried
-                yield one, *found
+            if found and found.setting.zoom != 1:  # turns were tried
+                yield one, found
+
+    def _found_wider(self, now: _Picture) -> Iterator[tuple[_Known, _Match]]:
+        """The same with lenses so wide that the one that is assumed fits no corners."""
+        assumed, size = self._fov, now.grey.shape[::-1]
+        for fov in WIDER:
+            self._look_through(fov, size)
+            assert self._last is not None
+            assert self._reference is not None
+            last, reference = self._last, self._reference
+            near = last.setting.since(reference.setting)
+            if found := _relative(reference.picture, now, near, self._camera(now, reference)):
+                yield reference, found
+        self._look_through(assumed, size)
 
     def _camera(self, now: _Picture, known: _Known) -> Camera:
         """The small copies' camera, as it was zoomed when a picture was seen."""
@@ -303,12 +363,8 @@ def _changed(before: _Picture, now: _Picture) -> float:
     return int((levels > SAME).sum()) / max(cv2.countNonZero(free), OPEN * free.size)
 
 
-def _relative(
-    reference: _Picture, now: _Picture, guess: Setting, camera: Camera
-) -> tuple[Setting, int] | None:
-    """How the camera is set against a reference's, and how many corners agree.
-
-    None where too few do.
+def _relative(reference: _Picture, now: _Picture, guess: Setting, camera: Camera) -> _Match | None:
+    """A picture beside a reference; None where too few corners agree.
 
     Args:
         reference: seen earlier.
@@ -323,7 +379,7 @@ def _relative(
         return None
     resting = np.linalg.norm(after - before, axis=-1) < REST
     if resting.mean() >= STANDING:
-        return AS_BEFORE, int(resting.sum())
+        return _Match(AS_BEFORE, int(resting.sum()), before, after)
     focal = float(camera.intrinsics[0, 0])
     rays, others = unit(camera.rays(after)), unit(camera.rays(before))
     rotation, agreed = agreed_turn(rays, others, AGREED / focal)
@@ -332,12 +388,13 @@ def _relative(
         return zooming
     if agreed.sum() < max(FEWEST, MAJORITY * len(after)):
         return None
-    return Setting(_rested(rotation, rays, focal)), int(agreed.sum())
+    turn = _rested(rotation, rays, focal)
+    return _Match(Setting(turn), int(agreed.sum()), before, after)
 
 
 def _zooming(
     reference: _Picture, now: _Picture, guess: Setting, camera: Camera, share: float
-) -> tuple[Setting, int] | None:
+) -> _Match | None:
     """The same, where a zoom explains clearly more than a rotation alone does.
 
     Args:
@@ -361,7 +418,7 @@ def _zooming(
     if not _sharp(guess, before[agreed], after[agreed], camera):
         return None
     turn = _rested(guess.turn, through(slopes, guess.zoom), focal)
-    return Setting(turn, guess.zoom), int(agreed.sum())
+    return _Match(Setting(turn, guess.zoom), int(agreed.sum()), before, after)
 
 
 def _sharp(guess: Setting, before: Points, after: Points, camera: Camera) -> bool:

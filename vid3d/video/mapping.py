@@ -3,9 +3,12 @@
 Features of the background (SIFT, Lowe 2004) are matched between pictures near each other in time;
 all places and turns of the camera that agree with them are found at once (global mapping: Pan,
 Barath, Pollefeys and Schönberger, "Global Structure-from-Motion Revisited", ECCV 2024). Both are
-pycolmap's. How large the scene is no camera sees: places are in a unit of their own.
+pycolmap's. How large the scene is no camera sees: places are in a unit of their own. A lens that
+nobody knows is found along with them, unless the way is such that any would do, as straight to the
+side.
 """
 
+import copy
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +36,8 @@ FEATURES, OVERLAP = 2000, 10
 twice as far)."""
 FEWEST_POINTS, FEWEST_SHARE = 50, 0.5
 """Points of the scene, and share of the pictures, without which nothing is believed."""
+OTHERS, WORSE = (0.9, 1.1), 1.005
+"""A focal length is believed if with so many times it everything fits that much worse."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ class Placed:
         indices: (K,) of the pictures that were placed, rising.
         rotation: (K, 3, 3) takes points to the camera's frame.
         position: (K, 3) of the camera.
+        fov: degrees across the longer side, where that was asked for and found.
     """
 
     indices: NDArray[np.int64]
     rotation: Array
     position: Array
+    fov: float | None = None
 
 
 def require_mapping() -> ModuleType:
@@ -80,13 +87,16 @@ def require_mapping() -> ModuleType:
     return pycolmap
 
 
-def place_cameras(pictures: Iterable[Picture], camera: Camera, seed: int = 0) -> Placed | None:
+def place_cameras(
+    pictures: Iterable[Picture], camera: Camera, seed: int = 0, lens_known: bool = True
+) -> Placed | None:
     """Where the camera was at each of the pictures; None where too little tells.
 
     Args:
         pictures: of one scene, in the order of time.
         camera: that all were taken with.
         seed: the same finds the same.
+        lens_known: whether the camera's focal length is; else it is where to begin.
 
     Raises:
         Vid3dError: pycolmap is not installed.
@@ -99,14 +109,14 @@ def place_cameras(pictures: Iterable[Picture], camera: Camera, seed: int = 0) ->
         count = _write(pictures, small.frame_size, folder)
         if count < 3:
             return None
-        _match(colmap, folder, small, seed)
-        found = colmap.global_mapping(
-            folder / "features.db", folder / "pictures", folder, _mapper(colmap, seed)
-        )
-    models = sorted(found.values(), key=lambda model: model.num_reg_images())
-    if not models or models[-1].num_reg_images() < max(3, FEWEST_SHARE * count):
+        _match(colmap, folder, small, seed, lens_known)
+        model = None if lens_known else _mapped(colmap, folder, seed, lens_known=False)
+        fov = None if model is None else _clear_fov(colmap, model)
+        if fov is None:
+            model = _mapped(colmap, folder, seed)
+    if model is None or model.num_reg_images() < max(3, FEWEST_SHARE * count):
         return None
-    return _placed(models[-1]) if models[-1].num_points3D() >= FEWEST_POINTS else None
+    return _placed(model, fov) if model.num_points3D() >= FEWEST_POINTS else None
 
 
 def _reduced(camera: Camera) -> Camera:
@@ -134,14 +144,16 @@ def _write(pictures: Iterable[Picture], size: tuple[int, int], folder: Path) -> 
     return count
 
 
-def _match(colmap: Any, folder: Path, camera: Camera, seed: int) -> None:
+def _match(colmap: Any, folder: Path, camera: Camera, seed: int, lens_known: bool) -> None:
     """Find features and match them, of pictures of a camera."""
     (fx, _, cx), (_, fy, cy), _ = camera.intrinsics.tolist()
     lens = [fx, fy, cx + 0.5, cy + 0.5]  # pixel centres lie at halves there
     reading = colmap.ImageReaderOptions()
     reading.mask_path = folder / "masks"
     reading.camera_model = "PINHOLE"
-    if camera.dist is not None:
+    if not lens_known:
+        reading.camera_model, lens = "SIMPLE_PINHOLE", [fx, cx + 0.5, cy + 0.5]
+    elif camera.dist is not None:
         reading.camera_model = "FULL_OPENCV"
         lens += [*camera.dist, *[0.0] * 8][:8]  # a thin prism it does not know
     reading.camera_params = ",".join(map(repr, lens))
@@ -165,20 +177,57 @@ def _match(colmap: Any, folder: Path, camera: Camera, seed: int) -> None:
     )  # fmt: skip
 
 
-def _mapper(colmap: Any, seed: int) -> Any:
-    """Options of the mapping: the lens is known, and every draw has a seed."""
+def _mapped(colmap: Any, folder: Path, seed: int, lens_known: bool = True) -> Any:
+    """The largest scene that agrees with what was matched; None where nothing does."""
+    found = colmap.global_mapping(
+        folder / "features.db", folder / "pictures", folder, _mapper(colmap, seed, lens_known)
+    )
+    return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+
+
+def _clear_fov(colmap: Any, model: Any) -> float | None:
+    """Degrees that the camera of a scene sees across the longer side, if others fit it worse."""
+    options = colmap.BundleAdjustmentOptions()
+    options.refine_focal_length = options.refine_extra_params = options.print_summary = False
+    options.ceres.solver_options.num_threads = 1
+    (camera,) = model.cameras.values()
+    fov = float(np.degrees(2 * np.arctan(max(camera.width, camera.height) / 2 / camera.params[0])))
+    costs = []
+    for factor in (1.0, *OTHERS):
+        other = copy.deepcopy(model)
+        (camera,) = other.cameras.values()
+        camera.params = [factor * camera.params[0], *camera.params[1:]]
+        colmap.bundle_adjustment(other, options)
+        costs.append(_cost(other))
+    return fov if min(costs[1:]) > WORSE * costs[0] else None
+
+
+def _cost(model: Any) -> float:
+    """By how much a scene misses what was seen, outliers for one each (Geman and McClure 1987)."""
+    total = 0.0
+    for image in model.images.values():
+        seen = [point for point in image.points2D if point.has_point3D()] if image.has_pose else []
+        for point in seen:
+            there = image.project_point(model.points3D[point.point3D_id].xyz)
+            square = np.inf if there is None else float(((there - point.xy) ** 2).sum())
+            total += 1 - 1 / (1 + square)
+    return total
+
+
+def _mapper(colmap: Any, seed: int, lens_known: bool) -> Any:
+    """Options of the mapping: every draw has a seed."""
     options = colmap.GlobalPipelineOptions()
     options.num_threads = options.mapper.num_threads = 1  # sums in one order
     options.random_seed = options.mapper.random_seed = seed
     options.mapper.rotation_averaging.random_seed = seed
     options.mapper.global_positioning.random_seed = seed
     options.mapper.retriangulation.random_seed = seed
-    options.mapper.bundle_adjustment.refine_focal_length = False
+    options.mapper.bundle_adjustment.refine_focal_length = not lens_known
     options.mapper.bundle_adjustment.refine_extra_params = False
     return options
 
 
-def _placed(model: Any) -> Placed:
+def _placed(model: Any, fov: float | None) -> Placed:
     images = sorted(
         (one for one in model.images.values() if one.has_pose), key=lambda one: one.name
     )
@@ -186,4 +235,5 @@ def _placed(model: Any) -> Placed:
     rotation = np.stack([pose.rotation.matrix() for pose in poses])
     shift = np.stack([pose.translation for pose in poses])
     position = -(rotation.swapaxes(1, 2) @ shift[..., None])[..., 0]
-    return Placed(np.array([int(Path(one.name).stem) for one in images]), rotation, position)
+    indices = np.array([int(Path(one.name).stem) for one in images])
+    return Placed(indices, rotation, position, fov)

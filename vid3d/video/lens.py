@@ -1,0 +1,158 @@
+"""How wide a camera sees, told from how the background moves while it turns.
+
+A camera that turns in its place moves every pixel by a homography K R K^-1 (Hartley,
+"Self-Calibration from Multiple Views with a Rotating Camera", ECCV 1994), in which the focal length
+shows: what lies near the border of the picture moves further than what lies in its middle. So one
+focal length for all and a rotation for each pair of pictures are fitted to corners that were
+followed from one to the other (Gauss and Newton, the rotations eliminated; Geman and McClure's
+weights, narrower step by step). Where the camera travels near things move further as well, and
+corners agree with no lens: then nothing is said.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from vid3d.camera import ASSUMED_FOV
+
+Array = NDArray[np.float64]
+Points = NDArray[np.floating]
+
+PAIRS, FEWEST = 24, 4
+"""Pairs of pictures that are kept, those between which the camera turned most, and needed."""
+TURNED = np.radians(0.5)
+"""Turn across the line of sight from which a pair tells."""
+WIDTHS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0, *[0.5] * 8)
+"""Pixels at which a corner counts half less, step by step."""
+MISSED = 0.7
+"""Pixels by which corners miss at most (median)."""
+BENT = 3.0
+"""How much further than they miss corners would move were the focal length e times as long (root
+mean square, the turns refitted), at least: beside less, the way of a hand counts."""
+DOUBT = 0.02
+"""Standard error of the focal length, as a share of it, that is still believed."""
+NARROWEST, WIDEST = 10.0, 130.0
+"""Degrees across the longer side."""
+GROWTH = 1.25
+"""How many times as many pairs have to be seen before they are fitted again."""
+
+
+class Pair(NamedTuple):
+    """Corners in two pictures of one size, from the middle, over half the longer side.
+
+    Attributes:
+        turn: (3, 3) about how far, from rays of the later to those of the earlier.
+        before: (N, 2) where they were.
+        after: (N, 2) where they are.
+        pixel: side of one.
+    """
+
+    turn: Array
+    before: Array
+    after: Array
+    pixel: float
+
+    @property
+    def angle(self) -> float:
+        """Turn across the line of sight; roll tells nothing."""
+        return float(np.linalg.norm(Rotation.from_matrix(self.turn).as_rotvec()[:2]))
+
+
+class LensFinder:
+    """Finds the lens of a clip from pairs of its pictures, as they come.
+
+    Attributes:
+        fov: degrees across the longer side; None as long as too little tells.
+    """
+
+    def __init__(self) -> None:
+        self.fov: float | None = None
+        self._pairs: list[Pair] = []
+        self._seen, self._next = 0, FEWEST
+
+    def add(
+        self, turn: Array, before: Points, after: Points, size: tuple[int, ...], zoom: float = 1.0
+    ) -> None:
+        """Two pictures between which the camera turned.
+
+        Args:
+            turn: (3, 3) about how far, from rays of the later to those of the earlier.
+            before: corners (N, 2) in the earlier, pixels.
+            after: where they are in the later.
+            size: width and height of both.
+            zoom: focal length then over that of the clip's first picture.
+        """
+        middle, pixel = (np.array(size) - 1) / 2, 2 / (max(size) * zoom)
+        pair = Pair(turn, (before - middle) * pixel, (after - middle) * pixel, pixel)
+        if pair.angle < TURNED:
+            return
+        self._pairs = sorted([*self._pairs, pair], key=lambda one: -one.angle)[:PAIRS]
+        self._seen += 1
+        if self._seen >= self._next:
+            self._next = int(GROWTH * self._seen) + 1
+            self.fov = fitted_fov(self._pairs) or self.fov
+
+
+def fitted_fov(pairs: list[Pair], fov: float = ASSUMED_FOV) -> float | None:
+    """Degrees across the longer side that pairs agree on; None where they do not clearly.
+
+    Args:
+        pairs: of one lens.
+        fov: to begin with.
+    """
+    most = max(len(pair.before) for pair in pairs)
+    before, after = (
+        np.stack([np.pad(points, ((0, most - len(points)), (0, 0))) for points in side])
+        for side in zip(*((pair.before, pair.after) for pair in pairs), strict=True)
+    )
+    held = np.arange(most) < np.array([len(pair.before) for pair in pairs])[:, None]
+    pixel = np.array([pair.pixel for pair in pairs])[:, None]
+    turns = np.stack([pair.turn.T for pair in pairs])
+    focal = 1 / np.tan(np.radians(fov) / 2)
+    for width in WIDTHS:
+        misses, by_turn, by_focal = _misses(before, after, turns, focal)
+        squares = (misses**2).sum(-1) / (width * pixel) ** 2
+        weights = (held / (1 + squares) ** 2)[..., None]
+        # Normal equations: of each rotation, of it and the focal length, of the focal length.
+        inverse = np.linalg.pinv(np.einsum("pnia,pnib->pab", by_turn, weights[..., None] * by_turn))
+        cross = np.einsum("pnia,pni->pa", by_turn, weights * by_focal)
+        wrong = np.einsum("pnia,pni->pa", by_turn, weights * misses)
+        left = np.einsum("pa,pab->pb", cross, inverse)
+        tells = (weights * by_focal**2).sum((1, 2)) - (left * cross).sum(-1)
+        slopes = (weights * by_focal * misses).sum((1, 2)) - (left * wrong).sum(-1)
+        step = float(np.clip(-slopes.sum() / max(tells.sum(), 1e-12), -0.3, 0.3))
+        turned = -np.einsum("pab,pb->pa", inverse, wrong + step * cross)
+        turns = Rotation.from_rotvec(turned).as_matrix() @ turns
+        focal *= np.exp(step)
+    doubt = np.sqrt((slopes**2).sum()) / max(tells.sum(), 1e-12)  # each pair errs in its own way
+    missed = np.median((np.linalg.norm(misses, axis=-1) / pixel)[held])
+    bent = np.sqrt(tells.sum() / (weights[..., 0] * pixel**2).sum())
+    found = float(np.degrees(2 * np.arctan(1 / focal)))
+    clear = doubt < DOUBT and missed < min(MISSED, bent / BENT)
+    return found if clear and NARROWEST < found < WIDEST else None
+
+
+def _misses(before: Array, after: Array, turns: Array, focal: float) -> tuple[Array, Array, Array]:
+    """By how much turned corners miss those seen, and derivatives of that.
+
+    Args:
+        before: (P, N, 2), over half the longer side.
+        after: likewise.
+        turns: (P, 3, 3) from rays of the earlier to those of the later.
+        focal: over half the longer side.
+
+    Returns:
+        Misses (P, N, 2), their derivatives by a rotation vector (P, N, 2, 3), and by the logarithm
+        of the focal length (P, N, 2).
+    """
+    slopes = np.concatenate([before / focal, np.zeros_like(before[..., :1])], -1)
+    rays = (slopes + [0.0, 0.0, 1.0]) @ turns.swapaxes(1, 2)
+    depth = np.maximum(rays[..., 2:], 1e-3)
+    there = focal * rays[..., :2] / depth
+    moved = np.cross(np.eye(3), rays[..., None, :])  # (P, N, 3, 3): the ray, about each axis
+    by_turn = (focal * moved[..., :2] - there[..., None, :] * moved[..., 2:]) / depth[..., None]
+    nearer = -slopes @ turns.swapaxes(1, 2)  # the ray, as the focal length grows
+    by_focal = there + (focal * nearer[..., :2] - there * nearer[..., 2:]) / depth
+    return there - after, by_turn.swapaxes(-1, -2), by_focal
