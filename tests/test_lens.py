@@ -54,6 +54,16 @@ def test_the_lens_shows_in_corners(fov, angles, seed):
     assert focal == pytest.approx(camera.intrinsics[0, 0], rel=0.03)
 
 
+@pytest.mark.parametrize("barrel", [-0.1, -0.03, 0.05])
+def test_a_lens_that_bends_lines_is_not_taken_for_another(barrel):
+    """Without fitting that, 65 degrees would be 56 where the coefficient is -0.1."""
+    finder, rng = LensFinder(), np.random.default_rng(3)
+    ideal = Camera.from_fov(65, (320, 180))
+    camera = Camera(ideal.intrinsics, ideal.frame_size, (barrel, 0.0, 0.0, 0.0))
+    shown(finder, camera, [turn(yaw, yaw / 5) for yaw in range(2, 12)], rng, noise=0.05)
+    assert finder.fov == pytest.approx(65, abs=1)
+
+
 def test_zoomed_pictures_tell_the_lens_of_the_first():
     finder, rng = LensFinder(), np.random.default_rng(0)
     camera = Camera.from_fov(60, (320, 180))

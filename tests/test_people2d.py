@@ -16,7 +16,13 @@ from vid3d.data import crops, nobody
 from vid3d.data.backdrops import Backdrops, paste_occluder
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
 from vid3d.data.mocap import DEV_ACTORS, MotionClip, read_mocap
-from vid3d.data.people2d import People2d, prepare_people2d
+from vid3d.data.people2d import (
+    AGREED,
+    CORRECTED,
+    People2d,
+    prepare_people2d,
+    with_other_labels,
+)
 from vid3d.data.scenes import Scenes, Tiling
 from vid3d.data.synthetic import Studio, motion_of, render_sets, training_names
 from vid3d.errors import Vid3dError
@@ -93,6 +99,47 @@ def test_pack_is_read(tmp_path: Path) -> None:
     (person,) = measure.labelled_people(People2d(tmp_path), "train")
     assert person.torso == 0  # hips unknown
     assert not list(measure.labelled_people(People2d(tmp_path), "val"))
+
+
+def _other(moves: dict[int, tuple[float, float]], **fields: object) -> dict[str, object]:
+    """A row of the pack: its other labels of `_labels((10, 10, 70, 90))`, moved by (x, y)."""
+    points = _labels((10, 10, 70, 90)).keypoints[0]
+    source = np.zeros((17, 3))
+    for joint, move in moves.items():
+        source[joint] = [*(points[joint] + move), 2]
+    return {"source_label": "lspet_human", "source_keypoints": source.ravel().tolist(), **fields}
+
+
+def test_labels_of_other_origin_are_heard() -> None:
+    """The box's diagonal is 100 pixels: within 6 two labels agree."""
+    teacher = _labels((10, 10, 70, 90), trust=0.5)
+    teacher.weights[0, 9] = 0.0
+    moves = {7: (4.0, 0.0), 8: (0.0, 7.0), 9: (1.0, 0.0)}
+    mended = with_other_labels(teacher, [_other(moves)])
+    moved = mended.keypoints[0] - teacher.keypoints[0]
+    np.testing.assert_allclose(moved[7], [2, 0], atol=1e-5)  # they agree: half-way
+    np.testing.assert_allclose(moved[8], [0, 7], atol=1e-5)  # they do not: people are right
+    np.testing.assert_allclose(moved[9], [1, 0], atol=1e-5)  # the teacher did not know
+    assert mended.weights[0, 7:10].tolist() == pytest.approx([AGREED, CORRECTED, CORRECTED])
+    rest = np.setdiff1d(np.arange(17), [7, 8, 9])
+    np.testing.assert_array_equal(moved[rest], 0)
+    np.testing.assert_array_equal(mended.weights[0, rest], 0.5)
+
+
+def test_another_network_is_heard_only_where_it_agrees() -> None:
+    teacher = _labels((10, 10, 70, 90), trust=0.5)
+    moves = {7: (4.0, 0.0), 8: (0.0, 7.0)}
+    mended = with_other_labels(teacher, [_other(moves, source_label="yolo_pseudo")])
+    moved = mended.keypoints[0] - teacher.keypoints[0]
+    np.testing.assert_allclose(moved[[7, 8]], [[2, 0], [0, 0]], atol=1e-5)
+    np.testing.assert_array_equal(mended.weights, teacher.weights)
+
+
+def test_who_has_left_and_right_exchanged_is_left_to_the_teacher() -> None:
+    teacher = _labels((10, 10, 70, 90))
+    for row in (_other({7: (4.0, 0.0)}, flags=["lr_disputed"]), {}):
+        mended = with_other_labels(teacher, [row])
+        np.testing.assert_array_equal(mended.keypoints, teacher.keypoints)
 
 
 def test_no_pack_is_a_clear_error(tmp_path: Path) -> None:

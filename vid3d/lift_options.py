@@ -50,7 +50,8 @@ class LiftOptions:
         camera: the camera, or a JSON file of it.
         intrinsics: fx, fy, cx, cy in pixels of the video, instead of a camera.
         fov: degrees across the longer side, instead of a camera; without any of the three, what
-            the keypoint file or the video says, else `ASSUMED_FOV`.
+            the keypoint file or the video says, else what the camera's turns tell, else
+            `ASSUMED_FOV`.
         travelling: whether the camera goes from place to place, and its way is to be found.
         height: metres a person is tall, by track id; None as the key means everybody.
         max_people: keep at most so many people, those seen most.

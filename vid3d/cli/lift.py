@@ -49,7 +49,8 @@ camera_options = together(
     click.option(
         "--fov",
         type=click.FloatRange(1, 179),
-        help="Degrees across the longer side.  [default: what the file says of its lens, or 55]",
+        help="Degrees across the longer side.  [default: what the file says of its lens, or the "
+        "camera's turns tell, or 55]",
     ),
     click.option("--intrinsics", type=Intrinsics(), help="Camera matrix in pixels."),
     click.option("--camera", type=FILE, help="Camera file: JSON of fx, fy, cx, cy, width, height."),

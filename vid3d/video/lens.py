@@ -5,8 +5,9 @@ A camera that turns in its place moves every pixel by a homography K R K^-1 (Har
 shows: what lies near the border of the picture moves further than what lies in its middle. So one
 focal length for all and a rotation for each pair of pictures are fitted to corners that were
 followed from one to the other (Gauss and Newton, the rotations eliminated; Geman and McClure's
-weights, narrower step by step). Where the camera travels near things move further as well, and
-corners agree with no lens: then nothing is said.
+weights, narrower step by step). A lens that bends straight lines moves what lies near the border
+otherwise, too: how much it does is fitted along. Where the camera travels near things move further
+as well, and corners agree with no lens: then nothing is said.
 """
 
 from typing import NamedTuple
@@ -28,11 +29,16 @@ WIDTHS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0, *[0.5] * 8)
 """Pixels at which a corner counts half less, step by step."""
 MISSED = 0.7
 """Pixels by which corners miss at most (median)."""
-BENT = 3.0
+BENT = 1.5
 """How much further than they miss corners would move were the focal length e times as long (root
 mean square, the turns refitted), at least: beside less, the way of a hand counts."""
-DOUBT = 0.02
+DOUBT = 0.015
 """Standard error of the focal length, as a share of it, that is still believed."""
+BARREL, ALIKE = 0.03, 20
+"""How large a lens's first radial distortion coefficient is expected to be, and how many corners
+miss in the same way: together they say what it takes to believe in a distortion."""
+TINY = 1e-6
+"""Step of differences that stand for derivatives."""
 NARROWEST, WIDEST = 10.0, 130.0
 """Degrees across the longer side."""
 GROWTH = 1.25
@@ -110,49 +116,61 @@ def fitted_fov(pairs: list[Pair], fov: float = ASSUMED_FOV) -> float | None:
     held = np.arange(most) < np.array([len(pair.before) for pair in pairs])[:, None]
     pixel = np.array([pair.pixel for pair in pairs])[:, None]
     turns = np.stack([pair.turn.T for pair in pairs])
-    focal = 1 / np.tan(np.radians(fov) / 2)
+    lens = np.array([-np.log(np.tan(np.radians(fov) / 2)), 0.0])
     for width in WIDTHS:
-        misses, by_turn, by_focal = _misses(before, after, turns, focal)
-        squares = (misses**2).sum(-1) / (width * pixel) ** 2
+        misses, by = _misses(before, after, turns, lens)
+        away = np.linalg.norm(misses, axis=-1) / pixel
+        missed = np.median(away[held])
+        prior = np.diag([0.0, ALIKE * (missed * pixel.mean() / BARREL) ** 2])
+        squares = (away / width) ** 2
         weights = (held / (1 + squares) ** 2)[..., None]
-        # Normal equations: of each rotation, of it and the focal length, of the focal length.
-        inverse = np.linalg.pinv(np.einsum("pnia,pnib->pab", by_turn, weights[..., None] * by_turn))
-        cross = np.einsum("pnia,pni->pa", by_turn, weights * by_focal)
-        wrong = np.einsum("pnia,pni->pa", by_turn, weights * misses)
-        left = np.einsum("pa,pab->pb", cross, inverse)
-        tells = (weights * by_focal**2).sum((1, 2)) - (left * cross).sum(-1)
-        slopes = (weights * by_focal * misses).sum((1, 2)) - (left * wrong).sum(-1)
-        step = float(np.clip(-slopes.sum() / max(tells.sum(), 1e-12), -0.3, 0.3))
-        turned = -np.einsum("pab,pb->pa", inverse, wrong + step * cross)
+        normal = np.einsum("pnia,pnib->pab", by, weights[..., None] * by)
+        slopes = np.einsum("pnia,pni->pa", by, weights * misses)
+        # What a change of the lens does that no rotation of a pair makes good (Schur complement).
+        back = -np.linalg.pinv(normal[:, :3, :3]) @ normal[:, :3, 3:]
+        tells = normal[:, 3:, 3:] + normal[:, 3:, :3] @ back
+        pulls = slopes[:, 3:] + np.einsum("pta,pt->pa", back, slopes[:, :3])
+        inverse = np.linalg.pinv(tells.sum(0) + prior)
+        step = np.clip(-inverse @ (pulls.sum(0) + prior @ lens), -0.3, 0.3)
+        own = np.linalg.pinv(normal[:, :3, :3]) @ slopes[:, :3, None]
+        turned = (back @ step[:, None] - own)[..., 0]
         turns = Rotation.from_rotvec(turned).as_matrix() @ turns
-        focal *= np.exp(step)
-    doubt = np.sqrt((slopes**2).sum()) / max(tells.sum(), 1e-12)  # each pair errs in its own way
-    missed = np.median((np.linalg.norm(misses, axis=-1) / pixel)[held])
-    bent = np.sqrt(tells.sum() / (weights[..., 0] * pixel**2).sum())
-    found = float(np.degrees(2 * np.arctan(1 / focal)))
+        lens = lens + step
+    doubt = np.sqrt((inverse @ pulls.T @ pulls @ inverse)[0, 0])  # each pair errs in its own way
+    bent = 1 / np.sqrt(max(inverse[0, 0], 1e-300) * (weights[..., 0] * pixel**2).sum())
+    found = float(np.degrees(2 * np.arctan(np.exp(-lens[0]))))
     clear = doubt < DOUBT and missed < min(MISSED, bent / BENT)
     return found if clear and NARROWEST < found < WIDEST else None
 
 
-def _misses(before: Array, after: Array, turns: Array, focal: float) -> tuple[Array, Array, Array]:
+def _misses(before: Array, after: Array, turns: Array, lens: Array) -> tuple[Array, Array]:
     """By how much turned corners miss those seen, and derivatives of that.
 
     Args:
         before: (P, N, 2), over half the longer side.
         after: likewise.
         turns: (P, 3, 3) from rays of the earlier to those of the later.
-        focal: over half the longer side.
+        lens: (2,) logarithm of the focal length over half the longer side, and the first radial
+            distortion coefficient (Brown 1966).
 
     Returns:
-        Misses (P, N, 2), their derivatives by a rotation vector (P, N, 2, 3), and by the logarithm
-        of the focal length (P, N, 2).
+        Misses (P, N, 2); their derivatives by a rotation vector and the lens (P, N, 2, 5).
     """
-    slopes = np.concatenate([before / focal, np.zeros_like(before[..., :1])], -1)
-    rays = (slopes + [0.0, 0.0, 1.0]) @ turns.swapaxes(1, 2)
-    depth = np.maximum(rays[..., 2:], 1e-3)
-    there = focal * rays[..., :2] / depth
-    moved = np.cross(np.eye(3), rays[..., None, :])  # (P, N, 3, 3): the ray, about each axis
-    by_turn = (focal * moved[..., :2] - there[..., None, :] * moved[..., 2:]) / depth[..., None]
-    nearer = -slopes @ turns.swapaxes(1, 2)  # the ray, as the focal length grows
-    by_focal = there + (focal * nearer[..., :2] - there * nearer[..., 2:]) / depth
-    return there - after, by_turn.swapaxes(-1, -2), by_focal
+    there = _turned(before, turns, lens)
+    by = []
+    for vector in np.eye(3) * TINY:
+        other = Rotation.from_rotvec(vector).as_matrix() @ turns
+        by.append((_turned(before, other, lens) - there) / TINY)
+    by += [(_turned(before, turns, lens + change) - there) / TINY for change in np.eye(2) * TINY]
+    return there - after, np.stack(by, -1)
+
+
+def _turned(before: Array, turns: Array, lens: Array) -> Array:
+    """Where corners (P, N, 2) are seen once a camera has turned (P, 3, 3)."""
+    focal, barrel = np.exp(lens[0]), lens[1]
+    seen = slopes = before / focal
+    for _ in range(4):  # fixed point
+        slopes = seen / (1 + barrel * (slopes**2).sum(-1, keepdims=True))
+    rays = np.concatenate([slopes, np.ones_like(slopes[..., :1])], -1) @ turns.swapaxes(1, 2)
+    slopes = rays[..., :2] / np.maximum(rays[..., 2:], 1e-3)
+    return np.asarray(focal * slopes * (1 + barrel * (slopes**2).sum(-1, keepdims=True)))

@@ -187,19 +187,27 @@ def _mapped(colmap: Any, folder: Path, seed: int, lens_known: bool = True) -> An
 
 def _clear_fov(colmap: Any, model: Any) -> float | None:
     """Degrees that the camera of a scene sees across the longer side, if others fit it worse."""
-    options = colmap.BundleAdjustmentOptions()
+    (camera,) = model.cameras.values()
+    side, focal = max(camera.width, camera.height), camera.params[0]
+    costs = [_cost(_adjusted(colmap, model, factor * focal)) for factor in (1.0, *OTHERS)]
+    clear = min(costs[1:]) > WORSE * costs[0]
+    return float(np.degrees(2 * np.arctan(side / 2 / focal))) if clear else None
+
+
+def _adjusted(colmap: Any, model: Any, focal: float) -> Any:
+    """A scene as it fits best with another focal length."""
+    other = copy.deepcopy(model)
+    (camera,) = other.cameras.values()
+    camera.params = [focal, *camera.params[1:]]
+    options, config = colmap.BundleAdjustmentOptions(), colmap.BundleAdjustmentConfig()
     options.refine_focal_length = options.refine_extra_params = options.print_summary = False
     options.ceres.solver_options.num_threads = 1
-    (camera,) = model.cameras.values()
-    fov = float(np.degrees(2 * np.arctan(max(camera.width, camera.height) / 2 / camera.params[0])))
-    costs = []
-    for factor in (1.0, *OTHERS):
-        other = copy.deepcopy(model)
-        (camera,) = other.cameras.values()
-        camera.params = [factor * camera.params[0], *camera.params[1:]]
-        colmap.bundle_adjustment(other, options)
-        costs.append(_cost(other))
-    return fov if min(costs[1:]) > WORSE * costs[0] else None
+    for index, image in other.images.items():
+        if image.has_pose:
+            config.add_image(index)
+    config.fix_gauge(colmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    colmap.create_default_bundle_adjuster(options, config, other).solve()
+    return other
 
 
 def _cost(model: Any) -> float:
