@@ -271,7 +271,7 @@ class Egomotion:
         return self._last.setting
 
     def _look_through(self, fov: float, size: tuple[int, int]) -> None:
-        """Take another lens, with which pictures were shifted as much as until now."""
+        """Take another lens, with which known pictures are shifted as much as until now."""
         until_now, now = (Camera.from_fov(degrees, size) for degrees in (self._fov, fov))
 
         def again(known: _Known) -> _Known:
@@ -315,16 +315,16 @@ class Egomotion:
 
     def _found_wider(self, now: _Picture) -> Iterator[tuple[_Known, _Match]]:
         """The same with lenses so wide that the one that is assumed fits no corners."""
-        assumed, size = self._fov, now.grey.shape[::-1]
+        until_now = self._fov, self._last, self._reference, self._earlier
         for fov in WIDER:
-            self._look_through(fov, size)
+            self._look_through(fov, now.grey.shape[::-1])
             assert self._last is not None
             assert self._reference is not None
             last, reference = self._last, self._reference
             near = last.setting.since(reference.setting)
             if found := _relative(reference.picture, now, near, self._camera(now, reference)):
                 yield reference, found
-        self._look_through(assumed, size)
+        self._fov, self._last, self._reference, self._earlier = until_now
 
     def _camera(self, now: _Picture, known: _Known) -> Camera:
         """The small copies' camera, as it was zoomed when a picture was seen."""

@@ -108,12 +108,8 @@ def fitted_fov(pairs: list[Pair], fov: float = ASSUMED_FOV) -> float | None:
         pairs: of one lens.
         fov: to begin with.
     """
-    most = max(len(pair.before) for pair in pairs)
-    before, after = (
-        np.stack([np.pad(points, ((0, most - len(points)), (0, 0))) for points in side])
-        for side in zip(*((pair.before, pair.after) for pair in pairs), strict=True)
-    )
-    held = np.arange(most) < np.array([len(pair.before) for pair in pairs])[:, None]
+    before, held = _padded([pair.before for pair in pairs])
+    after, _ = _padded([pair.after for pair in pairs])
     pixel = np.array([pair.pixel for pair in pairs])[:, None]
     turns = np.stack([pair.turn.T for pair in pairs])
     lens = np.array([-np.log(np.tan(np.radians(fov) / 2)), 0.0])
@@ -137,10 +133,17 @@ def fitted_fov(pairs: list[Pair], fov: float = ASSUMED_FOV) -> float | None:
         turns = Rotation.from_rotvec(turned).as_matrix() @ turns
         lens = lens + step
     doubt = np.sqrt((inverse @ pulls.T @ pulls @ inverse)[0, 0])  # each pair errs in its own way
-    bent = 1 / np.sqrt(max(inverse[0, 0], 1e-300) * (weights[..., 0] * pixel**2).sum())
+    bent = 1 / np.sqrt(max(inverse[0, 0] * (weights[..., 0] * pixel**2).sum(), 1e-12))
     found = float(np.degrees(2 * np.arctan(np.exp(-lens[0]))))
     clear = doubt < DOUBT and missed < min(MISSED, bent / BENT)
     return found if clear and NARROWEST < found < WIDEST else None
+
+
+def _padded(points: list[Array]) -> tuple[Array, NDArray[np.bool_]]:
+    """Lists of (N, 2) in one array (P, N, 2), and which of it they hold."""
+    counts = np.array([len(one) for one in points])
+    padded = [np.pad(one, ((0, counts.max() - len(one)), (0, 0))) for one in points]
+    return np.stack(padded), np.arange(counts.max()) < counts[:, None]
 
 
 def _misses(before: Array, after: Array, turns: Array, lens: Array) -> tuple[Array, Array]:
