@@ -157,10 +157,10 @@ def test_detect_writes_mot_text(repo, tmp_path):
 
 def test_another_field_of_view_asks_anew(repo, tmp_path):
     """It tells turns and cuts, on which hangs what the networks are asked."""
-    wide, narrow = LiftOptions(fov=70), LiftOptions(fov=40)
-    (clip,) = Pipeline(wide).observe(repo / "tests/data/tiny.mp4")
-    with closing(clip.journal(tmp_path / "j", wide)) as journal:
+    usual, narrow, unknown = LiftOptions(fov=55), LiftOptions(fov=40), LiftOptions()
+    (clip,) = Pipeline(usual).observe(repo / "tests/data/tiny.mp4")
+    with closing(clip.journal(tmp_path / "j", usual)) as journal:
         journal.answer(list)
-    for options, held in ((wide, 1), (narrow, 0)):
+    for options, held in ((usual, 1), (narrow, 0), (unknown, 0)):
         with closing(clip.journal(tmp_path / "j", options)) as journal:
             assert len(journal) == held

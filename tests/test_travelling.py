@@ -361,7 +361,7 @@ def test_every_look_has_its_picture(repo, tmp_path, monkeypatch, stride):
     pytest.importorskip("pycolmap")
     seen = []
     monkeypatch.setattr(
-        "vid3d.lifting.place_cameras", lambda looks, *_: seen.extend(one.index for one in looks)
+        "vid3d.survey.place_cameras", lambda looks, *_: seen.extend(one.index for one in looks)
     )
     video = repo / "tests/data/tiny.mp4"
     options = LiftOptions(stride=stride, end=0.5)
@@ -376,7 +376,7 @@ def test_every_look_has_its_picture(repo, tmp_path, monkeypatch, stride):
 
 def test_too_long_a_clip_is_said(repo, monkeypatch):
     pytest.importorskip("pycolmap")
-    monkeypatch.setattr("vid3d.lifting.MOST_LOOKS", 2)
+    monkeypatch.setattr("vid3d.survey.MOST_LOOKS", 2)
     monitor = Monitor()
     vid3d.lift(repo / "tests/data/tiny.mp4", travelling=True, monitor=monitor)
     assert any("looks are too many" in text for text in monitor.warnings)
@@ -384,7 +384,7 @@ def test_too_long_a_clip_is_said(repo, monkeypatch):
 
 def test_a_way_that_is_not_found_is_said(tmp_path, monkeypatch, repo):
     pytest.importorskip("pycolmap")
-    monkeypatch.setattr("vid3d.lifting.place_cameras", lambda *_: None)
+    monkeypatch.setattr("vid3d.survey.place_cameras", lambda *_: None)
     monitor = Monitor()
     motion = vid3d.lift(repo / "tests/data/tiny.mp4", travelling=True, monitor=monitor)
     assert any("way of the camera was not found" in text for text in monitor.warnings)

@@ -64,13 +64,14 @@ class Clip:
     def journal(self, path: Path, options: LiftOptions) -> Journal:
         """What the networks answer about the clip, kept in a file; to be closed."""
         names = ("stride", "detect_every", "flip_test", "start", "end", "backend", "device")
+        camera = options.known_camera(self.camera, self.frame_size)
         return Journal(
             path,
             {
                 "video": self.digest,
                 "networks": self.networks,
                 "options": {name: getattr(options, name) for name in names},
-                "fov": options.camera_of(self.camera, self.frame_size).fov,  # cuts hang on it
+                "fov": None if camera is None else camera.fov,  # turns and cuts hang on it
                 "vid3d": __version__,
             },
         )

@@ -1,27 +1,24 @@
 """The 3D half of the way: looks are read, followed, lifted, joined, chosen and settled."""
 
 import hashlib
-import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vid3d import __version__
-from vid3d.camera import Camera
 from vid3d.clips import Clip
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion_schema import ORIGIN, Stretch, mean_rate
-from vid3d.pose2d.people import Look, camera_seen_by
+from vid3d.pose2d.people import Look
 from vid3d.stature import height_factors, stature
 from vid3d.steadying import Steadying
 from vid3d.streaming import (
@@ -35,17 +32,12 @@ from vid3d.streaming import (
     joined_traces,
     settled_people,
 )
+from vid3d.survey import Survey, surveyed
 from vid3d.tracking import select_people, tracker_of
 from vid3d.tracking.continuation import End, Tracklet, continued
 from vid3d.tracking.rest import with_rests
 from vid3d.travelling import Way, pace
-from vid3d.video import VideoReader
-from vid3d.video.mapping import Picture, Placed, place_cameras
 from vid3d.world.settle import Settling
-
-MOST_LOOKS = 2000
-"""Within which a camera that nobody knows has to turn, for its lens to be found; and of a clip
-whose camera's way is found: minutes of work, and a gigabyte of pictures meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +97,7 @@ class Work:
     ) -> None:
         self.options, self.lifter, self.monitor = options, lifter, monitor
         self.clip, self.place = clip, place
-        self.camera = self.options.camera_of(clip.camera, clip.frame_size)
-        self._lens_found = False
-        self._placed: Placed | None = None
+        self.survey = Survey(self.options.camera_of(clip.camera, clip.frame_size))
         self._done: set[str] = set()
         self._statures: dict[str, float] = {}
 
@@ -130,9 +120,9 @@ class Work:
             self.monitor.stoppable(),
         ):
             reading = self._until_stopped(looks)
-            first = self._first(reading)
-            steadying = Steadying(self.camera, zooms=not self.options.travelling)
-            for look in chain(first, reading):
+            self.survey, reading = surveyed(reading, clip, self.options, self.monitor)
+            steadying = Steadying(self.survey.camera, zooms=not self.options.travelling)
+            for look in reading:
                 with self.monitor.stage("tracking", unit="looks") as advance:
                     follower.see(steadying.steadied(look))
                     cuts += [look.frame] if look.cut else []
@@ -156,61 +146,6 @@ class Work:
             if self.monitor.stopping:
                 return
 
-    def _first(self, looks: Iterator[Look]) -> list[Look]:
-        """The first looks, if lens or way of the camera are to be found, which everything needs."""
-        options, clip = self.options, self.clip
-        lens_known = options.known_camera(clip.camera, clip.frame_size) is not None
-        if lens_known and not options.travelling:
-            return []
-        first = list(islice(looks, MOST_LOOKS + 1))
-        if not lens_known:
-            self._see_through(camera_seen_by(first, clip.frame_size))
-        if options.travelling:
-            self._placed = self._place(first, lens_known)
-            if self._placed and self._placed.fov:
-                self._see_through(Camera.from_fov(self._placed.fov, clip.frame_size))
-        return first
-
-    def _see_through(self, camera: Camera | None) -> None:
-        """Take a camera that was found, if it was."""
-        if camera is not None:
-            self.camera, self._lens_found = camera, True
-
-    def _place(self, looks: list[Look], lens_known: bool) -> Placed | None:
-        """Where the camera was at the looks, in a unit of its own; None where nothing was found."""
-        cut = any(look.cut for look in looks)
-        if cut or len(looks) > MOST_LOOKS:
-            why = "the film was cut" if cut else f"more than {MOST_LOOKS} looks are too many"
-            self.monitor.warn(
-                f"{why}: the way of the camera is not looked for; lift parts by themselves with "
-                "--start and --end"
-            )
-            return None
-        with self.monitor.stage("camera's way", unit="looks") as advance:
-            pictures = self._pictures(looks)
-            placed = place_cameras(pictures, self.camera, self.options.seed, lens_known)
-            advance(len(looks))
-        if placed is None:
-            self.monitor.warn(
-                "the way of the camera was not found: too little of the background is seen well "
-                "from several places; it is held to stand"
-            )
-        return placed
-
-    def _pictures(self, looks: list[Look]) -> Iterator[Picture]:
-        """The pictures of the looks, decoded once more."""
-        at = {look.frame: index for index, look in enumerate(looks)}
-        # Of frames off the stride the video's last one alone has a picture.
-        frames, last = list(at), len(self.clip.times) - 1
-        stride = math.gcd(*(frame for frame in frames if frame != last)) or 1
-        with VideoReader(self.clip.source, self.options.start, self.options.end) as reader:
-            for frame in reader.frames(stride):
-                index = at.get(frame.index)
-                if index is not None:
-                    yield Picture(index, frame.image, looks[index].people.boxes)
-                if frame.index >= frames[-1]:
-                    break
-
     def _choose(self, seen: _Seen) -> list[Trace]:
         """Everybody lifted, broken tracks joined by where people went, and who is wanted."""
         traces, clip = seen.traces, self.clip
@@ -227,10 +162,10 @@ class Work:
 
         None where the camera is held to stand: nobody asked, or nothing was found.
         """
-        if self._placed is None:
+        if self.survey.placed is None:
             return None
         turns = [setting.turn for setting in seen.steadying.settings]
-        way = Way.of(self._placed, turns, np.array(seen.times), seen.timestamps)
+        way = Way.of(self.survey.placed, turns, np.array(seen.times), seen.timestamps)
         factor = pace(way, people)
         if not factor:
             self.monitor.warn(
@@ -286,7 +221,7 @@ class Work:
             cast=cast,
             keyframes=np.array(seen.frames, np.int64),
             timestamps=seen.timestamps,
-            intrinsics=self.camera.intrinsics.astype(np.float32),
+            intrinsics=self.survey.camera.intrinsics.astype(np.float32),
             frame_size=np.array(self.clip.frame_size, np.int64),
             keypoint_set=self.clip.keypoint_set,
             meta={**self._meta(seen.timestamps), **settled, **seen.to_meta()},
@@ -324,7 +259,7 @@ class Work:
             confidence,
             times=looked,
             out_times=times,
-            camera=self.camera,
+            camera=self.survey.camera,
             joint_set=self.clip.keypoint_set,
             hypotheses=options.hypotheses,
             steps=options.steps,
@@ -338,7 +273,7 @@ class Work:
     @cached_property
     def _recipe(self) -> str:
         """Names what a lifted piece depends on beside its looks."""
-        options, camera = self.options, self.camera
+        options, camera = self.options, self.survey.camera
         given = (
             options.hypotheses, options.steps, options.aggregate, options.action, options.seed,
             camera.dist,
@@ -363,7 +298,7 @@ class Work:
         return Tracklet(ends[0], ends[1], self._stature(trace), shot)
 
     def _meta(self, timestamps: NDArray[np.float64]) -> dict[str, Any]:
-        dist = {} if self.camera.dist is None else {"dist": list(self.camera.dist)}
+        dist = {} if self.survey.camera.dist is None else {"dist": list(self.survey.camera.dist)}
         return {
             "fps": mean_rate(timestamps, self.clip.fps),
             "source": {"name": self.clip.source.name, "sha256": self.clip.digest},
@@ -372,5 +307,5 @@ class Work:
             "model": {"name": self.lifter.name, "sha256": self.lifter.sha256},
             "vid3d": __version__,
             **dist,
-            **({"lens": "found"} if self._lens_found else {}),
+            **({"lens": "found"} if self.survey.lens_found else {}),
         }
