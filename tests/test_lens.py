@@ -131,7 +131,7 @@ def test_a_lens_that_nobody_knows_is_found_by_lifting(pan, tmp_path):
     assert motion.meta["lens"] == "found"
     path = tmp_path / "pan.vid3d.npz"
     motion.save(path)
-    assert "found in its turns" in dict(describe_motion(path))["camera"]
+    assert "found by how it moves" in dict(describe_motion(path))["camera"]
     again = vid3d.lift(pan, fov=70, stride=2)
     assert again.camera.fov == pytest.approx(70)
     assert "lens" not in again.meta

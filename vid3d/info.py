@@ -114,7 +114,7 @@ def _cut_text(cuts: list[float]) -> str:
 
 def _lens_text(motion: "Motion") -> str:
     """What the camera sees, and whether its pictures told that."""
-    told = f", {motion.meta['lens']} in its turns" if "lens" in motion.meta else ""
+    told = f", {motion.meta['lens']} by how it moves" if "lens" in motion.meta else ""
     return f"{motion.camera.fov:.1f} degrees{told}"
 
 

@@ -182,7 +182,7 @@ def _origin(motion: "Reel") -> str:
     meta, given = motion.meta, motion.meta["options"]
     known = any(name in given for name in ("camera", "intrinsics", "fov"))
     by = "given" if known else "assumed" if motion.camera.is_assumed else "from the file"
-    by = f"{meta['lens']} in its turns" if "lens" in meta else by
+    by = f"{meta['lens']} by how it moves" if "lens" in meta else by
     camera = f"{motion.camera.fov:.1f} degrees, {by}"
     if moves := moves_of(motion):
         camera += f", {moves}"
