@@ -39,7 +39,7 @@ def shown(finder, camera, turns, rng, noise=0.1, way=0.0):
 @given(
     fov=st.floats(30, 110),
     angles=st.lists(
-        st.tuples(st.floats(4, 12), st.floats(-6, 6), st.floats(-5, 5)), min_size=4, max_size=9
+        st.tuples(st.floats(4, 12), st.floats(-6, 6), st.floats(-5, 5)), min_size=6, max_size=9
     ),
     seed=st.integers(0, 99),
 )
@@ -71,7 +71,7 @@ def test_zoomed_pictures_tell_the_lens_of_the_first():
     K[[0, 1], [0, 1]] *= 1.5
     zoomed = Camera(K, camera.frame_size)
     points = zoomed.rays(rng.uniform(0, 1, (120, 2)) * zoomed.frame_size)
-    for yaw in (3, 4, 5, 6, 7):
+    for yaw in (3, 4, 5, 6, 7, 8):
         finder.add(
             turn(yaw), zoomed.project(points), zoomed.project(points @ turn(yaw)), (320, 180), 1.5
         )
@@ -83,6 +83,15 @@ def test_of_a_camera_that_travels_nothing_is_said(way):
     finder, rng = LensFinder(), np.random.default_rng(1)
     turns = [turn(*rng.uniform(-4, 4, 3)) for _ in range(20)]
     shown(finder, Camera.from_fov(80, (320, 180)), turns, rng, way=way)
+    assert finder.fov is None
+
+
+def test_what_was_found_is_dropped_where_the_camera_walks_off():
+    finder, rng = LensFinder(), np.random.default_rng(4)
+    camera = Camera.from_fov(80, (320, 180))
+    shown(finder, camera, [turn(yaw, 1) for yaw in range(2, 12)], rng)
+    assert finder.fov == pytest.approx(80, abs=1)
+    shown(finder, camera, [turn(yaw, 1) for yaw in np.arange(8, 20, 0.5)], rng, way=0.5)
     assert finder.fov is None
 
 
@@ -104,7 +113,7 @@ def test_of_pictures_the_lens_is_found_and_turns_with_it(panorama, fov):
     for yaw, view in list(zip(yaws, views, strict=True))[1:]:
         assert not view.cut
         assert view.shift is not None
-        assert degrees_between(setting_of(view.shift, found).turn, turn(yaw, yaw / 8)) < 1.5
+        assert degrees_between(setting_of(view.shift, found).turn, turn(yaw, yaw / 8)) < 2  # with a guess at first
 
 
 def test_who_knows_the_lens_is_believed(panorama):

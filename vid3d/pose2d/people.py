@@ -101,9 +101,9 @@ class Look:
 
 
 def camera_seen_by(looks: Iterable[Look], frame_size: tuple[int, int]) -> Camera | None:
-    """The camera that the last of the looks tells which does; None where none does."""
-    found = [look.fov for look in looks if look.fov is not None]
-    return Camera.from_fov(found[-1], frame_size) if found else None
+    """The camera that the last of the looks tells; None where it does not."""
+    found = [look.fov for look in looks][-1:]
+    return Camera.from_fov(found[0], frame_size) if found and found[0] else None
 
 
 @dataclass(frozen=True)

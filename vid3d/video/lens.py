@@ -21,13 +21,13 @@ from vid3d.camera import ASSUMED_FOV
 Array = NDArray[np.float64]
 Points = NDArray[np.floating]
 
-PAIRS, FEWEST = 24, 4
+PAIRS, FEWEST = 24, 6
 """Pairs of pictures that are kept, those between which the camera turned most, and needed."""
 TURNED = np.radians(0.5)
 """Turn across the line of sight from which a pair tells."""
 WIDTHS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0, *[0.5] * 8)
 """Pixels at which a corner counts half less, step by step."""
-MISSED = 0.7
+MISSED = 1.0
 """Pixels by which corners miss at most (median)."""
 BENT = 1.5
 """How much further than they miss corners would move were the focal length e times as long (root
@@ -70,7 +70,7 @@ class LensFinder:
     """Finds the lens of a clip from pairs of its pictures, as they come.
 
     Attributes:
-        fov: degrees across the longer side; None as long as too little tells.
+        fov: degrees across the longer side; None as long as too little tells, or pairs disagree.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class LensFinder:
         self._seen += 1
         if self._seen >= self._next:
             self._next = int(GROWTH * self._seen) + 1
-            self.fov = fitted_fov(self._pairs) or self.fov
+            self.fov = fitted_fov(self._pairs)
 
 
 def fitted_fov(pairs: list[Pair], fov: float = ASSUMED_FOV) -> float | None:
