@@ -113,7 +113,8 @@ def test_of_pictures_the_lens_is_found_and_turns_with_it(panorama, fov):
     for yaw, view in list(zip(yaws, views, strict=True))[1:]:
         assert not view.cut
         assert view.shift is not None
-        assert degrees_between(setting_of(view.shift, found).turn, turn(yaw, yaw / 8)) < 2  # with a guess at first
+        turned = setting_of(view.shift, found).turn  # through a guessed lens at first
+        assert degrees_between(turned, turn(yaw, yaw / 8)) < 2
 
 
 def test_who_knows_the_lens_is_believed(panorama):
