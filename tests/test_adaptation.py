@@ -371,14 +371,14 @@ def test_videos_are_looked_at_once(tmp_path, monkeypatch):
     folder.mkdir()
     make(folder / "a.mp4", frames=2)
     make(folder / "b.mov", frames=3)
-    for options in (LiftOptions(), LiftOptions(), LiftOptions(fov=40)):
+    for options, looked_at in ((LiftOptions(), 2), (LiftOptions(), 2), (LiftOptions(fov=40), 4)):
         pieces = inputs.read_target([folder], tmp_path / "looks", options, Monitor())
-        assert len(calls) == 2  # a camera changes nothing that was seen
+        assert len(calls) == looked_at  # another lens, other turns and cuts
     assert {p.clip.split(":")[1][0] for p in pieces} == {"a", "b"}
     assert pieces[0].camera.fov == pytest.approx(40)
     make(folder / "a.mp4", frames=4)
     inputs.read_target([folder], tmp_path / "looks", LiftOptions(), Monitor())
-    assert len(calls) == 3
+    assert len(calls) == 5
     assert inputs.digest_of(pieces) != inputs.digest_of(pieces[:1])
 
 

@@ -81,7 +81,7 @@ SYSTEMS = {
     ),
     "diffhpe_wrapper_vid3d": System(
         f"{PUBLISHED}/diffhpe_wrapper_vid3d",
-        (*OURS, *WRAPPED, "diffusion.every=2"), wraps="vid3d", like="diffhpe_wrapper",
+        (*OURS, *WRAPPED, "diffusion.every=2"), VELOCITY, "vid3d"
     ),
     "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
     "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),

@@ -42,8 +42,7 @@ def read_target(
     for path in inputs:
         keypoints, videos = _expanded(path, cache)
         files += [(file, None) for file in keypoints]
-        for video in videos:
-            files.append((_detected(video, cache, options, monitor), camera_of(probe(video))))
+        files += [_detected(video, cache, options, monitor) for video in videos]
     pieces: list[Piece] = []
     number = 0
     for path, camera in files:
@@ -85,10 +84,16 @@ def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
         return keypoints, []
 
 
-def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) -> Path:
-    """The 2D people of a video, detected now or at an earlier run."""
+def _detected(
+    video: Path, cache: Path, options: LiftOptions, monitor: Monitor
+) -> tuple[Path, Camera | None]:
+    """The 2D people of a video, detected now or at an earlier run; the camera that it states."""
+    info = probe(video)
+    stated = camera_of(info)
+    known = options.known_camera(stated, info.size)
     names = ("stride", "detect_every", "flip_test", "start", "end")
     watching = [getattr(options, name) for name in names]
+    watching.append(known and known.fov)  # turns and cuts hang on it
     pipeline = Pipeline(options, monitor)
     what = json.dumps([watching, pipeline.networks, sha256_of(video)], sort_keys=True)
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
@@ -96,7 +101,7 @@ def _detected(video: Path, cache: Path, options: LiftOptions, monitor: Monitor) 
     path = cache / f"{safe_stem(video.stem)}-{key}.json"
     if not path.is_file():
         pipeline.detect(video, path)
-    return path
+    return path, stated
 
 
 def _tracks(clip: Clip, name: str, options: LiftOptions) -> list[Piece]:
