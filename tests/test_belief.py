@@ -112,6 +112,9 @@ def test_more_is_asked_of_who_stands_still():
     assert not is_person([0.5] * 9, seconds=9.0, speed=0.2)
     assert is_person([0.5] * 9, seconds=9.0, speed=0.3)
     assert is_person([0.5] * 9, seconds=9.0)
+    passed_by = [0.3] * 8 + [3.0] * 4
+    assert not is_person(passed_by, seconds=9.0, speed=0.2)  # a sign, and people at it
+    assert is_person(passed_by, seconds=9.0, speed=0.3)  # somebody who is mostly hidden
 
 
 @pytest.mark.parametrize(("clarity", "count"), [(0.7, 1), (0.8, 2)])  # log odds 1.7 and 2.8

@@ -290,3 +290,22 @@ def test_a_detector_that_goes_on_needs_no_other_backbone(
     detect2d.train(config, [], tmp_path, start="vid3d-person")
     with pytest.raises(Vid3dError, match="unknown model 'nobody'"):
         detect2d.train(config, [], tmp_path)
+
+
+def test_a_detector_that_goes_on_may_exchange_its_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    monkeypatch.setattr(detect2d, "_stage_loss", lambda *_: None)
+    monkeypatch.setattr(detect2d, "export", lambda *_: None)
+    monkeypatch.setattr(detect2d, "fit", lambda model, *_: trained.append(model.state_dict()))
+    config = _config("vid3d-person", size=(96, 96))
+    config.training.exchanged = True
+    detect2d.train(config, [], tmp_path, start="vid3d-person")
+    pose, person = (
+        torch.load(weights_dir() / name / "model.pth", weights_only=True)["state_dict"]
+        for name in ("vid3d-pose", "vid3d-person")
+    )
+    for name, values in trained[0].items():
+        origin = pose if name.startswith("backbone.") else person
+        torch.testing.assert_close(values, origin[name].to(values.dtype))

@@ -2,19 +2,21 @@
 
     python benchmarks/published/compare.py MOCAP_FOLDER OUT PAIRS... [--samples 30000]
         [--tried 3200] [--systems vid3d,d3dp] [--size published] [--every 8] [--steps d3dp=5]
-        [--model vid3d-base] [--tuned 3200] [--prompts 8000]
+        [--flip d3dp] [--model vid3d-base] [--tuned 3200] [--prompts 8000]
 
 Every system is tried in several runs (optimisers at learning rates, see systems.py) of `--tried`
 windows; the run of the lowest dev MPJPE is trained on `--samples` windows. Sizes are chosen for
 about equal parameters; with `--size published` they are the papers'. PAIRS are pair files of
-benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--model` adds a
-line for a model as it is. With `--tuned` DiffHPE's systems are trained on with each pattern of
+benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--flip` adds a
+line for a system whose head is asked about the mirror image in every step, `--model` one for a
+model as it is. With `--tuned` DiffHPE's systems are trained on with each pattern of
 occlusion, for the matrix of training and test patterns, with `--prompts` FinePOSE with every design
 of its prompts. OUT receives runs and figures (gone on with
 when called again), results.json, results.md and curves.png.
 """
 
 import argparse
+import copy
 import json
 import tempfile
 import time
@@ -49,6 +51,13 @@ def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
     return {"milliseconds": 1000 * (seconds[1] - seconds[0]) / windows}
 
 
+def with_mirror(lifter: Lifter) -> Lifter:
+    """The same, its head asked about the mirror image in every step as well."""
+    head = copy.copy(lifter.networks.diffusion)
+    head.config = replace(head.config, flip=True)
+    return Lifter(replace(lifter.networks, diffusion=head))
+
+
 def measured(
     folder: Path, name: str, lifter: Lifter, sequences: Sequence[PairSequence], steps: int | None
 ) -> Figures:
@@ -78,6 +87,10 @@ def main() -> None:
     lifters = {name: Lifter.load(path) for name, path in models.items()}
     steps = {name: int(number) for name, _, number in
              (each.partition("=") for each in arguments.steps.split(",") if each)}  # fmt: skip
+    for name in filter(None, arguments.flip.split(",")):
+        lifters[f"{name}_flip"] = with_mirror(lifters[name])
+        if name in steps:
+            steps[f"{name}_flip"] = steps[name]
     results: dict[str, Figures] = {}
     for name, lifter in lifters.items():
         results[name] = measured(folder, name, lifter, sequences, steps.get(name))
@@ -133,6 +146,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", choices=["small", "published"], default="small")
     parser.add_argument("--every", type=int, default=1, help="evaluate on every N-th sequence")
     parser.add_argument("--steps", default="", metavar="SYSTEM=N,...", help="sampling steps")
+    parser.add_argument("--flip", default="", metavar="SYSTEM,...",
+                        help="also with the mirror image in every step")  # fmt: skip
     parser.add_argument("--model", action="append", default=[], help="add a model as it is")
     parser.add_argument("--tuned", type=int, default=0, metavar="WINDOWS",
                         help="train on with each pattern of occlusion")  # fmt: skip

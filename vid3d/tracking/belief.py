@@ -34,7 +34,9 @@ within a second are rare, and less is lost with them than an invented person spo
 STILL, SPEED = 1.0, 0.25
 """More of it is asked of who stays in one place: mostly slower than so many sizes a second.
 
-Signs and papers stay; people do too, but as near as a box shakes they are few, and clear.
+Signs and papers stay; people do too, but as near as a box shakes they are few, and clear. They are
+also seen alike from look to look, so that the median of them counts: the clearest of a sign are
+those of people who passed it and were taken for it.
 """
 
 MOST_DISORDER = 1.5
@@ -89,9 +91,10 @@ def is_person(evidences: Sequence[float], seconds: float = np.inf, speed: float 
             before and after, as those who are seen throughout a clip.
         speed: median of the box's, in sizes a second; infinite where nothing shall follow from it.
     """
+    still = speed < SPEED
     best = sorted(evidences, reverse=True)[: max(1, round(len(evidences) / 4))]
-    asked = LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON) + STILL * (speed < SPEED)
-    return float(np.mean(best)) >= asked
+    asked = LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON) + STILL * still
+    return float(np.median(evidences) if still else np.mean(best)) >= asked
 
 
 def limb_disorder(keypoints: Array, confidence: Array, size: Array, joints: str) -> Array:

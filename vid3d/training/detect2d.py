@@ -90,7 +90,7 @@ def train(
     model = build_detector(config.model)
     if start is not None:
         start_from(model, start)
-    elif training.get("backbone"):
+    if training.get("backbone") and (start is None or training["exchanged"]):
         start_from(model, training["backbone"], "backbone")
     model = placed(model)
     for options in training["stages"]:
