@@ -122,8 +122,8 @@ def draw(runs: Mapping[str, Sequence[Path]], milliseconds: Mapping[str, float], 
     for number, (system, folders) in enumerate(runs.items()):
         for index, folder in enumerate(folders):
             seen, errors = zip(*curve(folder), strict=True)
-            style = {"color": f"C{number}", "alpha": 0.4 if index else 1.0,
-                     "marker": "x" if index else None}  # fmt: skip
+            style = {"color": f"C{number}", "linestyle": "--" if number > 9 else "-",
+                     "alpha": 0.4 if index else 1.0, "marker": "x" if index else None}  # fmt: skip
             left.plot([s / 1000 for s in seen], errors, label=None if index else system, **style)
             if system in milliseconds and not index:
                 minutes = [s * milliseconds[system] / 60_000 for s in seen]
