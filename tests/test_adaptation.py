@@ -353,7 +353,7 @@ def test_a_fifth_of_the_source_is_for_judging():
 # Inputs
 
 
-def test_videos_are_looked_at_once(tmp_path, monkeypatch):
+def test_videos_are_looked_at_once_for_each_camera(tmp_path, monkeypatch):
     own = piece(8)
     looks = [
         Look(i, time, People(boxes_around(k[None], c[None]), np.ones(1), k[None], c[None]))

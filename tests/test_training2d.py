@@ -300,7 +300,7 @@ def test_a_detector_that_goes_on_may_exchange_its_backbone(
     monkeypatch.setattr(detect2d, "export", lambda *_: None)
     monkeypatch.setattr(detect2d, "fit", lambda model, *_: trained.append(model.state_dict()))
     config = _config("vid3d-person", size=(96, 96))
-    config.training.exchanged = True
+    config.training.exchange_backbone = True
     detect2d.train(config, [], tmp_path, start="vid3d-person")
     pose, person = (
         torch.load(weights_dir() / name / "model.pth", weights_only=True)["state_dict"]

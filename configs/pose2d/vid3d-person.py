@@ -93,7 +93,7 @@ training = dict(
     workers=0,
     thresholds=dict(score=0.28, iou=0.4),
     backbone="vid3d-pose",  # a model whose backbone to begin with, by name or path
-    exchanged=False,  # with --init-from: whether its backbone makes way for that one
+    exchange_backbone=False,  # begin with that backbone in place of the one of --init-from
     teacher="",  # an RTMDet to learn from beside the labels, as --detector takes it
     tiling=dict(shares=(0.7, 0.25, 0.05), zoom=(0.75, 1.7)),
     stages=[

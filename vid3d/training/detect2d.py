@@ -90,7 +90,7 @@ def train(
     model = build_detector(config.model)
     if start is not None:
         start_from(model, start)
-    if training.get("backbone") and (start is None or training["exchanged"]):
+    if training.get("backbone") and (start is None or training.get("exchange_backbone")):
         start_from(model, training["backbone"], "backbone")
     model = placed(model)
     for options in training["stages"]:
