@@ -13,10 +13,10 @@ from pathlib import Path
 from vid3d.training import lifter as training
 from vid3d.training.recipes import load_recipe
 
-MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3")
+MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3", "muon@1.2e-2")
 BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
 MIXED = ("muon@7e-4", "muon@1.5e-3", "muon@3e-3")
-DENOISED = ("muon@1.5e-3", "adamw@1e-3", "adamw@2e-3")
+DENOISED = (*MUON, "adamw@2e-3")
 ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
 VELOCITY = ("adamw@6e-3", "adamw@1.2e-2", "muon@1.5e-2")
 WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
