@@ -4,8 +4,8 @@
         [--tried 3200] [--systems vid3d,d3dp] [--size published] [--every 8] [--steps d3dp=5]
         [--flip d3dp] [--model vid3d-base] [--tuned 3200] [--prompts 8000]
 
-Every system is tried in several runs (optimisers at learning rates, see systems.py) of `--tried`
-windows; the run of the lowest dev MPJPE is trained on `--samples` windows. Sizes are chosen for
+Every system is tried with two optimisers at several rates (see systems.py), `--tried` windows each;
+the run of the lowest dev MPJPE is trained on `--samples` windows. Sizes are chosen for
 about equal parameters; with `--size published` they are the papers'. PAIRS are pair files of
 benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--flip` adds a
 line for a system whose head is asked about the mirror image in every step, `--model` one for a
@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from ablations import occlusion_matrix, prompt_ablation
 from measure import Figures, cost, drawing, errors, hypotheses, kept
-from systems import SYSTEMS, Budget, train, train_all
+from systems import OPTIMIZERS, SYSTEMS, Budget, train, train_all
 from tables import by_hypotheses, by_occlusion, by_stride, claims, draw, matrix, prompts, table
 
 from vid3d.data.pairs import PairSequence, read_pairs
@@ -45,7 +45,7 @@ def training_ms(budget: Budget, name: str, start: Path | None) -> Figures:
         aside = replace(budget, out=Path(folder), changes=("stage.dev_every=0",))
         for steps in BATCHES:
             began = time.process_time()
-            train(aside, name, SYSTEMS[name].runs[0], steps * budget.batch, start=start)
+            train(aside, name, f"muon@{OPTIMIZERS['muon']:g}", steps * budget.batch, start=start)
             seconds.append(time.process_time() - began)
     windows = (BATCHES[1] - BATCHES[0]) * budget.batch
     return {"milliseconds": 1000 * (seconds[1] - seconds[0]) / windows}

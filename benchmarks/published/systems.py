@@ -1,24 +1,23 @@
 """What is compared, at which size, and its training at a stated equal budget.
 
-Every system is tried in several runs (an optimiser at a learning rate) of `tried` windows; the run
-of the lowest dev MPJPE is then trained on `samples` windows. Windows, batch, precision, schedule,
-motion, cameras and 2D noise are the same for all.
+Every system is tried with both optimisers in runs of `tried` windows, at rates that are doubled and
+halved until the best has a worse one on both sides; the run of the lowest dev MPJPE is then trained
+on `samples` windows. Windows, batch, precision, schedule, motion, cameras and 2D noise are the same
+for all.
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from vid3d.errors import Vid3dError
 from vid3d.training import lifter as training
 from vid3d.training.recipes import load_recipe
 
-MUON = ("muon@1.5e-3", "muon@3e-3", "muon@6e-3", "muon@1.2e-2")
-BOTH = (*MUON, "adamw@2e-3")  # their papers have AdamW
-MIXED = ("muon@7e-4", "muon@1.5e-3", "muon@3e-3")
-DENOISED = (*MUON, "adamw@2e-3")
-ADAMW = ("adamw@1e-3", "adamw@2.5e-3", "adamw@6e-3")
-VELOCITY = ("adamw@6e-3", "adamw@1.2e-2", "muon@1.5e-2")
+OPTIMIZERS = {"muon": 3e-3, "adamw": 2e-3}  # ours and the papers', with the first rates tried
 WINDOW = ("batches.seconds=1.28", "lifting.constant_bones=False")
 # Systems with a token for every joint and moment cost several times as much a window as those with
 # one for a moment: a coarser grid lets them see as many windows.
@@ -47,7 +46,6 @@ class System:
     Attributes:
         recipe: name of it.
         small: changes that bring it to 0.3 to 0.7 million trained parameters.
-        runs: optimisers at learning rates that are tried.
         wraps: system that it starts from.
         like: system whose kept run is taken over in place of tries.
         judge: dev figure that tries are ranked by. Predictors of noise by their loss: a draw in a
@@ -57,7 +55,6 @@ class System:
 
     recipe: str
     small: tuple[str, ...] = field(default=())
-    runs: tuple[str, ...] = MUON
     wraps: str | None = None
     like: str | None = None
     judge: str = "dev_mpjpe_mm"
@@ -67,27 +64,23 @@ class System:
 PUBLISHED, BASELINES = "lifter/published", "lifter/baselines"
 SYSTEMS = {
     "vid3d": System("lifter/base", (*OURS, "diffusion.width=64")),
-    "uplift_upsample": System(f"{PUBLISHED}/uplift_upsample_351", UPLIFT, BOTH),
-    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER, DENOISED),
-    "finepose": System(
-        f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1"), DENOISED
-    ),
-    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE, MIXED),
-    "diffhpe_2d": System(
-        f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE), (*VELOCITY, "muon@3e-2")
-    ),
+    "uplift_upsample": System(f"{PUBLISHED}/uplift_upsample_351", UPLIFT),
+    "d3dp": System(f"{PUBLISHED}/d3dp", DENOISER),
+    "finepose": System(f"{PUBLISHED}/finepose", (*DENOISER, "diffusion.prompt_blocks=1")),
+    "diffhpe_backbone": System(f"{PUBLISHED}/diffhpe_backbone", MIXSTE),
+    "diffhpe_2d": System(f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *NOISE)),
     "diffhpe_wrapper": System(
-        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *WRAPPED), VELOCITY, "diffhpe_backbone"
+        f"{PUBLISHED}/diffhpe_wrapper", (*MIXSTE, *WRAPPED), "diffhpe_backbone"
     ),
     "diffhpe_wrapper_vid3d": System(
         f"{PUBLISHED}/diffhpe_wrapper_vid3d",
-        (*OURS, *WRAPPED, "diffusion.every=2"), VELOCITY, "vid3d"
+        (*OURS, *WRAPPED, "diffusion.every=2"), "vid3d"
     ),
     "temporal_cnn": System(f"{BASELINES}/temporal_cnn", (*WINDOW, "encoder.width=160")),
-    "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288"), ADAMW),
+    "single_frame": System(f"{BASELINES}/single_frame", (*WINDOW, "encoder.width=288")),
     # Noise predicted, as in the paper.
     "diffhpe_2d_plain": System(
-        f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *PLAIN_NOISE), ADAMW, judge="dev_noise"
+        f"{PUBLISHED}/diffhpe_2d", (*JOINTS, *PLAIN_NOISE), judge="dev_noise"
     ),
     # Longer than the others.
     "diffhpe_2d_longer": System(
@@ -174,6 +167,17 @@ def train(
     return work_dir
 
 
+def tries(try_rate: Callable[[float], float], start: float) -> dict[float, float]:
+    """Errors by rate, doubled and halved from `start` until the best lies between two worse."""
+    errors = {0: try_rate(start)}
+    while True:
+        best = min(errors, key=errors.__getitem__)
+        beside = {best - 1, best + 1} - errors.keys()
+        if not beside:
+            return {start * 2.0**power: errors[power] for power in sorted(errors)}
+        errors |= {power: try_rate(start * 2.0**power) for power in beside}
+
+
 def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
     """Work directories of all runs by system, the kept one first; what is wrapped is added."""
     runs: dict[str, list[Path]] = {}
@@ -186,17 +190,28 @@ def train_all(budget: Budget, names: Sequence[str]) -> dict[str, list[Path]]:
         if system.wraps is not None:
             add(system.wraps)
             start = runs[system.wraps][0] / "model"
-        tries: list[Path] = []
+        errors: dict[str, float] = {}
+        folders: dict[str, Path] = {}
+
+        def try_run(optimizer: str, rate: float) -> float:
+            run = f"{optimizer}@{rate:g}"
+            try:
+                folders[run] = train(budget, name, run, budget.tried, start=start)
+            except Vid3dError:  # the loss is not finite
+                return math.inf
+            return curve(folders[run], system.judge)[-1][1]
+
         if system.like is not None:
             add(system.like)
             best, tried = chosen[system.like], f"as {system.like}"
         else:
-            tries = [train(budget, name, run, budget.tried, start=start) for run in system.runs]
-            errors = [curve(folder, system.judge)[-1][1] for folder in tries]
-            best = system.runs[errors.index(min(errors))]
-            tried = ", ".join(f"{r} {e:.4g}" for r, e in zip(system.runs, errors, strict=True))
+            for optimizer, first in OPTIMIZERS.items():
+                found = tries(partial(try_run, optimizer), first)
+                errors |= {f"{optimizer}@{rate:g}": error for rate, error in found.items()}
+            best = min(errors, key=errors.__getitem__)
+            tried = ", ".join(f"{run} {error:.4g}" for run, error in errors.items())
         kept = train(budget, name, best, round(system.share * budget.samples), 10, start)
-        runs[name], chosen[name] = [kept, *tries], best
+        runs[name], chosen[name] = [kept, *folders.values()], best
         print(f"{name}: {tried}; {best} in full {curve(kept)[-1][1]:.1f}", flush=True)
 
     for name in names:
