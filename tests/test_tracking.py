@@ -22,7 +22,7 @@ from vid3d.tracking import (
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.cleaning import find_spikes, find_swaps
 from vid3d.tracking.person import Person, Sightings
-from vid3d.tracking.similarity import generalised_iou, oks, sigmas
+from vid3d.tracking.similarity import common_share, generalised_iou, oks, sigmas
 
 FRAME_SIZE = (1280, 720)
 
@@ -236,6 +236,22 @@ def test_missed_looks_are_bridged():
     rows = [[standing(100 + 50 * i)] if i not in (3, 4, 7) else [] for i in range(12)]
     (track,) = track_people(looks_of(rows), FRAME_SIZE)
     assert track.looks.tolist() == [0, 1, 2, 5, 6, 8, 9, 10, 11]
+
+
+def crouching(x, y=200.0, height=300.0):
+    """The same person a moment after `standing`, doubled up above the same feet."""
+    return (STANDING * (2.2, 0.3) + (0, 0.7)) * height + (x, y)
+
+
+def test_a_jump_that_nobody_could_foresee_is_no_new_person():
+    rows = [[standing(500)]] * 4 + [[crouching(500)], [standing(500)]] * 2
+    (track,) = track_people(looks_of(rows), FRAME_SIZE)
+    assert track.looks.tolist() == list(range(8))
+    # A look later or where another has been as well, it may be somebody else.
+    missed = [[standing(500)]] * 4 + [[]] + [[crouching(500)]] * 4
+    assert len(track_people(looks_of(missed), FRAME_SIZE)) == 2
+    both = [[standing(470), standing(530, 190)]] * 4 + [[crouching(500)]] * 4
+    assert len(track_people(looks_of(both), FRAME_SIZE)) == 3
 
 
 def test_person_half_out_of_the_frame():
@@ -534,6 +550,12 @@ def test_generalised_iou_by_hand():
     b = np.array([[0, 0, 2, 2.0], [1, 0, 3, 2], [4, 0, 6, 2]])
     # Same; half over (2 of 6, hull 6); apart by 2 (union 8, hull 12).
     np.testing.assert_allclose(generalised_iou(a, b), [[1, 1 / 3, -4 / 12]])
+
+
+def test_common_share_by_hand():
+    a = np.array([[0, 0, 2, 2.0], [0, 0, 10, 10]])
+    b = np.array([[1, 0, 3, 2.0], [4, 0, 6, 2], [0, 0, 0, 0]])
+    np.testing.assert_allclose(common_share(a, b), [[0.5, 0, 0], [1, 1, 0]])
 
 
 def test_oks_by_hand():

@@ -38,6 +38,13 @@ def sigmas(name: str) -> Array:
     return np.array([_SIGMAS.get(j.split("_")[-1], _SIGMAS["hip"]) for j in joint_set(name).joints])
 
 
+def common_share(first: Array, second: Array) -> Array:
+    """Share of the smaller box that lies in the other, of every pair of boxes (A, 4) and (B, 4)."""
+    return _common(first, second) / np.maximum(
+        np.minimum(_areas(first)[:, None], _areas(second)[None]), 1e-9
+    )
+
+
 def generalised_iou(first: Array, second: Array) -> Array:
     """Generalised IoU of every pair of boxes, in -1..1 (Rezatofighi et al. 2019, algorithm 1).
 
@@ -49,13 +56,21 @@ def generalised_iou(first: Array, second: Array) -> Array:
         (A, B); negative values tell how far apart boxes without overlap are.
     """
     a, b = first[:, None], second[None]
-    overlap = np.clip(
-        np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None
-    )
     hull = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-    shared, hull_area = overlap.prod(-1), np.maximum(hull.prod(-1), 1e-9)
-    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
+    shared, hull_area = _common(first, second), np.maximum(hull.prod(-1), 1e-9)
+    union = _areas(first)[:, None] + _areas(second)[None] - shared
     return shared / np.maximum(union, 1e-9) - (hull_area - union) / hull_area
+
+
+def _common(first: Array, second: Array) -> Array:
+    """Area (A, B) that boxes (A, 4) and (B, 4) have in common."""
+    a, b = first[:, None], second[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.asarray(np.clip(sides, 0, None).prod(-1))
+
+
+def _areas(boxes: Array) -> Array:
+    return np.asarray((boxes[..., 2:] - boxes[..., :2]).prod(-1))
 
 
 def oks(offsets: Array, weights: Array, tolerance: Array) -> Array:

@@ -23,7 +23,7 @@ from vid3d.steadying import Steadying
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
-from vid3d.tracking.similarity import duplicates, pose_weights
+from vid3d.tracking.similarity import common_share, duplicates, pose_weights
 from vid3d.tracking.tracks import Track
 
 Array = NDArray[np.floating]
@@ -43,6 +43,9 @@ _DUPLICATE = (0.75, 0.45)
 
 # Highest costs at which a pair is made: of those seen lately, and of returns.
 _LASTING, _RETURN = 12.0, 6.0
+
+# Share of the smaller of two boxes that they have in common, from which on they are in one place.
+_SAME_PLACE = 0.3
 
 # By how much a weak sighting must fit better than a strong one, to be preferred to it.
 _DOUBT = 4.0
@@ -125,11 +128,12 @@ class Tracker:
         self._looks += 1
         odds = evidence(them.boxes, them.keypoints, them.confidence, them.scores, self._joint_set)
         sightings = self._usable(them)
-        lasting = [trail for trail in self._active if trail.unseen(time) < FORGET]
+        before = [trail for trail in self._active if trail.unseen(time) < FORGET]
         faded = [trail for trail in self._active if trail.unseen(time) >= FORGET]
         seen: list[tuple[_Trail, int]] = []
-        lasting, rest = _match(lasting, sightings, _LASTING, time, seen)
+        lasting, rest = _match(before, sightings, _LASTING, time, seen)
         strong = rest.only(np.flatnonzero(rest.scores >= STRONG))
+        lasting, strong = self._go_on(lasting, strong, _alone(before, sightings), time, seen)
         faded, strong = _match(faded, strong, _RETURN, time, seen)
         for trail in lasting + faded:
             if trail.person.missed_since is None:
@@ -153,6 +157,31 @@ class Tracker:
     def identities(numbers: Sequence[int]) -> list[int]:
         """The ids of believed people with rising numbers: from 1 without gaps."""
         return list(range(1, len(numbers) + 1))
+
+    def _go_on(
+        self,
+        trails: list[_Trail],
+        strong: Sightings,
+        alone: dict[int, int],
+        time: float,
+        seen: list[tuple[_Trail, int]],
+    ) -> tuple[list[_Trail], Sightings]:
+        """Continue trails whose motion nobody could foresee, as of somebody who jumps.
+
+        A person does not vanish as another appears in their place: who was seen at the last look
+        goes on as the only one who is there now, from a new state. As `_match`.
+        """
+        left, taken = [], []
+        rows = strong.rows.tolist()
+        for trail in trails:
+            row = alone.get(trail.number)
+            if trail.person.missed_since is None and row in rows:
+                taken.append(rows.index(row))
+                trail.person = Person(strong, taken[-1], time, self._joint_set)
+                seen.append((trail, row))
+            else:
+                left.append(trail)
+        return left, strong.only(np.setdiff1d(np.arange(len(rows)), taken))
 
     def _begin(self, seen: Sightings, place: int, time: float) -> _Trail:
         self._begun += 1
@@ -198,6 +227,15 @@ def _match(
         seen.append((trails[i], int(sightings.rows[row])))
     rest = np.setdiff1d(np.arange(len(sightings.rows)), [row for _, row in pairs])
     return [trails[i] for i in left], sightings.only(rest)
+
+
+def _alone(trails: list[_Trail], sightings: Sightings) -> dict[int, int]:
+    """Rows of sightings, by number of the one trail that was in their place and has no other."""
+    if not trails:
+        return {}
+    there = common_share(np.stack([trail.box for trail in trails]), sightings.boxes) >= _SAME_PLACE
+    only = there & (there.sum(0) == 1) & (there.sum(1, keepdims=True) == 1)
+    return {trails[i].number: int(sightings.rows[j]) for i, j in np.argwhere(only).tolist()}
 
 
 class GivenIdentities:
