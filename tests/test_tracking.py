@@ -247,10 +247,10 @@ def test_a_jump_that_nobody_could_foresee_is_no_new_person():
     rows = [[standing(500)]] * 4 + [[crouching(500)], [standing(500)]] * 2
     (track,) = track_people(looks_of(rows), FRAME_SIZE)
     assert track.looks.tolist() == list(range(8))
-    # A look later or where another has been as well, it may be somebody else.
+    # A look later, or with another near by, it may be somebody else.
     missed = [[standing(500)]] * 4 + [[]] + [[crouching(500)]] * 4
     assert len(track_people(looks_of(missed), FRAME_SIZE)) == 2
-    both = [[standing(470), standing(530, 190)]] * 4 + [[crouching(500)]] * 4
+    both = [[standing(500), standing(700)]] * 4 + [[crouching(500)]] * 4
     assert len(track_people(looks_of(both), FRAME_SIZE)) == 3
 
 

@@ -44,8 +44,9 @@ _DUPLICATE = (0.75, 0.45)
 # Highest costs at which a pair is made: of those seen lately, and of returns.
 _LASTING, _RETURN = 12.0, 6.0
 
-# Share of the smaller of two boxes that they have in common, from which on they are in one place.
-_SAME_PLACE = 0.3
+# Share of the smaller of two boxes that they have in common, from which on they are in one place;
+# sizes within which nobody else may be for that to say who it is: in crowds it is mostly another.
+_SAME_PLACE, _ALONE = 0.2, 2.0
 
 # By how much a weak sighting must fit better than a strong one, to be preferred to it.
 _DOUBT = 4.0
@@ -133,7 +134,7 @@ class Tracker:
         seen: list[tuple[_Trail, int]] = []
         lasting, rest = _match(before, sightings, _LASTING, time, seen)
         strong = rest.only(np.flatnonzero(rest.scores >= STRONG))
-        lasting, strong = self._go_on(lasting, strong, _alone(before, sightings), time, seen)
+        lasting, strong = self._go_on(lasting, strong, _alone(self._active, sightings), time, seen)
         faded, strong = _match(faded, strong, _RETURN, time, seen)
         for trail in lasting + faded:
             if trail.person.missed_since is None:
@@ -230,11 +231,14 @@ def _match(
 
 
 def _alone(trails: list[_Trail], sightings: Sightings) -> dict[int, int]:
-    """Rows of sightings, by number of the one trail that was in their place and has no other."""
+    """Rows of sightings far from all others, by number of the trail whose place they are in."""
     if not trails:
         return {}
-    there = common_share(np.stack([trail.box for trail in trails]), sightings.boxes) >= _SAME_PLACE
-    only = there & (there.sum(0) == 1) & (there.sum(1, keepdims=True) == 1)
+    boxes = np.stack([trail.box for trail in trails])
+    there = common_share(boxes, sightings.boxes) >= _SAME_PLACE
+    away = np.linalg.norm(centres(boxes)[:, None] - centres(sightings.boxes), axis=-1)
+    near = away / sizes(sightings.boxes) < _ALONE
+    only = there & (there.sum(1, keepdims=True) == 1) & (near.sum(0) - near == 0)
     return {trails[i].number: int(sightings.rows[j]) for i, j in np.argwhere(only).tolist()}
 
 
