@@ -1,5 +1,6 @@
 """Comparisons of the bench: arithmetic by hand, and files that rtmlib reads."""
 
+import math
 import os
 import time
 from importlib import import_module
@@ -104,3 +105,16 @@ def test_times_of_the_published_are_those_of_one_thread(published):
     cores = []
     published[1].milliseconds(lambda: cores.append(usable_cores()), 2)
     assert cores == [1, 1]
+
+
+def test_rates_are_tried_until_the_best_lies_between_two_worse(published):
+    tries = import_module("systems").tries
+    asked = []
+
+    def error(rate):  # best at 0.04; training at 0.16 and above fails
+        asked.append(rate)
+        return abs(math.log2(rate / 0.04)) if rate < 0.1 else math.inf
+
+    assert tries(error, 0.01) == pytest.approx({0.005: 3, 0.01: 2, 0.02: 1, 0.04: 0, 0.08: 1})
+    assert sorted(asked) == [0.005, 0.01, 0.02, 0.04, 0.08]  # each once
+    assert tries(lambda rate: math.inf, 1.0) == dict.fromkeys([0.5, 1.0, 2.0], math.inf)

@@ -134,6 +134,8 @@ def draw(runs: Mapping[str, Sequence[Path]], milliseconds: Mapping[str, float], 
     ticks = [80, 100, 150, 200, 300]
     left.set_yticks(ticks, map(str, ticks))
     left.minorticks_off()
+    highest = max(error for folders in runs.values() for _, error in curve(folders[0]))
+    left.set_ylim(top=1.1 * highest)  # some tries lie far beyond
     figure.legend(loc="upper center", ncol=5, fontsize=8)
     for axes in (left, right):
         axes.grid(alpha=0.3)
