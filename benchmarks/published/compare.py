@@ -5,14 +5,14 @@
         [--flip d3dp] [--model vid3d-base] [--tuned 3200] [--prompts 8000]
 
 Every system is tried with two optimisers at several rates (see systems.py), `--tried` windows each;
-the run of the lowest dev MPJPE is trained on `--samples` windows, as are those level with it. Sizes are chosen for
-about equal parameters; with `--size published` they are the papers'. PAIRS are pair files of
-benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--flip` adds a
-line for a system whose head is asked about the mirror image in every step, `--model` one for a
-model as it is. With `--tuned` DiffHPE's systems are trained on with each pattern of
-occlusion, for the matrix of training and test patterns, with `--prompts` FinePOSE with every design
-of its prompts. OUT receives runs and figures (gone on with
-when called again), results.json, results.md and curves.png.
+the run of the lowest dev MPJPE is trained on `--samples` windows, as are those level with it. Sizes
+are chosen for about equal parameters; with `--size published` they are the papers'. PAIRS are pair
+files of benchmarks/accuracy/lifter_pairs.py, of which every `--every`-th sequence counts. `--flip`
+adds a line for a system whose head is asked about the mirror image in every step, `--model` one for
+a model as it is. With `--tuned` DiffHPE's systems are trained on with each pattern of occlusion,
+for the matrix of training and test patterns, with `--prompts` FinePOSE with every design of its
+prompts. OUT receives runs and figures (gone on with when called again), results.json, results.md
+and curves.png.
 """
 
 import argparse
