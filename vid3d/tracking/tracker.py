@@ -172,17 +172,16 @@ class Tracker:
         A person does not vanish as another appears in their place: who was seen at the last look
         goes on as the only one who is there now, from a new state. As `_match`.
         """
-        left, taken = [], []
-        rows = strong.rows.tolist()
+        places = {row: place for place, row in enumerate(strong.rows.tolist())}
+        left: list[_Trail] = []
         for trail in trails:
-            row = alone.get(trail.number)
-            if trail.person.missed_since is None and row in rows:
-                taken.append(rows.index(row))
-                trail.person = Person(strong, taken[-1], time, self._joint_set)
+            row = alone.get(trail.number, -1)
+            if trail.person.missed_since is None and row in places:
+                trail.person = Person(strong, places.pop(row), time, self._joint_set)
                 seen.append((trail, row))
             else:
                 left.append(trail)
-        return left, strong.only(np.setdiff1d(np.arange(len(rows)), taken))
+        return left, strong.only(np.array(sorted(places.values()), np.int64))
 
     def _begin(self, seen: Sightings, place: int, time: float) -> _Trail:
         self._begun += 1
