@@ -134,7 +134,7 @@ class Tracker:
         seen: list[tuple[_Trail, int]] = []
         lasting, rest = _match(before, sightings, _LASTING, time, seen)
         strong = rest.only(np.flatnonzero(rest.scores >= STRONG))
-        lasting, strong = self._go_on(lasting, strong, _alone(self._active, sightings), time, seen)
+        lasting, strong = self._go_on(lasting, strong, sightings, time, seen)
         faded, strong = _match(faded, strong, _RETURN, time, seen)
         for trail in lasting + faded:
             if trail.person.missed_since is None:
@@ -163,15 +163,18 @@ class Tracker:
         self,
         trails: list[_Trail],
         strong: Sightings,
-        alone: dict[int, int],
+        sightings: Sightings,
         time: float,
         seen: list[tuple[_Trail, int]],
     ) -> tuple[list[_Trail], Sightings]:
         """Continue trails whose motion nobody could foresee, as of somebody who jumps.
 
         A person does not vanish as another appears in their place: who was seen at the last look
-        goes on as the only one who is there now, from a new state. As `_match`.
+        goes on as the only one of all `sightings` who is there now, from a new state. As `_match`.
         """
+        if not trails or not len(strong.rows):
+            return trails, strong
+        alone = _alone(self._active, sightings)
         places = {row: place for place, row in enumerate(strong.rows.tolist())}
         left: list[_Trail] = []
         for trail in trails:
@@ -231,8 +234,6 @@ def _match(
 
 def _alone(trails: list[_Trail], sightings: Sightings) -> dict[int, int]:
     """Rows of sightings far from all others, by number of the trail whose place they are in."""
-    if not trails:
-        return {}
     boxes = np.stack([trail.box for trail in trails])
     there = common_share(boxes, sightings.boxes) >= _SAME_PLACE
     away = np.linalg.norm(centres(boxes)[:, None] - centres(sightings.boxes), axis=-1)
