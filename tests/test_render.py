@@ -270,6 +270,20 @@ def test_a_turning_view_turns_once_in_its_seconds():
     np.testing.assert_array_equal(*map(bgr_of, pictures))
 
 
+@pytest.mark.parametrize("turn", [0.0, 2.0])
+def test_a_picture_that_is_given_again_shows_nothing_of_the_frame_before(turn):
+    motion = walk(40, people=2)
+    view = View3D(motion, (320, 240), RenderOptions(trails=0.3, turn=turn))
+    sheet = plain((400, 240), 90)
+    again = sheet.part(80, 0, 320, 240)
+    for index in (0, 20, 39, 5):
+        view.draw(again, index)
+        fresh = plain((320, 240))
+        view.draw(fresh, index)
+        np.testing.assert_array_equal(bgr_of(again), bgr_of(fresh))
+    assert (bgr_of(sheet)[:, :80] == bgr_of(sheet)[0, 0]).all()
+
+
 def test_trails_show_where_people_went():
     motion = walk(30, people=1)
     long, short, none = (

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from crowd import Sighting
 from run import contenders, named, score
 
+from vid3d.evaluation.people2d import iou
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.people import Look
 from vid3d.tracking import track_people
@@ -78,15 +79,6 @@ def as_sequence(true: Boxes, found: Boxes) -> dict[str, Any]:
         "tracker_ids": sides[1][2],
         "similarity_scores": [iou(true[frame][1], found[frame][1]) for frame in frames],
     }
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Overlap (A, B) of boxes (A, 4) and (B, 4): intersection over union."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
-    return shared / (np.add.outer(*areas) - shared)
 
 
 def main() -> None:

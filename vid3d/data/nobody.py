@@ -15,6 +15,7 @@ import numpy as np
 from vid3d.data.crops import MARGIN, crop_size
 from vid3d.data.labelled_images import ImageLabels, LabelledImages, write_labelled_images
 from vid3d.pose2d.networks import Detector
+from vid3d.pose2d.people import areas, common_areas
 
 ASPECT = 0.75  # width over height of the widest crops that pose networks take
 MIN_HEIGHT = 40.0  # pixels of a box: what is smaller may be anybody
@@ -47,11 +48,9 @@ def no_people() -> ImageLabels:
 
 def is_apart(boxes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Which of ``boxes`` (N,4) are high enough, and hardly lie in ``known`` ones (M,4)."""
-    low = np.maximum(boxes[:, None, :2], known[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], known[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1).sum(1)
-    own = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return (boxes[:, 3] - boxes[:, 1] >= MIN_HEIGHT) & (shared < APART * own)
+    shared = common_areas(boxes, known).sum(1)
+    high = boxes[:, 3] - boxes[:, 1] >= MIN_HEIGHT
+    return np.asarray(high & (shared < APART * areas(boxes)))
 
 
 def surroundings(image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from vid3d.data.labelled_images import LabelledImages
 from vid3d.data.people2d import People2d
 from vid3d.errors import Vid3dError
 from vid3d.pose2d.networks import Detector, PoseNetwork
+from vid3d.pose2d.people import areas, common_areas
 from vid3d.skeleton import COCO17
 
 # falloff of each joint in COCO's object keypoint similarity (cocoeval: 2 * sigma)
@@ -160,12 +161,9 @@ class BoxAccuracy:
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Overlap (N,M) of boxes (N,4) and (M,4), intersection over union."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), -1)
-    areas = [np.prod(x[:, 2:] - x[:, :2], -1) for x in (a, b)]
-    overlap: np.ndarray = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
-    return overlap
+    shared = common_areas(a, b)
+    union = areas(a)[:, None] + areas(b)[None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9))
 
 
 def match_boxes(
@@ -178,10 +176,7 @@ def match_boxes(
     verdict = np.zeros(len(found), int)
     overlap, taken = iou(found, true), np.zeros(len(true), bool)
     excuse = iou(found, ignored)
-    low = np.maximum(found[:, None, :2], ignored[None, :, :2])
-    high = np.minimum(found[:, None, 2:], ignored[None, :, 2:])
-    own = np.prod(found[:, 2:] - found[:, :2], -1)[:, None]
-    inside = np.prod(np.clip(high - low, 0, None), -1) / np.maximum(own, 1e-9)
+    inside = common_areas(found, ignored) / np.maximum(areas(found)[:, None], 1e-9)
     for i in np.argsort(-scores, kind="stable"):
         free = np.where(taken, 0, overlap[i]) if len(true) else np.zeros(1)
         best = int(free.argmax())

@@ -192,6 +192,18 @@ def sizes(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.sqrt(sides[..., 0] * sides[..., 1])
 
 
+def areas(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(...,) square pixels of boxes (..., 4)."""
+    return np.asarray((boxes[..., 2:] - boxes[..., :2]).prod(-1))
+
+
+def common_areas(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(A, B) square pixels that each of boxes (A, 4) shares with each of boxes (B, 4)."""
+    a, b = first[:, None], second[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.asarray(np.clip(sides, 0, None).prod(-1))
+
+
 def centres(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
     """(..., 2) middle of boxes (..., 4)."""
     return (boxes[..., :2] + boxes[..., 2:]) / 2

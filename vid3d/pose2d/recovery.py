@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vid3d.pose2d.carrying import boxes_beyond, extents
 from vid3d.pose2d.networks import PoseNetwork
-from vid3d.pose2d.people import People, centres, sizes
+from vid3d.pose2d.people import People, areas, centres, common_areas, sizes
 from vid3d.video.frame import Image
 
 SCORE = 0.3
@@ -175,14 +175,15 @@ class Recovery:
         Returns:
             The place among those known, and the row, of the one whose box covers most.
         """
+        shared = common_areas(expected.boxes, people.boxes)[0]
+        shares = shared / np.maximum(areas(expected.boxes), 1e-6)
         most, found = COVERED, None
         for place, row in enumerate(rows):
             if row is None:
                 continue
             unsure = people.confidence[row].mean() < self._known[place].clarity
-            covered = _covered(expected.boxes[0], people.boxes[row])
-            if unsure and covered > most:
-                most, found = covered, (place, row)
+            if unsure and shares[row] > most:
+                most, found = float(shares[row]), (place, row)
         return found
 
     def _asked(self, image: Image, expected: Sequence[People]) -> list[People]:
@@ -238,12 +239,6 @@ def _with(people: People, row: int, person: People) -> People:
     for name, values in parts.items():
         values[row] = getattr(person, name)[0]
     return replace(people, **parts)
-
-
-def _covered(box: Array, other: Array) -> float:
-    """Share of a box (4,) that lies in another."""
-    low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-    return float((high - low).clip(0).prod() / max((box[2:] - box[:2]).prod(), 1e-6))
 
 
 def _is_new(person: People, others: Sequence[People]) -> bool:

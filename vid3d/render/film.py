@@ -222,18 +222,23 @@ def _drawn(
         view = View3D(motion, stage.panel[2:], options, words, coding)
     # Frames are drawn on in turn: new memory for each would cost more than the drawing.
     scratch = Scratch()
-    sheets = cycle([Planes.blank(stage.size, coding, scratch) for _ in range(AHEAD + 2)])
-    for (target, sheet), ((number, time, frame), count) in zip(sheets, shown, strict=False):
+    sheets = [Planes.blank(stage.size, coding, scratch) for _ in range(AHEAD + 2)]
+    panels = [sheet.part(*stage.panel) if stage.panel else None for _, sheet in sheets]
+    places = cycle(zip(sheets, panels, strict=True))
+    for ((target, sheet), panel), ((number, time, frame), count) in zip(
+        places, shown, strict=False
+    ):
         index = nearest(motion, motion.timestamps[0] + time)
         if overlay is not None and frame is not None and stage.picture:
             picture = sheet.part(0, 0, *_padded(stage.picture))
             picture.show(frame, stage.picture)
             overlay.draw(picture, index)
-        if view is not None and stage.panel:
-            left, top, width, height = stage.panel
+        if view is not None and stage.panel and panel is not None:
             if options.layout == "inset":
+                left, top, width, height = stage.panel
                 sheet.part(left - 2, top - 2, width + 4, height + 4).fill(GRID)
-            view.draw(sheet.part(left, top, width, height), index)
+                panel = sheet.part(*stage.panel)  # nothing of the last one is left
+            view.draw(panel, index)
         yield number, target, count
 
 

@@ -80,8 +80,9 @@ class Hud:
         left, right, y = self.panel.time_line
         looked = bool(self._looked[index])
         x = int(self._columns(np.array([index]))[0])
-        draw.strokes(picture, np.array([[[left, y], [x, y]]]), style.TEXT_DIM, 2, rims=0)
-        _dot(picture, (x, y), unit, style.LOOK if looked else style.TEXT)
+        marks = np.array([[[left, y], [x, y]], [[x, y], [x, y]]])
+        colors = style.TEXT_DIM, style.LOOK if looked else style.TEXT
+        draw.strokes(picture, marks, colors, (2, unit), rims=0)
         base = y - unit * 1.3
         draw.text(picture, clock(self.motion.timestamps[index]), (left, base), style.TEXT, unit)
         words = f"frame {index} / {self.motion.frames - 1}"
@@ -99,7 +100,8 @@ class Hud:
             if x > self.panel.size[0] - pad - 8 * unit:
                 draw.text(picture, f"+{len(people) - count}", (x, y), style.TEXT_DIM, unit)
                 break
-            _dot(picture, (x + unit / 2, y - unit / 2), 1.2 * unit, style.person_color(person))
+            spot = np.array([[[x + unit / 2, y - unit / 2]] * 2])
+            draw.strokes(picture, spot, style.person_color(person), 1.2 * unit, rims=0)
             number = int(self._ids[person])
             words = self.options.called(number)
             words = words or f"{'person ' if len(people) <= 3 else ''}{number}"
@@ -111,10 +113,6 @@ class Hud:
         left, right, _ = self.panel.time_line
         share = frames / max(1, self.motion.frames - 1)
         return np.round(left + (right - left) * share).astype(np.int64)
-
-
-def _dot(picture: Planes, at: tuple[float, float], width: float, color: style.Color) -> None:
-    draw.strokes(picture, np.array([[at, at]], np.float64), color, width, rims=0)
 
 
 def clock(seconds: float) -> str:

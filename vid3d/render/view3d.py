@@ -82,8 +82,11 @@ class View3D:
         )
 
     def draw(self, picture: Planes, index: int) -> None:
-        """Paint the view of a frame of the motion over a picture of its size."""
-        picture.copy_from(self._backdrop)
+        """Paint the view of a frame of the motion over a picture of its size.
+
+        Pictures may be given again, if nobody else has painted on them.
+        """
+        picture.restore(self._backdrop)
         if self.options.turn:
             self._turn(picture, index)
         moment = self.motion.at(index)

@@ -7,7 +7,7 @@ the distance d, the person's size s (root of the box area) and a constant k = 2 
 import numpy as np
 from numpy.typing import NDArray
 
-from vid3d.pose2d.people import sizes
+from vid3d.pose2d.people import areas, common_areas, sizes
 from vid3d.skeleton import joint_set
 
 Array = NDArray[np.floating]
@@ -40,9 +40,8 @@ def sigmas(name: str) -> Array:
 
 def common_share(first: Array, second: Array) -> Array:
     """Share of the smaller box that lies in the other, of every pair of boxes (A, 4) and (B, 4)."""
-    return _common(first, second) / np.maximum(
-        np.minimum(_areas(first)[:, None], _areas(second)[None]), 1e-9
-    )
+    smaller = np.minimum(areas(first)[:, None], areas(second)[None])
+    return common_areas(first, second) / np.maximum(smaller, 1e-9)
 
 
 def generalised_iou(first: Array, second: Array) -> Array:
@@ -57,20 +56,9 @@ def generalised_iou(first: Array, second: Array) -> Array:
     """
     a, b = first[:, None], second[None]
     hull = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-    shared, hull_area = _common(first, second), np.maximum(hull.prod(-1), 1e-9)
-    union = _areas(first)[:, None] + _areas(second)[None] - shared
+    shared, hull_area = common_areas(first, second), np.maximum(hull.prod(-1), 1e-9)
+    union = areas(first)[:, None] + areas(second)[None] - shared
     return shared / np.maximum(union, 1e-9) - (hull_area - union) / hull_area
-
-
-def _common(first: Array, second: Array) -> Array:
-    """Area (A, B) that boxes (A, 4) and (B, 4) have in common."""
-    a, b = first[:, None], second[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    return np.asarray(np.clip(sides, 0, None).prod(-1))
-
-
-def _areas(boxes: Array) -> Array:
-    return np.asarray((boxes[..., 2:] - boxes[..., :2]).prod(-1))
 
 
 def oks(offsets: Array, weights: Array, tolerance: Array) -> Array:

@@ -116,6 +116,8 @@ class Planes:
         self.luma, self.chroma, self.coding = luma, chroma, coding
         self.size: Size = (luma.shape[1], luma.shape[0])
         self.scratch = scratch or Scratch()
+        self._restored: Planes | None = None
+        self._painted: list[tuple[int, int, int, int]] = []
 
     @classmethod
     def of(cls, frame: av.VideoFrame, coding: Coding, scratch: "Scratch | None" = None) -> "Planes":
@@ -157,6 +159,18 @@ class Planes:
         np.copyto(self.luma, other.luma)
         for mine, theirs in zip(self.chroma, other.chroma, strict=True):
             np.copyto(mine, theirs)
+
+    def restore(self, other: "Planes") -> None:
+        """Take over a picture of the same size, as long as nobody paints here but by `pixels`.
+
+        Only where that was done since the same picture was taken over: the rest is still there.
+        """
+        if self._restored is not other:
+            self.copy_from(other)
+        else:
+            for box in self._painted:
+                self.part(*box).copy_from(other.part(*box))
+        self._restored, self._painted = other, []
 
     def show(self, frame: Frame, size: Size) -> None:
         """Take over a decoded frame at a displayed size; an odd last row or column is repeated."""
@@ -200,6 +214,7 @@ class Planes:
         if min(width, height) <= 0:
             yield None
             return
+        self._painted.append((left, top, width, height))
         part = self.part(left, top, width, height)
         image = self.scratch.room("image", (height, width, 3))
         layers = [self.scratch.room(name, (height, width)) for name in ("luma", "u", "v")]
