@@ -98,7 +98,7 @@ def _version(package: str) -> str | None:
 def _openmmlab() -> Iterator[Finding]:
     from vid3d.pose2d.openmmlab import INSTALL, prepare
 
-    section = "OpenMMLab (for --backend mmpose and for training 2D networks)"
+    section = "OpenMMLab (for --backend mmpose and for training)"
     for package in _OPENMMLAB:
         if version := _version(package):
             yield Finding(section, package, version)

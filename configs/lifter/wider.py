@@ -1,4 +1,4 @@
-# The second half of vid3d-base's training: all of lifter/base, and wider still. Poses bent beyond
+# After base.py: all of it, and wider still. Poses bent beyond
 # what was recorded, long lenses from afar, wide ones from near, cameras on the ground.
 _base_ = "base.py"
 batches = dict(

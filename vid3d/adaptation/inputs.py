@@ -36,8 +36,11 @@ def read_target(
         monitor: told of progress.
 
     Raises:
-        Vid3dError: an input is missing or cannot be read, or there is none.
+        Vid3dError: an input is missing or cannot be read, there is none, or the options have the
+            camera travel.
     """
+    if options.travelling:
+        raise Vid3dError("adaptation does not follow cameras that travel: leave travelling out")
     files: list[tuple[Path, Camera | None]] = []
     for path in inputs:
         keypoints, videos = _expanded(path, cache)

@@ -11,7 +11,7 @@ from vid3d.errors import Vid3dError
 from vid3d.pose2d.manifest import Manifest
 from vid3d.video.frame import Image
 
-INSTALL = "rtmlib is not installed: pip install --no-deps rtmlib tqdm"
+INSTALL = "rtmlib is not installed: pip install --no-deps rtmlib tqdm onnx"
 
 
 class RtmlibPipeline:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vid3d.cli.lift import camera_options
+from vid3d.cli.lift import lens_options
 from vid3d.cli.options import (
     FILE,
     Paths,
@@ -30,7 +30,7 @@ from vid3d.cli.options import (
               help="Change an option, like rank=8 or samples=12800.")  # fmt: skip
 @span_options
 @network_options
-@camera_options
+@lens_options
 @talk_options
 def command(
     inputs: list[Path],

@@ -45,7 +45,7 @@ lifter_options = together(
     click.option("--seed", type=int, default=0, show_default=True, help="Of the hypotheses."),
 )  # fmt: skip
 
-camera_options = together(
+lens_options = together(
     click.option(
         "--fov",
         type=click.FloatRange(1, 179),
@@ -54,6 +54,10 @@ camera_options = together(
     ),
     click.option("--intrinsics", type=Intrinsics(), help="Camera matrix in pixels."),
     click.option("--camera", type=FILE, help="Camera file: JSON of fx, fy, cx, cy, width, height."),
+)
+
+camera_options = together(
+    lens_options,
     click.option("--travelling", is_flag=True,
                  help="The camera goes from place to place: find its way (needs vid3d[travel])."),
 )  # fmt: skip
