@@ -7,9 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -680,3 +681,28 @@ def test_one_folder_is_no_list_of_folders(tmp_path):
     for folder in ("empty", tmp_path):
         with pytest.raises(Vid3dError, match=r"inputs is .* expected a list of folders"):
             find_sources(folder, tmp_path)
+
+
+def test_who_reads_the_manifest_is_waited_for(tmp_path, output, monkeypatch):
+    run_batch([write(tmp_path / "in", a_mp4="1")], output, "r", toy_load)
+    with closing(sqlite3.connect(output / NAME, check_same_thread=False)) as tool:
+        tool.execute("INSERT INTO recipes VALUES ('x', 'y')")  # not yet committed
+        with Manifest(output / NAME) as manifest:
+            threading.Timer(0.3, tool.rollback).start()
+            manifest.interrupt()
+        tool.execute("INSERT INTO recipes VALUES ('x', 'y')")
+        monkeypatch.setattr("vid3d.batch.manifest.PATIENCE", 0.1)
+        with (
+            Manifest(output / NAME) as manifest,
+            pytest.raises(Vid3dError, match="held by another program"),
+        ):
+            manifest.interrupt()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_among_the_videos_fails_and_the_rest_is_done(tmp_path, output):
+    folder = write(tmp_path / "in", a_mp4="1", c_mp4="3")
+    os.mkfifo(folder / "b.mp4")
+    report = run_batch([folder], output, "r", toy_load)
+    assert report.done == 2
+    assert "pipe" in report.failed["b.mp4"]

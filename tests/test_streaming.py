@@ -1,6 +1,7 @@
 """Long clips: pieces, files of work, the same bytes however often a lift was broken off."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -405,3 +406,24 @@ def test_ctrl_c_leaves_a_part_and_says_how_to_go_on(repo, tmp_path, monkeypatch)
     assert part.meta["partial"]["until"] == pytest.approx(part.timestamps[-1], abs=1e-3)
     assert journal.exists()
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_who_comes_as_a_workplace_is_cleared_keeps_theirs(tmp_path, monkeypatch):
+    folder, real, met = tmp_path / "a.partial", shutil.rmtree, []
+    other = Workplace(folder)
+
+    def come_in(path, **options):
+        with pytest.raises(Vid3dError, match="is in use"):
+            other.__enter__()
+        met.append(path)
+        real(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", come_in)
+    with Workplace(folder) as place:
+        place.put("pieces/a", [np.zeros(3)])
+    assert met
+    assert not folder.exists()
+    with other as place:
+        place.put("b", [np.ones(3)])
+        assert place.get("b", 1) is not None
+    assert not folder.exists()

@@ -397,3 +397,16 @@ def test_a_device_that_is_not_there_decodes_on_the_cpu(tmp_path):
         assert (a.index, a.time, a.decoded is None) == (b.index, b.time, b.decoded is None)
         if a.decoded is not None:
             np.testing.assert_array_equal(a.image, b.image)
+
+
+@pytest.mark.parametrize("stride", [1, 5])
+@pytest.mark.parametrize(("start", "frames"), [(3.0, 74), (5.0, 24)])
+def test_joined_recordings_are_read_from_any_time(tmp_path, start, frames, stride):
+    part = make(tmp_path / "a.ts", frames=75, g="25")  # stamps begin anew in the second half
+    (tmp_path / "ab.ts").write_bytes(2 * part.read_bytes())
+    with VideoReader(tmp_path / "ab.ts", start) as reader:
+        times = [frame.time for frame in reader.frames(stride)]
+    assert len(times) == frames
+    assert times[0] == pytest.approx(start, abs=0.02)
+    assert times[-1] == pytest.approx(148 / 25, abs=0.05)  # a frame is lost where they meet
+    assert max(np.diff(times)) < 0.06

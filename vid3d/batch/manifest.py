@@ -27,6 +27,8 @@ from vid3d.files import printable
 
 NAME = "batch.sqlite"
 SCHEMA = 1
+PATIENCE = 120.0
+"""Seconds to wait for another program that reads the manifest: nobody can write until then."""
 _APPLICATION = 0x76336462  # "v3db": tells a batch from any other SQLite file
 _TABLES = f"""
 BEGIN;
@@ -96,7 +98,7 @@ class Manifest:
         with self._guarded():
             # By path: SQLite takes no URI of a Windows share. Not opened as read-only: what a kill
             # left in mid-transaction can only be read after it was rolled back.
-            self._db = sqlite3.connect(path)
+            self._db = sqlite3.connect(path, timeout=PATIENCE)
             try:
                 self._db.execute(f"PRAGMA query_only = {not writable}")
                 self._check()
@@ -231,6 +233,11 @@ class Manifest:
         try:
             yield
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise Vid3dError(
+                    f"{self.path} is held by another program, which shows or changes it; "
+                    "close that and run the batch again"
+                ) from error
             raise Vid3dError(
                 f"{self.path}: {error}; check space and permissions, or move it away to start anew"
             ) from error

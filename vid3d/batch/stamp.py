@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,12 @@ class Print:
 
 
 def stamp_of(path: Path) -> str:
-    """Size in bytes, and the times of the last change of content and of the entry, in ns."""
+    """Size in bytes, and the times of the last change of content and of the entry, in ns.
+
+    Raises:
+        OSError: there is no such file, or what is there may never end when it is read.
+    """
     state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError(f"{path} is no file but a folder, a pipe or a device")
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"

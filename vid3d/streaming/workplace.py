@@ -1,9 +1,10 @@
 """Where the work on one clip is kept until its results are written: a folder of small files."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
+
+LOCK = "lock"
+"""File that is locked while somebody works in the folder."""
 
 
 class Workplace:
@@ -49,7 +53,7 @@ class Workplace:
                 self.folder = Path(name)
                 return self
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "lock", timeout=0)
+            lock = FileLock(self.folder / LOCK, timeout=0)
             self._held.enter_context(lock.acquire())
         except Timeout as error:
             raise Vid3dError(
@@ -69,14 +73,27 @@ class Workplace:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        begun = any(path.name != "lock" for path in self.folder.iterdir())
-        self._held.close()
-        if self.temporary:
-            return
-        if begun and (self.keep or error is not None):
-            shutil.rmtree(self.folder / "settled", ignore_errors=True)  # never taken up again
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with self._held:
+            if self.temporary:
+                return
+            begun = [path for path in self.folder.glob("*") if path.name != LOCK]
+            if begun and (self.keep or error is not None):
+                shutil.rmtree(self.folder / "settled", ignore_errors=True)  # never taken up again
+                return
+            for path in begun:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            self._leave()  # while the lock is held, or it might be somebody else's by then
+        if os.name == "nt":  # where an open file cannot be removed, but nobody else's can either
+            self._leave()
+
+    def _leave(self) -> None:
+        """Remove the lock and the empty folder."""
+        with suppress(OSError):
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self.folder.rmdir()
 
     @property
     def journal(self) -> Path:

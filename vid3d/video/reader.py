@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import av
+from av.format import Flags
 
 from vid3d.errors import Vid3dError
 from vid3d.video.clock import Clock
@@ -167,7 +168,7 @@ class VideoReader:
         if self._clock.stamp_at(0) is None:
             raise IrregularError
         self._reopen()
-        if self.start > SEEK_MARGINS[0]:
+        if self.start > SEEK_MARGINS[0] and self._seekable:
             self._seek(self.start - SEEK_MARGINS[0])
         stream, interval = self._stream, (self.start - SAME_TIME, self.end + SAME_TIME)
         pictures = SparseDecoder(
@@ -192,7 +193,7 @@ class VideoReader:
     def _from_start(self) -> Iterator[av.VideoFrame]:
         """Decoded frames from `start` or a little before it; from the beginning if need be."""
         margins = [margin for margin in SEEK_MARGINS if margin < self.start]
-        if not margins or self._clock.stamp_at(0) is None:
+        if not margins or not self._seekable or self._clock.stamp_at(0) is None:
             return self._frames
         for margin in margins:
             try:
@@ -208,6 +209,11 @@ class VideoReader:
                 self._clock.last = None
         self._reopen()
         return self._decode()
+
+    @property
+    def _seekable(self) -> bool:
+        """Whether a time has one stamp: in streams that may be joined they begin anew in places."""
+        return not self._container.format.flags & Flags.ts_discont.value
 
     def _reopen(self) -> None:
         """Go back to the beginning of the file."""
