@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from motion_toys import make_video, walk
 
 from vid3d.cli import COMMANDS, cli
+from vid3d.errors import Vid3dError
 from vid3d.files import missing
 from vid3d.monitor import Monitor
 from vid3d.results import PARTIAL, Wanted, keep_earlier, write_results
@@ -297,6 +298,27 @@ def test_info_knows_parts_of_models_and_folders_of_keypoints(repo, tmp_path):
     assert "1 looks of 1 frames, coco17" in run("info", tmp_path).output
 
 
+@pytest.mark.parametrize("meta", [{"model": None}, {"model": {}, "feet": {}, "smooth": {}}])
+def test_info_of_a_motion_that_says_little(tmp_path, meta):
+    """As other programs may write it: only the arrays are needed."""
+    path = replace(walk(), meta=meta).save(tmp_path / "a.vid3d.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    stored = json.loads(str(arrays["meta"]))
+    del stored["axes"], stored["units"]
+    np.savez(path, **{**arrays, "meta": np.array(json.dumps(stored))})
+    result = run("info", path)
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.output.split())
+    for words in (
+        "axes camera: x right, y down, z forward; metres, seconds, pixels",
+        "feet as lifted, not locked",
+        "smoothing none",
+        "model unknown, 2D: unknown",
+    ):
+        assert words in shown
+
+
 @pytest.mark.parametrize("command", ["list", "fetch", "verify"])
 def test_commands_of_models_show_tracebacks_when_asked(command, monkeypatch):
     from vid3d.pose2d import zoo
@@ -354,3 +376,15 @@ def test_files_of_an_earlier_result_are_named(tmp_path):
     assert len(warned(1, PARTIAL)) == 1
     (tmp_path / "a.vid3d.npz").unlink()
     assert warned(1, PARTIAL) == []
+
+
+def test_the_overlay_is_there_whatever_other_formats_cannot_hold(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise Vid3dError("too many people")
+
+    monkeypatch.setattr("vid3d.results.export", refuse)
+    motion, clip = walk(3), SimpleNamespace(name="a")
+    video = make_video(tmp_path / "a.mp4", motion)
+    with pytest.raises(Vid3dError, match="too many people"):
+        write_results(motion, clip, tmp_path, video, Wanted(formats=["c3d"]), Monitor())
+    assert (tmp_path / "a.overlay.mp4").exists()

@@ -197,6 +197,24 @@ def test_pixels_that_no_ray_reaches_get_the_outermost():
     np.testing.assert_allclose(beyond[2, 0], beyond[2, 1])
 
 
+@pytest.mark.parametrize(
+    ("dist", "fold"),
+    [
+        ((-0.3, 0.0, 0.0, 0.0), 0.9**-0.5),  # r (1 - 0.3 r^2) falls from there on
+        ((0.0, 0.0, 0.0, 0.0, 0.0, -0.25, 0.0, 0.0), 2.0),  # r / (1 - r^2 / 4) has no value there
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.0, 0.0), 2.0),  # r / (1 + r^2 / 4) is greatest there
+        ((0.1, 0.0, 0.0, 0.0), 9.0),  # never
+    ],
+)
+def test_points_beyond_the_fold_are_not_in_the_picture(dist, fold):
+    camera = Camera.from_focal(700, 700, 480, 270, (960, 540), dist)
+    assert np.isfinite(camera.project([[0.99 * fold, 0, 1], [0, -1.98 * fold, 2]])).all()
+    beyond = camera.project(
+        [[1.01 * fold, 0, 1], [0, -2.02 * fold, 2], [0.8 * fold, 0.8 * fold, 1]]
+    )
+    assert np.isnan(beyond).all() == (fold < 9)
+
+
 @pytest.mark.parametrize("dist", [None, (-0.1, 0.02, 0.001, -0.001)])
 def test_cameras_take_no_points_at_all(dist):
     camera = Camera.from_focal(900, 880, 640, 350, SIZE, dist)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from motion_toys import make_motion, walk
+from motion_toys import make_motion, standing, walk
 from scipy.spatial.transform import Rotation
 
 from vid3d.camera import Camera
@@ -389,6 +389,66 @@ def test_uneven_times_become_a_constant_rate(motion, tmp_path):
     with open(tmp_path / "clip.csv", newline="") as file:
         times = sorted({float(row["time_s"]) for row in csv.DictReader(file)})
     np.testing.assert_allclose(times, uneven.timestamps, atol=1e-6)  # true times
+
+
+@pytest.mark.parametrize("apart", [1 / 90_000, 2e-6])
+def test_frames_microseconds_apart_throw_nobody_about(apart):
+    """Of two such frames the second is 1 mm off: no curve is to follow that at 100 m/s."""
+    times = np.insert(np.arange(20) / 25, 10, 9 / 25 + apart)
+    places = np.full((1, 21, 2), (0.0, 4.0))
+    places[0, 10, 0] = 0.001
+    even = steady(make_motion(standing(places), timestamps=times, meta={}))
+    assert len(np.unique(np.diff(even.timestamps).round(9))) == 1
+    still = standing(np.full((1, even.frames, 2), (0.0, 4.0)))
+    np.testing.assert_allclose(even.joints3d, still, atol=2e-3)
+
+
+def test_cameras_of_two_shots_are_not_blended():
+    """The film is cut between frames 9 and 10, at an uneven rate; a tick falls between them."""
+    times = np.arange(20) / 25
+    times[10:] += 0.017
+    second = np.arange(20) >= 10
+    turns = np.tile(np.eye(3, dtype=np.float32), (20, 1, 1))
+    turns[second] = Rotation.from_euler("x", -30, degrees=True).as_matrix()
+    film = make_motion(
+        np.where(second[:, None, None], np.nan, standing(np.full((1, 20, 2), (0.0, 4.0)))),
+        timestamps=times,
+        camera_rotation=turns,
+        camera_position=np.float32([0, -3, 0]) * second[:, None].astype(np.float32),
+        camera_zoom=np.where(second, 2, 1).astype(np.float32),
+        meta={"cuts": [round(float(times[10]), 3)]},
+    )
+    even = steady(film)
+    # 19 / times[-1] a second: frame 9 at 0.368 s, before the middle of 0.36 and 0.417; 10 after it.
+    assert times[9] < even.timestamps[9] < 0.38
+    assert 0.40 < even.timestamps[10] < times[10]
+    np.testing.assert_allclose(even.camera_rotation, turns, atol=1e-6)
+    np.testing.assert_allclose(even.camera_position[:, 1], -3 * second, atol=1e-6)
+    np.testing.assert_allclose(even.camera_zoom, 1 + second, atol=1e-6)
+
+
+def test_c3d_s_limits_are_found_before_anything_is_written(tmp_path, monkeypatch):
+    pytest.importorskip("ezc3d")
+    for limit, words in (("MOST_PEOPLE", "1 people at most"), ("MOST_FRAMES", "1 frames at most")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"vid3d.export.c3d.{limit}", 1)
+            with pytest.raises(Vid3dError, match=words):
+                export(walk(), ["csv", "c3d", "json"], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("rotation", "translation", "words"),
+    [
+        (np.eye(3), [0, np.nan, 0], "a finite translation"),
+        (np.eye(3), [0, np.inf, 0], "a finite translation"),
+        ("x", [0, 0, 0], "rotation of the export frame is 'x', expected an array of numbers"),
+        (np.eye(3), "x", "translation of the export frame is 'x'"),
+    ],
+)
+def test_what_is_no_export_frame(rotation, translation, words):
+    with pytest.raises(Vid3dError, match=words):
+        Space(rotation, translation)
 
 
 def test_nobody_is_no_error(motion, tmp_path):

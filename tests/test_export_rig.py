@@ -18,6 +18,7 @@ from vid3d.export.rotations import (
     swing_twist,
     unit,
 )
+from vid3d.export.take import _bridge
 from vid3d.skeleton import H36M17
 
 LENGTHS = {"left_hip": 0.1, "left_knee": 0.42, "left_ankle": 0.42, "spine": 0.24, "thorax": 0.25,
@@ -237,3 +238,20 @@ def test_figure_stands_on_its_soles():
     assert left[:, 0].min() > -0.06  # the person's left is +x
     toes = shape.points[shape.joints == NAMES.index("LeftFoot")]
     assert toes[:, 2].max() > 0.15 > 0.08 > -toes[:, 2].min()  # longer ahead than behind
+
+
+def test_gaps_are_bridged_within_the_limits():
+    """From -140 to 140 degrees of swing a shoulder goes through rest, not round the back."""
+    degrees = np.array([-140, np.nan, np.nan, np.nan, 140])
+    rotations, arm = still(5), NAMES.index("LeftArm")
+    rotations[:, arm] = exponential(np.radians(np.outer(np.nan_to_num(degrees), [0, 0, 1])))
+    rotations[:, 0] = exponential(np.radians(np.outer([170, 0, 0, 0, 190], [0, 1, 0])))
+    present, root = np.isfinite(degrees), np.outer(np.arange(5.0), [1, 0, 2])
+    rotations[~present] = root[~present] = np.nan
+    _bridge(rotations, root, present)
+    np.testing.assert_allclose(clamped(rotations), rotations, atol=1e-9)
+    turned = np.degrees(logarithm(rotations[:, arm]))
+    np.testing.assert_allclose(turned, np.outer([-140, -70, 0, 70, 140], [0, 0, 1]), atol=1e-9)
+    hips = np.degrees(logarithm(rotations[1:3, 0]))  # free: the shortest way
+    np.testing.assert_allclose(np.abs(hips), np.outer([175, 180], [0, 1, 0]), atol=1e-6)
+    np.testing.assert_allclose(root, np.outer(np.arange(5.0), [1, 0, 2]))

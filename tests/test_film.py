@@ -282,6 +282,15 @@ def test_stages(size):
     assert stage(height=100).picture[1] == 100
 
 
+def test_pictures_that_the_encoder_does_not_take_are_refused_before_any_is_drawn(tmp_path):
+    """8192 rows of 640 x 480: 10922 columns, and 0.9 * 8192 of the view beside them."""
+    motion = walk(2)
+    video = make_video(tmp_path / "a.mp4", motion)
+    with pytest.raises(Vid3dError, match=r"18294 x 8192 pixels .* 16384 a side: .* --height"):
+        render_overlay(motion, video, tmp_path / "b.mp4", options=RenderOptions(height=8192))
+    assert list(tmp_path.iterdir()) == [video]
+
+
 def test_an_inset_keeps_out_of_the_way():
     options = RenderOptions(layout="inset")
     left, right = (

@@ -5,6 +5,7 @@ import re
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import av
 import numpy as np
@@ -275,6 +276,23 @@ def test_large_and_long_videos_stay_outside(tmp_path, monkeypatch):
     assert Page(write_page(walk(), page, clip)).data["video"]["url"] == "clip.mp4"
 
 
+def test_a_copy_does_not_take_the_place_of_the_video(tmp_path):
+    clip = write_clip(tmp_path / "walk.video.mp4", codec="mpeg4")
+    before = clip.read_bytes()
+    with pytest.raises(Vid3dError, match=r"walk\.video\.mp4 is what is read"):
+        write_page(walk(), tmp_path / "walk.html", clip, embed=False)
+    assert clip.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_copies_are_no_wider_than_the_encoder_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "LONGEST_SIDE", 100)
+    clip = write_clip(tmp_path / "clip.avi", codec="mpeg4")
+    write_page(walk(), tmp_path / "page.html", clip, embed=False)
+    with VideoReader(tmp_path / "page.video.mp4") as reader:
+        assert reader.info.size == (100, 76)
+
+
 def test_copies_are_made_smaller(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "SHORT_SIDE", 100)
     clip = write_clip(tmp_path / "clip.avi", codec="mpeg4")
@@ -290,7 +308,7 @@ def test_another_video_is_an_error_and_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_video_is_found_by_name_and_checksum(tmp_path):
+def test_video_is_found_by_name_and_checksum(tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "clip.mp4")
     source = {"name": "clip.mp4", "sha256": sha256_of(clip)}
     motion = replace(walk(), meta={"fps": FPS, "source": source})
@@ -299,6 +317,9 @@ def test_video_is_found_by_name_and_checksum(tmp_path):
     for other in ({**source, "sha256": "0"}, {**source, "name": "../clip.mp4"}, {}):
         assert find_video(replace(motion, meta={"source": other}), tmp_path) is None
     assert find_video(walk(), tmp_path) is None
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    assert find_video(motion, Path()) == clip  # one folder up from here
 
 
 @pytest.mark.parametrize("frames", [1, 3])

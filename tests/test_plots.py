@@ -20,6 +20,7 @@ from vid3d.render.plots import (
     time_figure,
     velocity_charts,
 )
+from vid3d.render.poses import poses_figure
 
 PARTS = ("angles", "velocities", "poses")
 
@@ -166,3 +167,11 @@ def test_the_command_takes_lists_with_commas(motion, tmp_path, given, words):
     path = motion.save(tmp_path / "clip.vid3d.npz")
     result = CliRunner().invoke(cli, ["plot", str(path), "-o", str(tmp_path / "out"), *given])
     assert words in result.output
+
+
+def test_poses_are_those_nearest_to_even_times():
+    """Whole seconds up to 11, of which frames lie near 0, 1 and 11 only: each is shown once."""
+    times = np.array([*np.arange(11) / 10, 11.0])
+    motion = make_motion(standing(np.full((1, 12, 2), (0.0, 4.0))), timestamps=times, meta={})
+    titles = [axes.get_title(loc="center") for axes in poses_figure(motion, 0).axes]
+    assert [title for title in titles if title] == ["0.00 s", "1.00 s", "11.00 s"]

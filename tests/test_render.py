@@ -11,7 +11,7 @@ from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.render import RenderOptions, draw, style
 from vid3d.render.hud import clock
 from vid3d.render.overlay import Overlay
-from vid3d.render.scene import fit_view, orbit
+from vid3d.render.scene import fit_view, grid, orbit
 from vid3d.render.view3d import View3D
 from vid3d.skeleton import H36M17
 from vid3d.video.planes import Coding, Planes
@@ -83,6 +83,41 @@ def test_two_people_who_are_far_apart_are_both_in_the_view():
     """Interpolated percentiles lie between the two: both counted as far off, which left nobody."""
     apart = make_motion(standing([[(-2.0, 5.0)], [(2.0, 130.0)]]))
     assert sampled_bodies(apart)[:, 0, 2].tolist() == [5, 130]
+
+
+def test_the_grid_gets_wider_without_end():
+    """2.7 km in 14 lines at most: every 200 m, from 200 to 2600; 50 m was the widest."""
+    bodies = sampled_bodies(make_motion(standing([[(0.0, 5.0)], [(0.0, 2700.0)]])))
+    starts, ends = grid(floor_under(bodies), bodies)
+    across = np.isclose(starts[:, 2], ends[:, 2])
+    np.testing.assert_allclose(np.diff(starts[across][:, 2]), 200)
+    np.testing.assert_allclose(starts[across][[0, -1], 2], [200, 2600])
+
+
+@pytest.mark.parametrize("height", [64, 96, 100, 128])
+def test_small_views_leave_words_out_and_show_people(height):
+    """Words need 96 pixels: of a view of that height, nothing was left for people."""
+    motion, size = walk(), (170, height)
+    pixels, _ = View3D(motion, size).view.project(motion.joints3d)
+    assert np.ptp(pixels[..., 1]) > height / 2
+    assert ((pixels >= 0) & (pixels <= size)).all()
+    np.testing.assert_array_equal(shown(motion, size, 2), shown(motion, size, 2, words=False))
+    large = (340, 200)
+    assert (shown(motion, large, 2) != shown(motion, large, 2, words=False)).any()
+
+
+def test_people_beyond_the_fold_of_a_lens_are_not_drawn():
+    """At a slope of 1.8, r (1 - 0.3 r^2) is 0.05: the middle of the picture."""
+    joints = standing(np.full((1, 3, 2), (1.8, 1.0)))
+    motion = make_motion(joints, meta={"fps": 25, "dist": [-0.3, 0.0, 0.0, 0.0]})
+    for index in (0, 1):  # a look, and a frame between two
+        assert drawn(motion, index, uncertainty=True, dashed=True, keypoints=False).max() == 0
+    # Half of this one is beyond it: what is drawn lies where the lens shows something.
+    half = make_motion(joints - [0.8, 0.3, 0], meta=motion.meta)
+    pixels = half.camera.project(half.joints3d[0, 1])
+    assert 0 < np.isnan(pixels[:, 0]).sum() < 17
+    columns = np.flatnonzero(drawn(half, 1, uncertainty=True).max((0, 2)))
+    assert columns.min() > np.nanmin(pixels[:, 0]) - 30
 
 
 def test_skeleton_is_drawn_where_it_projects_to():

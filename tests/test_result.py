@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,3 +278,14 @@ def test_unfit_truth():
     small = truth_of(walker(0), camera=Camera.from_fov(55, (640, 360)))
     with pytest.raises(Vid3dError, match=r"1280 x 720 .* 640 x 360"):
         evaluate_result(motion, [small])
+
+
+def test_people_whom_a_lens_shows_in_part_are_found():
+    """Rays of more than 1 / sqrt(3.6), a slope of 0.53, do not reach the picture of this lens."""
+    dist = (-1.2, 0.0, 0.0, 0.0)
+    camera = Camera(CAMERA.intrinsics, CAMERA.frame_size, dist)
+    joints = walker(2.5)
+    assert 9 <= np.isfinite(camera.project(joints[0])).all(-1).sum() < 17
+    motion = replace(motion_of([joints]), meta={"fps": FPS, "dist": list(dist)})
+    (person,) = evaluate_result(motion, [truth_of(joints, camera=camera)]).people
+    assert (person.visible, person.found) == (FRAMES, FRAMES)

@@ -5,11 +5,13 @@ Camera frame: x right, y down, z forward, metres. Pixel centres lie at integer c
 
 import operator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike, NDArray
 
 from vid3d.errors import Vid3dError
@@ -168,7 +170,11 @@ class Camera:
         return abs(self.fov - ASSUMED_FOV) < 1e-3
 
     def project(self, points: ArrayLike) -> Array:
-        """Pixels (..., 2) of points (..., 3) in the camera frame; NaN behind the camera."""
+        """Pixels (..., 2) of points (..., 3) in the camera frame.
+
+        NaN behind the camera, and beyond the fold of its distortion: a lens shows nothing from
+        there, but the polynomial puts it back into the picture.
+        """
         points = np.asarray(points, np.float64)
         if self.dist is not None and points.size:  # OpenCV takes no empty arrays
             flat = np.nan_to_num(points.reshape(-1, 1, 3), nan=1.0)
@@ -176,11 +182,27 @@ class Camera:
                 flat, np.zeros(3), np.zeros(3), self.intrinsics, np.asarray(self.dist)
             )
             pixels = pixels.reshape(*points.shape[:-1], 2)
-            pixels = np.where(np.isfinite(points).all(-1, keepdims=True), pixels, np.nan)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                squared = ((points[..., :2] / points[..., 2:]) ** 2).sum(-1, keepdims=True)
+            pixels = np.where(squared < self._fold, pixels, np.nan)  # nor where points are NaN
         else:
             with np.errstate(divide="ignore", invalid="ignore"):
                 pixels = (points @ self.intrinsics.T)[..., :2] / points[..., 2:]
         return np.where(points[..., 2:] > 1e-6, pixels, np.nan)
+
+    @cached_property
+    def _fold(self) -> float:
+        """Squared slope from which rays come back towards the middle, by the radial distortion.
+
+        It puts a ray of slope r at r A(r^2) / B(r^2): the first root of the derivative, or of B
+        where that is nearer; infinite for none.
+        """
+        k1, k2, _, _, k3, k4, k5, k6 = (*(self.dist or ()), *[0.0] * 8)[:8]
+        above, below = Polynomial([1, k1, k2, k3]), Polynomial([1, k4, k5, k6])
+        turning = above.deriv() * below - above * below.deriv()
+        slope = above * below + Polynomial([0, 2]) * turning  # times B^2, which is positive
+        roots = np.concatenate([slope.roots(), below.roots()])
+        return float(min(roots[np.isreal(roots) & (roots.real > 0)].real, default=np.inf))
 
     def zoomed(self, pixels: ArrayLike, zoom: ArrayLike) -> Array:
         """Pixels (..., 2) once the lens has zoomed in by factors (...,): larger about its axis."""

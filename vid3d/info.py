@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ def describe_video(path: Path) -> Card:
 def describe_motion(path: Path) -> Card:
     """People, floor, feet, jitter and origin of a motion."""
     from vid3d.motion import Motion
+    from vid3d.motion_schema import AXES, UNITS
     from vid3d.world import find_stances, foot_slides, ground_of, jitters
 
     motion = Motion.load(path)
@@ -96,14 +97,19 @@ def describe_motion(path: Path) -> Card:
         *([("partial", "interrupted before the end of the video")] if meta.get("partial") else []),
         *([("cuts", _cut_text(meta["cuts"]))] if meta.get("cuts") else []),
         ("camera", f"{width} x {height}, {_lens_text(motion)}{_moves_text(motion)}"),
-        ("axes", f"{meta['axes']}; {meta['units']}"),
+        ("axes", f"{meta.get('axes', AXES)}; {meta.get('units', UNITS)}"),
         ("floor", _floor_text(ground, "ground" in meta)),
         ("feet", _feet_text(meta.get("feet"))),
         ("smoothing", _smoothing_text(meta.get("smooth"))),
         *_people_lines(motion, slides, jitters(motion)),
         ("source", str((meta.get("source") or {}).get("name", "unknown"))),
-        ("model", f"{meta.get('model', {}).get('name')}, 2D: {meta.get('pose2d')}"),
+        ("model", f"{_model_text(meta.get('model'))}, 2D: {meta.get('pose2d', 'unknown')}"),
     ]
+
+
+def _model_text(model: dict[str, Any] | None) -> str:
+    """What lifted the people; other programs may not say."""
+    return str((model or {}).get("name") or "unknown")
 
 
 def _cut_text(cuts: list[float]) -> str:
@@ -142,7 +148,7 @@ def _floor_text(ground: "Ground", stored: bool) -> str:
 
 def _feet_text(feet: dict[str, float] | None) -> str:
     """What locking the feet did."""
-    if feet is None:
+    if not feet:
         return "as lifted, not locked"
     before, after = (100 * feet[f"slide_{when}"] for when in ("before", "after"))
     return f"locked: standing feet slide {after:.1f} cm/s, before {before:.1f}"
@@ -150,7 +156,7 @@ def _feet_text(feet: dict[str, float] | None) -> str:
 
 def _smoothing_text(smooth: dict[str, float] | None) -> str:
     """What smoothing did, and what it cost."""
-    if smooth is None:
+    if not smooth:
         return "none"
     before, after = (1000 * smooth[f"jitter_{when}"] for when in ("before", "after"))
     return (

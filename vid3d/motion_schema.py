@@ -23,6 +23,8 @@ AXES_CUT = "camera of the shot in which most is seen: x right, y down, z forward
 UNITS = "metres, seconds, pixels"
 SAME_FRAME = 0.1
 """Frame lengths by which true times may be off the even ones and still count as them."""
+NOTED = 1e-3
+"""Seconds to which a file notes cuts."""
 
 # name -> (dtype, shape); P people, F frames, K keyframes
 SHAPES: dict[str, tuple[type, tuple[int | str, ...]]] = {
@@ -196,6 +198,13 @@ def filmed(
     """
     camera, zoom = motion.camera, np.asarray(motion.camera_zoom)[frames, None]
     return camera.zoomed(camera.project(from_camera(motion, points, frames)), zoom)
+
+
+def first_after_cuts(motion: AnyMotion) -> list[int]:
+    """First frames after cuts of the film, rising; never the clip's own first."""
+    seconds = np.array(motion.meta.get("cuts") or [], np.float64)
+    frames = np.searchsorted(motion.timestamps, seconds - NOTED / 2)
+    return np.unique(frames[(frames > 0) & (frames < motion.frames)]).tolist()
 
 
 def largest_zoom(motion: AnyMotion) -> float:

@@ -109,7 +109,7 @@ def write_results(
         folder: where to.
         video: that it was lifted from, or None.
         wanted: which files.
-        monitor: told of the drawing's progress.
+        monitor: told of the drawing's progress, and where a recording is without the video.
 
     Returns:
         The paths written.
@@ -120,19 +120,20 @@ def write_results(
         motion.save(folder / f"{stem}.vid3d.npz"),
         motion.save_json(folder / f"{stem}.vid3d.json"),
     ]
-    if others := [name for name in wanted.formats if name not in ("npz", "json")]:
-        whole = _whole(motion)
-        space = export_space(whole, wanted.up, wanted.origin, wanted.floor)
-        written += export(whole, others, folder, stem, space)
-    if wanted.rrd:
-        written.append(write_rrd(_whole(motion), folder / f"{stem}.rrd", video))
-    if video is not None and wanted.render:
+    if video is not None and wanted.render:  # first: of the rest, formats may not hold all people
         from vid3d.render import render_overlay
 
         overlay = folder / f"{stem}.overlay.mp4"
         with monitor.stage("drawing", motion.frames) as advance:
             render_overlay(motion, video, overlay, lambda done, total: advance(1))
         written.append(overlay)
+    if others := [name for name in wanted.formats if name not in ("npz", "json")]:
+        whole = _whole(motion)
+        space = export_space(whole, wanted.up, wanted.origin, wanted.floor)
+        written += export(whole, others, folder, stem, space)
+    if wanted.rrd:
+        recording = folder / f"{stem}.rrd"
+        written.append(write_rrd(_whole(motion), recording, video, monitor.warn))
     if again and (stale := _beside(folder, stem) - {path.name for path in written}):
         monitor.warn(f"of an earlier result, not of this one: {', '.join(sorted(stale))}")
     return written

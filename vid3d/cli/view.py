@@ -65,6 +65,6 @@ def command(
     if rrd:
         from vid3d.export.rerun import write_rrd
 
-        talk.say(str(write_rrd(loaded, page.with_suffix(".rrd"), video)))
+        talk.say(str(write_rrd(loaded, page.with_suffix(".rrd"), video, talk.warn)))
     if show:
         click.launch(page.resolve().as_uri())

@@ -12,12 +12,13 @@ def match_people(
 ) -> NDArray[np.int64]:
     """Which result person is which true person, at every frame.
 
-    A pair is possible where the joints lie, on average, within the gate; a pair once made holds
-    while it is possible, and the others are assigned at least total distance. A person who is lost
+    A pair is possible where the joints lie, on average, within the gate; joints that the camera
+    does not see (NaN) are left out, up to half of them. A pair once made holds while it is
+    possible, and the others are assigned at least total distance. A person who is lost
     keeps the claim on the last partner until somebody else takes it.
 
     Args:
-        truth: (T, F, J, 2) pixels.
+        truth: (T, F, J, 2) pixels, NaN where not seen.
         visible: (T, F) frames in which a true person counts.
         found: (P, F, J, 2) pixels, NaN where absent.
         gate: share of the true person's size, the root of the area that the joints span.
@@ -25,10 +26,12 @@ def match_people(
     Returns:
         (T, F) index into `found`, -1 for none.
     """
-    size = np.sqrt(np.maximum(np.prod(np.ptp(truth, axis=-2), axis=-1), 1.0))
+    known = np.isfinite(truth)
+    span = np.where(known, truth, -np.inf).max(-2) - np.where(known, truth, np.inf).min(-2)
+    size = np.sqrt(np.maximum(span.prod(-1), 1.0))
     gaps = np.empty((len(truth), len(found), truth.shape[1]))
     for index, one in enumerate(found):  # all joints of all pairs at once would fill the memory
-        gaps[:, index] = np.linalg.norm(truth - one, axis=-1).mean(-1)
+        gaps[:, index] = _mean_gap(truth - one)
     allowed = (gaps <= gate * size[:, None]) & visible[:, None]
     matched = np.full(visible.shape, -1, np.int64)
     current = np.full(len(truth), -1, np.int64)
@@ -39,6 +42,14 @@ def match_people(
         current[np.isin(current, now[now >= 0])] = -1
         current = np.where(now >= 0, now, current)
     return matched
+
+
+def _mean_gap(apart: Array) -> Array:
+    """Mean length (...) of offsets (..., J, 2), of those that are known; NaN for less than half."""
+    gaps = np.linalg.norm(apart, axis=-1)
+    known = np.isfinite(gaps)
+    counted = np.where(2 * known.sum(-1) >= gaps.shape[-1], known.sum(-1), np.nan)
+    return np.asarray(np.where(known, gaps, 0).sum(-1) / counted)
 
 
 def _match_frame(cost: Array, current: NDArray[np.int64]) -> NDArray[np.int64]:

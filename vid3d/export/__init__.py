@@ -48,7 +48,8 @@ def export(
         The paths written.
 
     Raises:
-        Vid3dError: an unknown format or unit, or a package that a format needs is missing.
+        Vid3dError: an unknown format or unit, a package that a format needs is missing, or more
+            people or frames than a format holds; nothing is written then.
     """
     folder, chosen = Path(folder), list(dict.fromkeys(formats))
     check(chosen, units)
@@ -57,6 +58,10 @@ def export(
     from vid3d.export.take import Take
 
     take = Take(motion, space or export_space(motion), units)
+    if "c3d" in chosen:
+        from vid3d.export import c3d
+
+        c3d.check(take, stem)
     written = []
     for name in chosen:
         written += importlib.import_module(f"vid3d.export.{name}").write(take, folder, stem)

@@ -21,17 +21,13 @@ SCREEN = {"y": ("+X", "+Y"), "z": ("+X", "+Z")}
 """What POINT:X_SCREEN and Y_SCREEN say: which axes point right and up."""
 
 
-def write(take: Take, folder: Path, stem: str) -> list[Path]:
-    """Write STEM.c3d over the whole clip.
-
-    Absent markers are invalid (residual -1); the others' residual is their spread.
+def check(take: Take, stem: str) -> None:
+    """Find what the format cannot hold, before anything is written.
 
     Raises:
         Vid3dError: more frames or people than the format counts.
     """
-    import ezc3d
-
-    motion, unit = take.steady, take.units or UNITS
+    motion = take.steady
     if motion.frames > MOST_FRAMES:
         raise Vid3dError(
             f"{stem}: C3D counts {MOST_FRAMES} frames at most, these are {motion.frames}: lift a "
@@ -42,6 +38,16 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
             f"{stem}: C3D names {MOST_PEOPLE} people at most, these are {motion.people}: lift with "
             "--max-people, or export another format"
         )
+
+
+def write(take: Take, folder: Path, stem: str) -> list[Path]:
+    """Write STEM.c3d over the whole clip, of a take that passes `check`.
+
+    Absent markers are invalid (residual -1); the others' residual is their spread.
+    """
+    import ezc3d
+
+    motion, unit = take.steady, take.units or UNITS
     size = scale(unit)
     subjects = [f"person{track_id}" for track_id in motion.track_ids.tolist()]
     points = size * take.space.place(motion.joints3d)  # (P, F, 17, 3)

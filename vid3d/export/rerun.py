@@ -1,6 +1,7 @@
 """Recordings for the rerun viewer (rerun.io): people, camera, video, curves; needs rerun-sdk."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ GRID = 0.5
 
 
 def write_rrd(
-    motion: Motion, path: str | os.PathLike[str], video: str | os.PathLike[str] | None = None
+    motion: Motion,
+    path: str | os.PathLike[str],
+    video: str | os.PathLike[str] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a motion as a rerun recording; `rerun FILE.rrd` shows it.
 
@@ -35,7 +39,10 @@ def write_rrd(
     Args:
         motion: what to write.
         path: the `.rrd` file.
-        video: the video it was made from, which goes into the recording: MP4 for all viewers.
+        video: the video it was made from, which goes into the recording: MP4 or MOV, of H.264 for
+            all viewers.
+        warn: told in one line where rerun cannot read the video, and the recording is written
+            without it; without `warn` that is an error.
 
     Returns:
         The path written.
@@ -46,6 +53,7 @@ def write_rrd(
     rr = rerun_package()
     target = Path(path)
     check_output(target, None if video is None else Path(video))
+    footage = None if video is None else _footage(rr, Path(video), warn)
     with atomic_path(target) as temporary:
         recording = rr.RecordingStream("vid3d", recording_id=target.stem)
         recording.save(temporary)
@@ -54,8 +62,8 @@ def write_rrd(
         recording.log("world/people", rr.AnnotationContext([_skeleton(rr)]), static=True)
         recording.log("world/floor", _floor(rr, motion, space), static=True)
         _log_camera(rr, recording, motion, space)
-        if video is not None:
-            _log_video(rr, recording, motion, Path(video))
+        if footage is not None:
+            _log_video(rr, recording, motion, *footage)
         for index in range(motion.people):
             _log_person(rr, recording, motion, index, space)
         _log_curves(rr, recording, motion)
@@ -116,13 +124,33 @@ def _log_camera(rr: Any, recording: Any, motion: Motion, space: Space) -> None:
         recording.log("world/camera", place, static=True)
 
 
-def _log_video(rr: Any, recording: Any, motion: Motion, video: Path) -> None:
-    """The video inside the camera, each frame of the motion with the picture shown at its time."""
+def _footage(
+    rr: Any, video: Path, warn: Callable[[str], None] | None
+) -> tuple[Any, NDArray[np.int64]] | None:
+    """A video as recordings hold it, and when its pictures are shown in nanoseconds; or a warning.
+
+    Raises:
+        Vid3dError: rerun cannot read it, and there is nobody to warn.
+    """
     try:
-        asset = rr.AssetVideo(path=video)
+        # Named MP4 whatever its suffix, by which rerun would judge it: a phone's .mov is one too.
+        asset = rr.AssetVideo(contents=video.read_bytes(), media_type="video/mp4")
         stamps = np.asarray(asset.read_frame_timestamps_nanos(), np.int64)
+        if not len(stamps):
+            raise ValueError("no pictures")
     except (RuntimeError, ValueError, OSError) as error:
-        raise Vid3dError(f"rerun cannot read {video} ({error}); convert it to H.264 MP4") from error
+        why = f"rerun cannot read {video} ({error})"
+        if warn is None:
+            raise Vid3dError(f"{why}; convert it to H.264 MP4") from error
+        warn(f"{why}: the recording is without the video; for one with it, convert it to H.264 MP4")
+        return None
+    return asset, stamps
+
+
+def _log_video(
+    rr: Any, recording: Any, motion: Motion, asset: Any, stamps: NDArray[np.int64]
+) -> None:
+    """The video inside the camera, each frame of the motion with the picture shown at its time."""
     times = np.round(motion.timestamps * 1e9).astype(np.int64) + stamps[0]
     shown = stamps[np.clip(np.searchsorted(stamps, times + 500_000, "right") - 1, 0, None)]
     recording.log("world/camera/video", asset, static=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vid3d.errors import Vid3dError
+from vid3d.given import real_numbers
 from vid3d.motion import Motion
 from vid3d.skeleton import H36M17
 from vid3d.stature import stature
@@ -43,12 +44,14 @@ class Space:
     up: str = "y"
 
     def __post_init__(self) -> None:
-        rotation = np.asarray(self.rotation, np.float64)
-        translation = np.asarray(self.translation, np.float64)
+        rotation = real_numbers("rotation of the export frame", self.rotation)
+        translation = real_numbers("translation of the export frame", self.translation)
         proper = rotation.shape == (3, 3) and np.allclose(rotation @ rotation.T, np.eye(3), 0, 1e-4)
-        if not proper or np.linalg.det(rotation) < 0 or translation.shape != (3,):
+        placed = translation.shape == (3,) and np.isfinite(translation).all()
+        if not proper or np.linalg.det(rotation) < 0 or not placed:
             raise Vid3dError(
-                "the export frame is not a rotation (3, 3) without mirroring and a translation (3,)"
+                "the export frame is not a rotation (3, 3) without mirroring and a finite "
+                "translation (3,)"
             )
         if self.up not in AXES:
             raise Vid3dError(f"--up is {self.up!r}: give y or z")

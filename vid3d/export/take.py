@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from vid3d.export.clock import steady
 from vid3d.export.inverse_kinematics import confidence, distances, solve
-from vid3d.export.rig import Rig, fit_rig
+from vid3d.export.rig import JOINTS, Rig, fit_rig
+from vid3d.export.rotations import from_swing_twist, swing_twist
 from vid3d.export.space import FROM_Y_UP, Space
 from vid3d.motion import Motion
 from vid3d.motion_schema import runs
@@ -28,7 +29,8 @@ class Animation:
         first: the take's frame that this begins with.
         rotations: (F, J, 3, 3) of each joint relative to its parent.
         root: (F, 3) place of the hips, metres.
-        present: (F,) false in gaps, which are bridged: rotations by slerp, the place linearly.
+        present: (F,) false in gaps, which are bridged: within the joints' limits, the place
+            linearly.
         residual: (F, 17) metres between the rig and the motion's joints; NaN in gaps.
     """
 
@@ -120,12 +122,25 @@ class Take:
 
 
 def _bridge(rotations: Array, root: Array, present: NDArray[np.bool_]) -> None:
-    """Fill the frames of gaps in place, from the poses at their ends."""
+    """Fill the frames of gaps in place, from the poses at their ends.
+
+    The shortest way from one rotation to another may lead through what a joint's limits forbid;
+    straight ways from swing to swing and from twist to twist stay within them, as their ends do.
+    """
     known, gaps = np.flatnonzero(present), np.flatnonzero(~present)
     if not len(gaps):
         return
-    for axis in range(3):
-        root[gaps, axis] = np.interp(gaps, known, root[known, axis])
-    for joint in range(rotations.shape[1]):
-        between = Slerp(known, Rotation.from_matrix(rotations[known, joint]))
-        rotations[gaps, joint] = between(gaps).as_matrix()
+    root[gaps] = _straight(root[known], known, gaps)
+    for index, joint in enumerate(JOINTS):
+        if joint.swing >= 180 and joint.twist[1] >= 180:
+            between = Slerp(known, Rotation.from_matrix(rotations[known, index]))
+            rotations[gaps, index] = between(gaps).as_matrix()
+        else:
+            swings, twists = swing_twist(rotations[known, index], joint.axis)
+            parts = _straight(np.c_[swings, twists], known, gaps)
+            rotations[gaps, index] = from_swing_twist(parts[:, :3], parts[:, 3], joint.axis)
+
+
+def _straight(values: Array, known: NDArray[np.intp], at: NDArray[np.intp]) -> Array:
+    """Values (K, C) of some frames, at others (G,) on straight ways between them: (G, C)."""
+    return np.stack([np.interp(at, known, column) for column in values.T], -1)

@@ -25,7 +25,7 @@ from vid3d.video.frame import Frame, Size
 from vid3d.video.planes import Coding, Planes, Scratch
 from vid3d.video.prefetch import prefetch
 from vid3d.video.reader import VideoReader
-from vid3d.video.writer import VideoWriter, check_film
+from vid3d.video.writer import LONGEST_SIDE, VideoWriter, check_film
 
 Progress = Callable[[int, int | None], None]
 Item = TypeVar("Item")
@@ -60,8 +60,8 @@ def render_overlay(
         options: what to show.
 
     Raises:
-        Vid3dError: the video cannot be read or has another size, or the output is the video or
-            cannot be written.
+        Vid3dError: the video cannot be read or has another size, or the output is the video, would
+            be too large for H.264 or cannot be written.
     """
     check_output(Path(output), Path(video))
     check_film(Path(output))
@@ -96,7 +96,7 @@ def render_motion(
     """Write a video of the 3D view alone, at a constant frame rate and without sound.
 
     Raises:
-        Vid3dError: the output cannot be written.
+        Vid3dError: the output would be too large for H.264 or cannot be written.
     """
     check_film(Path(output))
     options = options or RenderOptions()
@@ -121,9 +121,20 @@ class Stage:
     picture: Size | None
     panel: tuple[int, int, int, int] | None
 
+    def __post_init__(self) -> None:
+        if max(self.size) > LONGEST_SIDE:
+            raise Vid3dError(
+                f"pictures of {self.size[0]} x {self.size[1]} pixels are too large for H.264, "
+                f"which takes {LONGEST_SIDE} a side: give less with --height"
+            )
+
     @classmethod
     def of(cls, motion: AnyMotion, video: Size | None, options: RenderOptions) -> "Stage":
-        """The stage that options ask for, for a video of a size, or for none."""
+        """The stage that options ask for, for a video of a size, or for none.
+
+        Raises:
+            Vid3dError: its frames are too large for H.264.
+        """
         if video is None or options.layout == "view":
             width, height = VIEW_SIZE
             if options.height:

@@ -22,8 +22,7 @@ POSE_AZIMUTH = np.radians(25.0)
 
 def poses_figure(motion: Motion, person: int) -> Figure:
     """A contact sheet: poses at even steps of time, from 25 degrees right of the camera."""
-    frames = np.flatnonzero(motion.present[person])
-    frames = frames[np.round(np.linspace(0, len(frames) - 1, min(POSES, len(frames)))).astype(int)]
+    frames = _evenly(motion, person)
     bodies = _upright(motion, person)[frames]
     reach = float(max(0.5, np.abs(bodies[..., 0]).max())) + 0.08
     low, high = min(-0.1, float(bodies[..., 1].min())), float(bodies[..., 1].max()) + HEAD_RADIUS
@@ -48,6 +47,14 @@ def poses_figure(motion: Motion, person: int) -> Figure:
     words = f"Person {motion.track_ids[person]}: left blue, right orange, discs: 68 % of errors"
     figure.suptitle(words, x=0.01, ha="left", fontsize=8)
     return figure
+
+
+def _evenly(motion: Motion, person: int) -> NDArray[np.intp]:
+    """Up to `POSES` frames that a person is present in, nearest to times that lie evenly."""
+    frames = np.flatnonzero(motion.present[person])
+    times = motion.timestamps[frames]
+    even = np.linspace(times[0], times[-1], min(POSES, len(frames)))
+    return frames[np.unique(np.abs(times[:, None] - even).argmin(0))]
 
 
 def _draw_pose(axes: Axes, pose: Array, spread: NDArray[np.floating]) -> None:

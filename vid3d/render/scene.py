@@ -1,7 +1,8 @@
 """The room a motion happens in: a virtual camera that sees all of it, the floor's grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -160,11 +161,17 @@ def grid(floor: Floor, bodies: Array) -> tuple[Array, Array]:
     """
     (left, near), (right, far) = floor.extent(bodies)
     size = max(right - left, far - near)
-    step = next(step for step in (1, 2, 5, 10, 20, 50, np.inf) if size / step <= MAX_LINES)
+    step = next(step for step in _steps() if size / step <= MAX_LINES)
     across = [[[left, y], [right, y]] for y in np.arange(np.ceil(near / step) * step, far, step)]
     along = [[[x, near], [x, far]] for x in np.arange(np.ceil(left / step) * step, right, step)]
     ends = floor.at(np.array(across + along, np.float64).reshape(-1, 2, 2))
     return ends[:, 0], ends[:, 1]
+
+
+def _steps() -> Iterator[float]:
+    """Metres between lines: 1, 2, 5, 10, 20, 50 and so on without end."""
+    for power in count():
+        yield from (digit * 10.0**power for digit in (1, 2, 5))
 
 
 def _yaw(degrees: float) -> Array:

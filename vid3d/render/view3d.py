@@ -41,7 +41,7 @@ class View3D:
         motion: what to draw; the view is chosen once, from all of it.
         size: width and height of the pictures in pixels.
         options: what to show.
-        words: whether names, time and legend are written.
+        words: whether names, time and legend are written, where they leave half of the height.
         coding: of the pictures' colours.
     """
 
@@ -56,6 +56,7 @@ class View3D:
         self.motion = motion
         self.options = options or RenderOptions()
         panel = Panel(size)
+        words = words and 2 * (panel.top + panel.bottom) <= size[1]
         self._hud = Hud(motion, panel, self.options) if words else None
         margins = (panel.top, panel.bottom, panel.pad) if words else (round(size[1] / 20),) * 3
         self._trail = max(2, round(min(size) / 240))

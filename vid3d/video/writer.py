@@ -22,6 +22,9 @@ QUALITY = {"preset": "ultrafast", "qp": "23", "bf": "0", "x264-params": "cabac=1
 A constant quantiser spares the encoder its look at how complex each frame is, a fifth of its time.
 Without B-frames decoding times equal presentation times, so that variable rates end in time."""
 
+LONGEST_SIDE = 16_384
+"""Pixels of the longest side of a picture that the encoder takes."""
+
 SUFFIXES = (".mp4", ".m4v")
 """Of names that say what is written; players that go by another one's would not play it."""
 

@@ -76,7 +76,8 @@ def solve_camera(
         there = camera.project(points @ rotation.T + translation)
     except (cv2.error, Vid3dError, IndexError) as error:
         raise Vid3dError(f"{what}: no camera fits its 2D and 3D; give --cameras") from error
-    left = np.linalg.norm(there - pixels, axis=1)
+    # A joint that the camera does not see at all is as far off as can be.
+    left = np.nan_to_num(np.linalg.norm(there - pixels, axis=1), nan=np.inf)
     if not np.median(left) < _CLOSE:
         raise Vid3dError(
             f"{what}: the best camera leaves {np.median(left):.1f} pixels between 3D and 2D, which "

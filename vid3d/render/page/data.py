@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from vid3d.floor import Floor, floor_of, sampled_bodies
 from vid3d.kinematics import ANGLES, joint_angles, velocity
 from vid3d.motion import Motion
-from vid3d.motion_schema import farthest, largest_turn, largest_zoom, moves_of
+from vid3d.motion_schema import farthest, first_after_cuts, largest_turn, largest_zoom, moves_of
 from vid3d.render.page.codec import encode
 from vid3d.render.style import person_color
 from vid3d.skeleton import H36M17
@@ -22,8 +22,6 @@ SPEEDS = {"speed": "pelvis", "left_hand_speed": "left_wrist", "right_hand_speed"
 
 CURVE_STEPS = np.array([0.01] * len(SPEEDS) + [0.2] * len(ANGLES))
 """Metres a second and degrees; five times as much where there is much to hold."""
-NOTED = 1e-3
-"""Seconds to which a file notes cuts."""
 MUCH = 30_000
 """Bodies (people times frames) from which on a page would get too large with fine steps."""
 
@@ -61,7 +59,7 @@ def page_data(motion: Motion) -> dict[str, Any]:
         "facts": _facts(motion),
         "times": encode(motion.timestamps[:, None], TICK),
         "keyframes": motion.keyframes.tolist(),
-        "cuts": _cuts(motion),
+        "cuts": first_after_cuts(motion),
         "bones": H36M17.bones,
         "joints": list(H36M17.joints),
         "camera": _camera(motion, world),
@@ -121,13 +119,6 @@ def _camera(motion: Motion, world: World) -> dict[str, Any]:
         "size": list(camera.frame_size),
         **moves,
     }
-
-
-def _cuts(motion: Motion) -> list[int]:
-    """First frames after cuts of the film."""
-    seconds = np.array(motion.meta.get("cuts") or [], np.float64)
-    frames = np.searchsorted(motion.timestamps, seconds - NOTED / 2)
-    return np.unique(frames[frames < motion.frames]).tolist()
 
 
 def _source(motion: Motion) -> str:

@@ -12,10 +12,10 @@ import av
 import numpy as np
 
 from vid3d.errors import Vid3dError
-from vid3d.files import sha256_of
+from vid3d.files import check_output, sha256_of
 from vid3d.motion import Motion
 from vid3d.video.reader import VideoReader
-from vid3d.video.writer import VideoWriter
+from vid3d.video.writer import LONGEST_SIDE, VideoWriter
 
 Progress = Callable[[int, int | None], None]
 
@@ -58,7 +58,8 @@ def find_video(motion: Motion, folder: Path) -> Path | None:
     name = source.get("name")
     if not isinstance(name, str) or not name or name != os.path.basename(name):
         return None
-    for path in (folder / name, folder.parent / name, Path(name)):
+    above = Path(os.path.abspath(folder)).parent  # that of "." would be "."
+    for path in (folder / name, above / name, Path(name)):
         if path.is_file() and sha256_of(path) == source.get("sha256"):
             return path
     return None
@@ -81,7 +82,8 @@ def prepare(
         progress: called with (frames done, frames in all) while a copy is made.
 
     Raises:
-        Vid3dError: the video cannot be read, has another size, or a copy not be written.
+        Vid3dError: the video cannot be read, has another size, or a copy not be written; or the
+            copy would take the video's own place.
     """
     first, last = (float(motion.timestamps[i]) for i in (0, -1))
     with VideoReader(video, first, last) as reader:
@@ -103,6 +105,7 @@ def prepare(
     if kind is not None:
         return Footage(kind, _offset(video), url=_relative_url(video, page))
     copy = page.with_name(f"{page.stem}.video.mp4")
+    check_output(copy, video)
     _write_copy(motion, video, copy, progress)
     return Footage("video/mp4", -first, url=_relative_url(copy, page))
 
@@ -153,8 +156,9 @@ def _offset(video: Path) -> float:
 def _write_copy(motion: Motion, video: Path, copy: Path, progress: Progress) -> None:
     first, last = (float(motion.timestamps[i]) for i in (0, -1))
     with VideoReader(video, first, last) as reader:
-        scale = min(1.0, SHORT_SIDE / min(reader.info.size))
-        width, height = (max(2, round(side * scale / 2) * 2) for side in reader.info.size)
+        size = reader.info.size
+        scale = min(1.0, SHORT_SIDE / min(size), LONGEST_SIDE / max(size))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in size)
         with VideoWriter(copy, reader.info.fps, (width, height)) as writer:
             for done, frame in enumerate(reader, 1):
                 writer.write(frame.image_at((width, height)), frame.time - first)
