@@ -6,9 +6,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vid3d.errors import Vid3dError
+from vid3d.given import whole_number
 from vid3d.lifter import lora
 from vid3d.lifter.lifter import AGGREGATES
 from vid3d.training.fitting import Stage
+
+_MOST_SEED = 2**33
+"""So that the seeds of all rounds and steps fit 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class AdaptOptions:
                 f"batch is {self.batch} (expected an even number), rank {self.rank} (0 to 64), "
                 f"lr {self.lr} (between 0 and 1)"
             )
+        whole_number("seed", self.seed, -_MOST_SEED, _MOST_SEED)
         for name in ("rehearsed", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise Vid3dError(f"{name} is {getattr(self, name)}, expected a share from 0 to 1")

@@ -74,6 +74,8 @@ def command(
 
     if options["fov"] is not None and options["screen"]:
         raise click.UsageError("--fov and --screen exclude each other: give one")
+    if oracles and (options["fov"] is not None or options["screen"]):
+        raise click.UsageError("--oracles has the true camera: leave --fov and --screen out")
     if target.endswith(".vid3d.json"):
         raise click.UsageError(f"{target} is for other programs: give the .vid3d.npz beside it")
     talk = console(quiet, verbose)

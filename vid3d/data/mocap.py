@@ -50,18 +50,26 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
             low, high = arrays["lo"].T.astype(np.uint16), arrays["hi"].T.astype(np.uint16)
             unit, offsets = float(arrays["unit"]), arrays["offsets"]
             labels = [arrays[key].tolist() for key in ("clips", "actors", "descs")]
+            frames = _decoded(low | (high << 8)) * np.float32(unit)
+            rising = (np.diff(offsets) >= 0).all()
+            if not rising or [offsets[0], offsets[-1]] != [0, len(frames)]:
+                raise ValueError("its clips are not its frames")
+            spans = zip(offsets[:-1], offsets[1:], strict=True)
+            return [
+                MotionClip(str(name), str(actor), str(text), frames[start:end])
+                for name, actor, text, (start, end) in zip(*labels, spans, strict=True)
+            ]
     except OSError as error:
         raise Vid3dError(f"cannot read motion file {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise Vid3dError(f"{path} is not a compact motion-capture file ({error})") from error
-    code = low | (high << 8)
+
+
+def _decoded(code: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Joints (F, 17, 3), in units, of differences (F, 51) from frame to frame."""
     differences = (code >> 1) ^ (0 - (code & 1)).astype(np.uint16)  # zigzag: 0, -1, 1, -2, ...
     positions = np.cumsum(differences.view(np.int16), axis=0, dtype=np.int16)
-    joints = positions.reshape(-1, 17, 3).astype(np.float32) * np.float32(unit)
-    return [
-        MotionClip(str(name), str(actor), str(text), joints[start:end])
-        for name, actor, text, start, end in zip(*labels, offsets[:-1], offsets[1:], strict=True)
-    ]
+    return positions.reshape(-1, 17, 3).astype(np.float32)
 
 
 def write_mocap(path: str | Path, clips: Sequence[MotionClip]) -> None:

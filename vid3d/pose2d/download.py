@@ -40,8 +40,7 @@ def download(url: str, path: Path, progress: Progress | None = None, attempts: i
                 _continue(url, part, progress)
                 os.replace(part, path)
                 return
-            except (urllib.error.URLError, http.client.HTTPException, TimeoutError,
-                    ConnectionError) as error:  # fmt: skip
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
                 reason = f"cannot be reached ({getattr(error, 'reason', '') or error})"
                 if isinstance(error, urllib.error.HTTPError):
                     reason = f"does not give it (HTTP {error.code})"
@@ -84,7 +83,7 @@ def _continue(url: str, part: Path, progress: Progress | None) -> None:
         total = done + int(length) if length is not None else None
         _check_size(total or 0)
         with open(part, "ab" if resumed else "wb") as file:
-            while chunk := answer.read(1 << 18):
+            while chunk := _received(answer):
                 file.write(chunk)
                 done += len(chunk)
                 _check_size(done)
@@ -93,6 +92,18 @@ def _continue(url: str, part: Path, progress: Progress | None) -> None:
     if total is not None and done < total:
         raise ConnectionError(f"broke off after {done} of {total} bytes")
     return None
+
+
+def _received(answer: Any) -> bytes:
+    """The next bytes of an answer.
+
+    Raises:
+        ConnectionError: whatever is wrong with the network; other OSErrors are the disk's.
+    """
+    try:
+        return bytes(answer.read(1 << 18))
+    except OSError as error:  # of TLS, of routes, of time
+        raise ConnectionError(str(error)) from error
 
 
 def _check_size(size: int) -> None:

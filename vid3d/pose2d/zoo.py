@@ -86,7 +86,7 @@ def fetch(name: str, kind: str | None = None, progress: Progress | None = None) 
         other = "mmpose" if kind == "onnx" else "onnx"
         raise Vid3dError(f"official model {name} has no {kind} file; use --backend {other}")
     folder = cache_dir() / name
-    if kind not in _recorded(name):
+    if kind not in _recorded(name) or not _is_whole(folder, kind):
         fetch_kind = _fetch_onnx if kind == "onnx" else _fetch_pth
         files = fetch_kind(model, folder, progress)
         _record(name, model, folder, files)
@@ -130,8 +130,25 @@ def _fields(folder: Path) -> dict[str, Any]:
 def _recorded(name: str) -> list[str]:
     """Kinds of an official model whose files are in the cache."""
     folder = cache_dir() / name
-    files = _fields(folder).get("files", {})
+    files = _files(folder)
     return [kind for kind in KINDS if kind in files and (folder / files[kind]["path"]).is_file()]
+
+
+def _files(folder: Path) -> dict[str, dict[str, str]]:
+    """What a folder's manifest says of its files, as far as it makes sense."""
+    files = _fields(folder).get("files")
+    entries = files.items() if isinstance(files, dict) else ()
+    return {
+        kind: entry
+        for kind, entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str)
+    }
+
+
+def _is_whole(folder: Path, kind: str) -> bool:
+    """Whether a recorded file has the checksum that was noted."""
+    entry = _files(folder)[kind]
+    return entry.get("sha256") in (None, sha256_of(folder / entry["path"]))
 
 
 def _fetch_onnx(model: OfficialModel, folder: Path, progress: Progress | None) -> dict[str, str]:

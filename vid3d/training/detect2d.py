@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -16,7 +15,14 @@ from vid3d.training.distributed import rank
 from vid3d.training.export2d import export
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Loss, fit
-from vid3d.training.networks2d import ImageStage, build_detector, freeze, placed, start_from
+from vid3d.training.networks2d import (
+    ImageStage,
+    build_detector,
+    freeze,
+    placed,
+    random_steps,
+    start_from,
+)
 from vid3d.training.pose2d import open_sets
 from vid3d.training.recipes import made
 
@@ -48,9 +54,10 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     strides = [stride[0] for stride in head.prior_generator.strides]
     teacher = Teacher(training["teacher"], strides, side) if training.get("teacher") else None
 
+    random = random_steps(training, stage)
+
     def draw(step: int) -> tuple[Tensor, list[Tensor]]:
-        rng = np.random.default_rng((int(training["seed"]), side, step))
-        return scenes.batch(stage.batch, side, tiling, rng)
+        return scenes.batch(stage.batch, side, tiling, random(step))
 
     feed = Feed(draw, training["workers"])
 

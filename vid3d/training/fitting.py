@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import pickle
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -208,16 +209,37 @@ class _Run:
         write_state(path, state)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of this stage; one of another stage is left alone."""
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved["stage"] != self.stage.name:
-            return
-        self.model.load_state_dict(saved["model"])
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        for name, value in saved["averaged"].items():
-            self.averaged[name].copy_(value)
-        self.seen, self.steps, self.seconds = saved["counters"]
+        """Go on from a checkpoint of this stage; one of another stage is left alone.
+
+        Raises:
+            Vid3dError: it is damaged, or of another recipe.
+        """
+        with _kept(path) as saved:
+            if saved["stage"] != self.stage.name:
+                return
+            self.model.load_state_dict(saved["model"])
+            for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+            for name, value in saved["averaged"].items():
+                self.averaged[name].copy_(value)
+            self.seen, self.steps, self.seconds = saved["counters"]
+
+
+@contextmanager
+def _kept(path: Path) -> Iterator[dict[str, Any]]:
+    """What a training has written, to be taken up inside the `with` block.
+
+    Raises:
+        Vid3dError: it is damaged, or does not fit.
+    """
+    try:
+        yield torch.load(path, map_location="cpu", weights_only=True)
+    except (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        raise Vid3dError(
+            f"cannot go on from {path}: it is damaged, or of other networks or another optimizer; "
+            "give the recipe that it was begun with, or begin anew without --resume"
+        ) from error
 
 
 def fit(
@@ -235,11 +257,13 @@ def fit(
     unfinished one goes on from its checkpoint.
 
     Raises:
-        Vid3dError: the loss is not finite.
+        Vid3dError: the loss is not finite, or what there is to go on from is damaged or does not
+            fit.
     """
     done, checkpoint = work_dir / f"{stage.name}.pth", work_dir / "checkpoint.pth"
     if resume and done.is_file():
-        model.load_state_dict(torch.load(done, map_location="cpu", weights_only=True)["state_dict"])
+        with _kept(done) as saved:
+            model.load_state_dict(saved["state_dict"])
         return
     work_dir.mkdir(parents=True, exist_ok=True)
     run = _Run(model, stage, loss)

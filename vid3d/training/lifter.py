@@ -60,7 +60,8 @@ def _generator(seed: int) -> torch.Generator:
 def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch]:
     """Fixed windows of the dev actors: own bodies, stride 10, nobody cut by the border.
 
-    Cameras and noise are the plain ones, whatever is trained on, so that trainings compare.
+    Cameras and noise are the plain ones, whatever is trained on, so that trainings compare whose
+    windows are alike.
     """
     fixed = replace(
         options,
@@ -68,6 +69,8 @@ def dev_batches(dev: Motions, options: BatchOptions, windows: int) -> list[Batch
         short=0.0,
         irregular=0.0,
         blind=0.0,
+        travelling=0.0,
+        occlusions=(),
         backwards=0.0,
         recombined=0.0,
         speed=(1.0, 1.0),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from vid3d.errors import Vid3dError
+from vid3d.given import whole_number
 from vid3d.machine import find_device
 from vid3d.pose2d import openmmlab
 from vid3d.training.fitting import Stage
@@ -43,6 +46,18 @@ class ImageStage(Stage):
         """
         plain = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
         return made("training.stages", ImageStage, plain)
+
+
+def random_steps(training: Any, stage: ImageStage) -> Callable[[int], np.random.Generator]:
+    """Random numbers by step of a stage, others than those of earlier stages of the same width.
+
+    Raises:
+        Vid3dError: `training.seed` is no whole number from 0.
+    """
+    seed, width = whole_number("training.seed", training["seed"], 0), stage.size[0]
+    alike = [each["name"] for each in training["stages"] if each["size"][0] == width]
+    again = [alike.index(stage.name)] if stage.name in alike[1:] else []
+    return lambda step: np.random.default_rng((seed, width, step, *again))
 
 
 def freeze(model: Any, last: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -35,6 +34,7 @@ from vid3d.training.networks2d import (
     freeze,
     heatmaps,
     placed,
+    random_steps,
     start_from,
 )
 from vid3d.training.recipes import made
@@ -141,9 +141,10 @@ def _stage_loss(model: nn.Module, stage: ImageStage, folders: list[Path], traini
     simcc = hasattr(network.head, "cls_x")
     predict, judge = (_simcc, _simcc_loss) if simcc else (_heatmaps, _heatmap_loss)
 
+    random = random_steps(training, stage)
+
     def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
-        rng = np.random.default_rng((int(training["seed"]), stage.size[0], step))
-        return crops.batch(stage.batch, stage.size, aug, rng)
+        return crops.batch(stage.batch, stage.size, aug, random(step))
 
     feed = Feed(draw, training["workers"])
 

@@ -146,10 +146,8 @@ def _blocks(lines: list[list[str]]) -> Iterator[list[list[str]]]:
 
 def _root(lines: list[list[str]]) -> _Bone:
     fields = {words[0].lower(): words[1:] for words in lines}
-    order = tuple(word.lower() for word in fields["order"])
-    return _Bone(
-        "root", axes=_turn(_numbers(fields["orientation"], 3), fields["axis"][0]), dof=order
-    )
+    axes = _turn(_numbers(fields["orientation"], 3), fields["axis"][0])
+    return _Bone("root", axes=axes, dof=_freedom(fields["order"]))
 
 
 def _bone(lines: list[list[str]]) -> _Bone:
@@ -160,8 +158,16 @@ def _bone(lines: list[list[str]]) -> _Bone:
         direction=direction / max(float(np.linalg.norm(direction)), 1e-12),
         length=float(_numbers(fields["length"], 1)[0]),
         axes=_turn(_numbers(fields["axis"], 3), fields["axis"][3]),
-        dof=tuple(word.lower() for word in fields.get("dof", ())),
+        dof=_freedom(fields.get("dof", [])),
     )
+
+
+def _freedom(words: list[str]) -> tuple[str, ...]:
+    """Degrees of freedom: translations, rotations and length."""
+    names = tuple(word.lower() for word in words)
+    if unknown := {*names} - {"tx", "ty", "tz", "rx", "ry", "rz", "l"}:
+        raise ValueError(f"degree of freedom {min(unknown)}")
+    return names
 
 
 def _linked(bones: dict[str, _Bone], hierarchy: list[list[str]]) -> tuple[_Bone, ...]:
@@ -185,6 +191,8 @@ def _frames(lines: list[list[str]], dof: dict[str, int]) -> dict[str, Array]:
     frames: list[dict[str, Array]] = []
     for words in lines:
         if words[0].startswith(":"):
+            if words[0].upper() == ":RADIANS":
+                raise ValueError("angles other than degrees")
             continue
         if len(words) == 1 and words[0].isdecimal():
             frames.append({})

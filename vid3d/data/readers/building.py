@@ -14,6 +14,7 @@ from vid3d.data.readers.own import MOTION, PAIRS
 from vid3d.data.readers.reading import DataSet, Reading
 from vid3d.data.readers.threedpw import THREEDPW
 from vid3d.errors import Vid3dError
+from vid3d.files import check_output
 from vid3d.monitor import Monitor
 
 DATA_SETS = {
@@ -63,6 +64,7 @@ def build(
     """
     if output.suffix != ".npz":
         raise Vid3dError(f"cannot write {output}: name it NAME.npz for motion, NAME{_PAIRS} for 2D")
+    check_output(output, *paths)
     reading, monitor = reading or Reading(), monitor or Monitor()
     wants_pairs = output.name.endswith(_PAIRS)
     read: list[MotionClip | PairSequence] = []
