@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -32,7 +33,7 @@ from vid3d.batch.stamp import Print
 from vid3d.batch.worker import Made, Task, carry_out
 from vid3d.cli import cli
 from vid3d.errors import Vid3dError
-from vid3d.files import expanded, printable
+from vid3d.files import expanded, printable, safe_stem
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 
@@ -140,6 +141,14 @@ def test_results_are_not_lifted_again(tmp_path):
     assert keys([folder / "**/*.mp4"], folder / "out") == videos
 
 
+@pytest.mark.parametrize("given_input", [".", "*.mp4", "**/*.mp4", "a.mp4"])
+def test_results_may_go_beside_the_videos(tmp_path, given_input, monkeypatch):
+    folder = write(tmp_path / "in", a_mp4="", a_overlay_mp4="", a_vid3d_npz="")
+    monkeypatch.chdir(folder)
+    assert keys([given_input], Path()) == ["a.mp4"]
+    assert keys([given_input], Path("..")) == ["a.mp4"]
+
+
 @pytest.mark.parametrize(
     ("given_input", "message"),
     [
@@ -173,6 +182,18 @@ def test_names_mirror_folders_and_twins_keep_their_suffix():
     }  # fmt: skip
     later = name_outputs(["D.mp4", "d.mkv"], {"D.mp4": "D"})
     assert later == {"D.mp4": "D", "d.mkv": "d.mkv"}
+
+
+@pytest.mark.parametrize("letter", ["x", "\u4e2d"])
+def test_long_names_that_end_in_another_letter_stay_apart(letter):
+    # Files take 200 bytes of a name, which end before the digit; 191 and a dash and eight digits.
+    length = 210 // len(letter.encode())
+    first, second = (f"{letter * length}{i}.mp4" for i in (1, 2))
+    named = name_outputs([f"in/{first}", f"in/{second}"], {})
+    files = [safe_stem(PurePosixPath(output).name) for output in named.values()]
+    assert [f"in/{file}" for file in files] == list(named.values())  # written as they are called
+    assert files[0] == letter * (200 // len(letter.encode()))
+    assert re.fullmatch(rf"{letter * (191 // len(letter.encode()))}-[0-9a-f]{{8}}", files[1])
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6).filter(

@@ -218,6 +218,27 @@ def test_one_bad_video_does_not_stop_the_others(blank, tmp_path):
     assert (tmp_path / "blank.vid3d.npz").exists()
 
 
+def test_every_video_has_its_own_warnings(blank, tmp_path, monkeypatch):
+    """Though they say the same, and whether the one before it was lifted or not."""
+    from vid3d.pipeline import Pipeline
+
+    observe = Pipeline.observe
+
+    def warned(self, video):
+        self.monitor.warn("it looks odd")
+        self.monitor.warn("it looks odd")
+        return observe(self, video)
+
+    monkeypatch.setattr(Pipeline, "observe", warned)
+    copies = [tmp_path / f"{name}.mp4" for name in "ab"]
+    for copy in copies:
+        copy.write_bytes(blank.read_bytes())
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"x")
+    result = run("lift", broken, *copies, "-o", tmp_path / "out", "--no-render")
+    assert result.stderr.splitlines().count("vid3d: warning: it looks odd") == 3
+
+
 def test_networks_do_not_report_home(tmp_path):
     code = "import vid3d.pose2d.onnx"
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": os.environ["PATH"]}

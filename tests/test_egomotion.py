@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 import vid3d
 from vid3d.camera import ASSUMED_FOV, Camera
-from vid3d.clips import _thinned
+from vid3d.clips import _thinned, clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.export.clock import steady
@@ -361,6 +361,13 @@ def look_at(joints, rotation, frame=0, camera=CAMERA, zoom=1.0):
     return Look(frame, frame / 25, people, shift=None if at_rest else shift)
 
 
+def begun():
+    """Has seen a first look, from which turns count."""
+    steadying = Steadying(CAMERA)
+    steadying.steadied(Look(0, 0.0, People.none()))
+    return steadying
+
+
 @pytest.mark.parametrize("zoom", [1, 1.7, 0.6])
 def test_people_are_put_where_a_still_camera_sees_them(zoom):
     body, rotation = BODY + [0.2, 0.3, 5], turn(5, -2, 3)
@@ -379,11 +386,11 @@ def test_people_are_put_where_a_still_camera_sees_them(zoom):
 
 def test_ten_degrees_by_hand():
     # Straight ahead of a camera that turned to the right by ten degrees is f tan(10) to the right.
-    steadying = Steadying(CAMERA)
+    steadying = begun()
     middle = np.full((1, 17, 2), [319.5, 179.5], np.float32)
     seen = People(np.array([[300, 160, 340, 200]]), np.ones(1), middle, np.ones((1, 17)))
     shift = CAMERA.intrinsics @ turn(10) @ np.linalg.inv(CAMERA.intrinsics)
-    steadied = steadying.steadied(Look(0, 0.0, seen, shift=shift)).people
+    steadied = steadying.steadied(Look(1, 0.04, seen, shift=shift)).people
     expected = [319.5 + CAMERA.intrinsics[0, 0] * np.tan(np.radians(10)), 179.5]
     np.testing.assert_allclose(steadied.keypoints[0, 3], expected, atol=1e-3)
 
@@ -406,7 +413,7 @@ def test_what_a_still_camera_could_not_see_is_missing():
     points[0, 0] = 1e4, 179.5  # nearly at a right angle: behind the still camera
     seen = People(np.array([[0, 0, 1e4, 200]]), np.ones(1), points, np.ones((1, 17)))
     shift = CAMERA.intrinsics @ turn(39) @ np.linalg.inv(CAMERA.intrinsics)
-    people = Steadying(CAMERA).steadied(Look(0, 0.0, seen, shift=shift)).people
+    people = begun().steadied(Look(1, 0.04, seen, shift=shift)).people
     assert people.confidence[0].tolist() == [0] + [1] * 16
     assert np.isfinite(people.boxes).all()
 
@@ -440,6 +447,44 @@ def test_between_looks_the_logarithm_of_the_zoom_is_even():
     found = steadying.zooms([0, 0.4, 0.8], np.array([-1, 0, 0.2, 0.4, 0.6, 2]))
     np.testing.assert_allclose(found, [1, 1, 2, 4, 8**0.5, 2], rtol=1e-6)
     assert found.dtype == np.float32
+
+
+def seen_by(steadying, yaws, cut, zooms=None):
+    """Looks of a camera turned by degrees, steadied; the film is cut at one of them."""
+    zooms = np.ones(len(yaws)) if zooms is None else zooms
+    looks = [
+        look_at(BODY + [0, 0, 5], turn(yaw), 12 * i, zoom=zoom)
+        for i, (yaw, zoom) in enumerate(zip(yaws, zooms, strict=True))
+    ]
+    return [steadying.steadied(replace(look, cut=i == cut)) for i, look in enumerate(looks)]
+
+
+def test_turns_count_from_the_first_look_of_each_shot():
+    # As out of a file of which the first looks, and the first one after the cut, are left out.
+    steadying = Steadying(CAMERA)
+    looks = seen_by(steadying, (10, 12, 0, 7, 4), cut=3)
+    found = steadying.rotations(np.arange(5.0), np.arange(5.0))
+    np.testing.assert_allclose(found, [turn(yaw).T for yaw in (0, 2, -10, 0, -3)], atol=1e-6)
+    for look, yaw in zip(looks, (10, 10, 10, 7, 7), strict=True):
+        expected = look_at(BODY + [0, 0, 5], turn(yaw)).people.keypoints
+        np.testing.assert_allclose(look.people.keypoints, expected, atol=1e-3)
+        assert look.shift is None
+
+
+def test_looks_without_people_are_steadied_too():
+    looks = [replace(look_at(BODY + [0, 0, 5], turn(9), i), people=People.none()) for i in (0, 1)]
+    steadying = Steadying(CAMERA)
+    assert [steadying.steadied(look).shift for look in looks] == [None, None]
+
+
+def test_a_camera_stands_between_the_last_look_of_a_shot_and_the_first_of_the_next():
+    steadying = Steadying(CAMERA)
+    seen_by(steadying, (0, 8, 0, 4), cut=2, zooms=(1, 4, 1, 2.25))
+    looked, times = [0, 0.5, 1.0, 1.5], np.array([0.25, 0.5, 0.75, 0.99, 1.0, 1.25, 9])
+    found = steadying.rotations(looked, times)
+    np.testing.assert_allclose(found, [turn(y).T for y in (4, 8, 8, 8, 0, 2, 4)], atol=1e-6)
+    zooms = steadying.zooms(looked, times)
+    np.testing.assert_allclose(zooms, [2, 4, 4, 4, 1, 1.5, 2.25], rtol=1e-6)
 
 
 def test_a_camera_that_stands_is_no_rotation():
@@ -575,6 +620,52 @@ def test_people_after_a_cut_are_others():
     assert [(look.frame, look.cut) for look in thinned] == [
         (0, False), (10, False), (20, True), (30, False), (35, False)
     ]  # fmt: skip
+
+
+def test_identities_of_a_file_end_at_cuts(tmp_path):
+    """Nobody is in two shots: id 4 is there throughout, id 2 before the cut, id 7 after it."""
+    ids = [[4, 2], [4, 2], [4], [4, 7], [4, 7]]
+    looks = [
+        Look(5 * i, i / 5, replace(_people(len(here)), ids=np.array(here)), cut=i == 2)
+        for i, here in enumerate(ids)
+    ]
+    path, monitor = tmp_path / "k.json", Monitor()
+    write_keypoints(path, KeypointClip("k", looks, "h36m17", 21, 25.0, SIZE))
+    (clip,) = clips_of_keypoints(path, None, LiftOptions(stride=5), monitor)
+    read = list(clip.looks(None))
+    assert clip.identified
+    assert [look.people.ids.tolist() for look in read] == [[4, 2], [4, 2], [8], [8, 7], [8, 7]]
+    assert monitor.warnings == [
+        f"{path}: people whose ids go on after a cut of the film are new there, as id 8"
+    ]
+    assert len({track.id for track in track_people(read, SIZE, "h36m17")}) == 4
+    without = [replace(look, cut=False) for look in looks]
+    write_keypoints(path, KeypointClip("k", without, "h36m17", 21, 25.0, SIZE))
+    (clip,) = clips_of_keypoints(path, None, LiftOptions(stride=5), monitor)
+    assert [look.people.ids.tolist() for look in clip.looks(None)] == ids
+    assert len(monitor.warnings) == 1
+
+
+def _people(count):
+    """People without identities."""
+    places = [[0.5 * i, 0, 5] for i in range(count)]
+    poses = np.stack([CAMERA.project(BODY + place) for place in places]).astype(np.float32)
+    boxes = np.concatenate([poses.min(1), poses.max(1)], -1)
+    return People(boxes, np.ones(count), poses, np.full((count, 17), 0.9))
+
+
+def test_what_is_lifted_begins_where_the_camera_stood(tmp_path, clip):
+    """The camera follows somebody by 2 degrees a look; looks before 0.8 s are left out."""
+    write_keypoints(tmp_path / "turns.json", clip)
+    options = {"keypoints": tmp_path / "turns.json", "floor": False}
+    whole, part = (vid3d.lift(start=start, **options) for start in (None, 0.8))
+    assert degrees_between(part.camera_rotation[0], np.eye(3)) < 1e-3
+    assert degrees_between(part.camera_rotation[-1], turn(8).T) < 1e-2  # of 16
+    pixels = filmed(part, part.joints3d)[0, part.keyframes]
+    assert np.median(np.linalg.norm(pixels - part.keypoints2d[0, :, :, :2], axis=-1)) < 8
+    np.testing.assert_allclose(  # the same places, seen from where the camera stood then
+        part.joints3d[0, 5:, 0], whole.joints3d[0, 25:, 0] @ turn(8), atol=0.1
+    )
 
 
 def test_a_lift_of_a_film_with_a_cut(tmp_path):

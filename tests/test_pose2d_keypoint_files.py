@@ -67,6 +67,21 @@ def test_times_tell_the_rate_where_nothing_else_does(tmp_path):
     assert read(tmp_path, coco(info={}, images=images[:1], annotations=[])).rate is None
 
 
+def test_images_with_names_as_ids_are_in_the_order_of_their_numbers(tmp_path):
+    # Of names alone; what has a number of its own comes before them.
+    names = ["img_0.jpg", "img_1.jpg", "img_2.jpg", "img_010.jpg", "img_11.jpg", "img_11b.jpg",
+             f"img_{'9' * 5000}.jpg"]  # fmt: skip
+    order = [12, *names]
+    images = [{"id": name, "width": 640, "height": 480} for name in order[::-1]]
+    annotations = [
+        {"image_id": name, "keypoints": flat(100 + 10 * i)} for i, name in enumerate(order)
+    ]
+    looks = read(tmp_path, coco(images=images, annotations=annotations)).looks
+    assert [look.frame for look in looks] == list(range(8))
+    seen = [look.people.keypoints[0, 0, 0] for look in looks]
+    assert seen == [100, 110, 120, 130, 140, 150, 160, 170]
+
+
 def test_coco_visibility_is_read_as_confidence(tmp_path):
     keypoints = flat()
     keypoints[2::3] = [2] * 15 + [1, 0]

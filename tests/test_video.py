@@ -68,6 +68,22 @@ def test_times_count_from_the_first_frame(tmp_path):
     assert reader.truncated is None
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+@pytest.mark.parametrize("tagged", [True, False])
+def test_what_begins_later_is_not_longer(tmp_path, suffix, tagged):
+    # Ten frames from 8 s on. Matroska says when it ends, in a tag and of the file.
+    codec = "libvpx" if suffix == "webm" else "libx264"
+    stamps = list(range(8000, 8400, 40))
+    path = make(tmp_path / f"a.{suffix}", codec, stamps=stamps)
+    if not tagged:
+        path.write_bytes(path.read_bytes().replace(b"DURATION", b"XURATION"))
+    reader, times, _ = read(path)
+    np.testing.assert_allclose(times, np.arange(10) / 25, atol=1e-9)
+    assert reader.info.duration == pytest.approx(0.4, abs=0.05)
+    assert 9 <= reader.info.frames <= 11
+    assert reader.truncated is None
+
+
 def test_frames_without_stamps_follow_the_rate(tmp_path):
     _, times, _ = read(make(tmp_path / "a.h264"))
     np.testing.assert_allclose(times, np.arange(10) / 25)

@@ -15,6 +15,7 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.files import sha256_of
 from vid3d.lift_options import LiftOptions
+from vid3d.monitor import Monitor
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import read_keypoints
 from vid3d.pose2d.people import KeypointClip, Look
@@ -78,9 +79,18 @@ class Clip:
 
 
 def clips_of_keypoints(
-    path: Path, video: str | Path | None, options: LiftOptions
+    path: Path,
+    video: str | Path | None,
+    options: LiftOptions,
+    monitor: Monitor | None = None,
 ) -> Iterator[Clip]:
     """Clips of a keypoint file; a video beside it gives true timestamps and frame size.
+
+    Args:
+        path: of the file.
+        video: that it is of.
+        options: span, stride and camera.
+        monitor: told of identities that cannot be kept.
 
     Raises:
         Vid3dError: unreadable files, or one video beside several sequences.
@@ -112,6 +122,9 @@ def clips_of_keypoints(
             )
         stride = options.stride if isinstance(options.stride, int) else default_stride(fps)
         looks = _thinned(placed, stride)
+        identified = has_identities(looks)
+        if identified:
+            looks = _new_after_cuts(looks, path, monitor or Monitor())
         yield Clip(
             name=Path(video).stem if video is not None else clip.name,
             looks=_given(looks),
@@ -122,7 +135,7 @@ def clips_of_keypoints(
             camera=clip.camera or filmed,
             source=Path(video) if video is not None else path,
             seen_by=f"file {path.name}",
-            identified=has_identities(looks),
+            identified=identified,
         )
 
 
@@ -195,6 +208,37 @@ def _thinned(seen: list[Look], stride: int) -> list[Look]:
             kept.append(replace(look, still=still, cut=cut and bool(kept)))
             still, cut = True, False
     return kept
+
+
+def _new_after_cuts(looks: list[Look], path: Path, monitor: Monitor) -> list[Look]:
+    """Looks with identities, none of which is on both sides of a cut: cameras differ there.
+
+    Who has one of before gets a new one, as everybody does whom the tracker follows.
+    """
+    first = unused = 1 + max((one for look in looks for one in _ids(look)), default=0)
+    before: set[int] = set()
+    now: dict[int, int] = {}
+    renamed = []
+    for look in looks:
+        if look.cut:
+            before, now = before | set(now), {}
+        for one in _ids(look):
+            if one not in now:
+                now[one] = unused if one in before else one
+                unused += one in before
+        ids = np.array([now[one] for one in _ids(look)], np.int64)
+        renamed.append(replace(look, people=replace(look.people, ids=ids)))
+    if unused > first:
+        new = f"id {first}" if unused == first + 1 else f"ids {first} to {unused - 1}"
+        monitor.warn(
+            f"{path}: people whose ids go on after a cut of the film are new there, as {new}"
+        )
+    return renamed
+
+
+def _ids(look: Look) -> list[int]:
+    """Identities of the people of a look, all of whom have one."""
+    return [] if look.people.ids is None else look.people.ids.tolist()
 
 
 def _is_nearer(look: Look, after: Look, frame: int) -> bool:

@@ -220,17 +220,17 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def safe_stem(name: str) -> str:
+def safe_stem(name: str, end: str = "") -> str:
     """What files of a clip called `name` begin with: letters, digits and `_ . + -` only.
 
     Marks belong to their letters: Hindi and Thai names would be the same without their vowels, and
     macOS writes accents so. Long names are cut, so that with a suffix they fit what file systems
-    take (255 bytes).
+    take (255 bytes); an `end`, of such letters, is put behind what that leaves.
     """
     plain = unicodedata.normalize("NFC", name)
     spaced = "".join(char if _is_of_a_word(char) or char in ".+-" else " " for char in plain)
     stem = re.sub(" +", "_", spaced).strip("._") or "clip"
-    return stem.encode()[:200].decode(errors="ignore")
+    return stem.encode()[: 200 - len(end.encode())].decode(errors="ignore") + end
 
 
 def _is_of_a_word(char: str) -> bool:

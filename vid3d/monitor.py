@@ -35,7 +35,7 @@ class Monitor:
 
     Attributes:
         stages: in the order in which they were begun.
-        warnings: so far.
+        warnings: so far, of one clip if `begin` is called before each.
         stopping: a caller sets it to have long work end at the next look, with what there is.
     """
 
@@ -88,6 +88,11 @@ class Monitor:
     def open_bar(self, name: str, total: int | None) -> Iterator[Advance]:
         """Show progress of a stage; silent here."""
         yield _nothing
+
+    def begin(self) -> None:
+        """Forget what was told of a clip: another one begins."""
+        self.stages.clear()
+        self.warnings.clear()
 
     def warn(self, text: str) -> None:
         """Keep a warning for the summary."""

@@ -100,7 +100,7 @@ class Pipeline:
                 "the way of a travelling camera is found in its pictures: give the video too"
             )
         if self.options.keypoints is not None:
-            yield from clips_of_keypoints(self.options.keypoints, video, self.options)
+            yield from clips_of_keypoints(self.options.keypoints, video, self.options, self.monitor)
         elif video is not None:
             yield self._open(file_path("video", video))
         else:

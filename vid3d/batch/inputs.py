@@ -38,7 +38,8 @@ def find_sources(
     """The videos that folders, files and globs name, and the folder that all of them lie in.
 
     Folders are searched with all below them. Left out are hidden files and folders, folders that
-    are links, the output folder, and overlay videos that lie beside their motion file.
+    are links, the output folder where it lies below one of them, and overlay videos that lie beside
+    their motion file.
 
     Raises:
         Vid3dError: something is not there or cannot be read, or there is no video at all.
@@ -70,7 +71,7 @@ def name_outputs(keys: Sequence[str], held: Mapping[str, str]) -> dict[str, str]
     """Where each video's results go: the path below the output folder that their names begin with.
 
     `a/b.mp4` becomes `a/b`. Videos that would share a name keep their suffix, `a/b.mp4` and
-    `a/b.mov`, and where even that is taken, get eight digits of a checksum of their key. Names
+    `a/b.mov`, and where even that is taken, end in eight digits of a checksum of their key. Names
     that differ only in case count as the same, as some file systems take them.
 
     Args:
@@ -87,7 +88,7 @@ def name_outputs(keys: Sequence[str], held: Mapping[str, str]) -> dict[str, str]
             continue
         whole = _output(key, PurePosixPath(key).name)
         digits = hashlib.sha256(key.encode()).hexdigest()[:8]
-        choices = [plain[key], whole, f"{whole}-{digits}"]
+        choices = [plain[key], whole, _output(key, PurePosixPath(key).name, f"-{digits}")]
         choices = choices[1:] if shared[_folded(plain[key])] > 1 else choices
         named[key] = next(one for one in choices if _folded(one) not in taken)
         taken.add(_folded(named[key]))
@@ -137,7 +138,10 @@ def _expand(given: str | os.PathLike[str], output: Path) -> tuple[Path, list[Pat
         if any(part.startswith(".") for part in match.relative_to(root).parts):
             continue
         found += _walk(match, output) if match.is_dir() else [match]
-    return root, [one for one in found if not one.resolve().is_relative_to(output.resolve())]
+    output = output.resolve()
+    if root.resolve().is_relative_to(output):  # results go beside the videos
+        return root, found
+    return root, [one for one in found if not one.resolve().is_relative_to(output)]
 
 
 def _first_pattern(path: Path) -> int:
@@ -174,8 +178,8 @@ def _is_result(path: Path) -> bool:
     return whole != path.name and path.with_name(f"{whole}.vid3d.npz").exists()
 
 
-def _output(key: str, name: str) -> str:
-    return str(PurePosixPath(key).parent / safe_stem(name))
+def _output(key: str, name: str, end: str = "") -> str:
+    return str(PurePosixPath(key).parent / safe_stem(name, end))
 
 
 def _folded(name: str) -> str:

@@ -85,8 +85,7 @@ def load_lift(options: LiftOptions, wanted: Wanted) -> Lift:
     _ = pipeline.estimator, pipeline.lifter
 
     def lift(task: Task) -> Made:
-        monitor.stages.clear()
-        monitor.warnings.clear()
+        monitor.begin()
         (clip,) = pipeline.observe(task.path)
         with pipeline.reel(clip, task.work) as motion:
             named = replace(clip, name=task.stem)

@@ -41,7 +41,7 @@ class Console(Monitor):
         click.echo(f"vid3d: error: {printable(' '.join(text.split()))}", err=True)
 
     def warn(self, text: str) -> None:
-        """Print a warning to the error stream, once."""
+        """Print a warning to the error stream, once a clip."""
         if text not in self.warnings and not self.quiet:
             click.echo(f"vid3d: warning: {text}", err=True)
         super().warn(text)
@@ -103,5 +103,5 @@ class Console(Monitor):
             f"  {stage.name:<{width}}  {stage.seconds:7.2f} s  {stage.rate:8.1f} {stage.unit}/s"
             for stage in self.stages
         ]
-        self.stages.clear()
+        self.begin()
         return "\n".join(lines)

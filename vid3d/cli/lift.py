@@ -167,6 +167,7 @@ def command(videos: list[Path], output: Path, quiet: bool, verbose: int, debug: 
             if len(videos) <= 1 or debug:
                 raise
             talk.error(str(error))
+            talk.begin()
             failed += 1
     return 1 if failed else 0
 

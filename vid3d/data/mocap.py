@@ -7,6 +7,7 @@ the clips, named by `clips`, `actors` and `descs`. Differences run on across cli
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
             rising = (np.diff(offsets) >= 0).all()
             if not rising or [offsets[0], offsets[-1]] != [0, len(frames)]:
                 raise ValueError("its clips are not its frames")
-            spans = zip(offsets[:-1], offsets[1:], strict=True)
+            spans = pairwise(offsets.tolist())
             return [
                 MotionClip(str(name), str(actor), str(text), frames[start:end])
                 for name, actor, text, (start, end) in zip(*labels, spans, strict=True)

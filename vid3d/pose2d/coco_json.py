@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import chain, pairwise, zip_longest
 from statistics import mode
 from typing import Any
 
@@ -170,11 +170,24 @@ def _frames(images: Sequence[Mapping[str, Any]]) -> list[int]:
         raise Vid3dError("images need ids, each its own")
     given = [image.get("frame", image.get("frame_id")) for image in images]
     if all(frame is None for frame in given):
-        rank = {i: n for n, i in enumerate(sorted(ids, key=lambda i: (isinstance(i, str), i)))}
+        rank = {i: n for n, i in enumerate(sorted(ids, key=_natural))}
         return [rank[i] for i in ids]
     if not all(type(frame) is int and 0 <= frame < 1e9 for frame in given):
         raise Vid3dError("frame of an image is missing or not a whole number from 0 up")
     return given
+
+
+def _natural(image_id: Any) -> tuple[Any, ...]:
+    """A key by which `img_10.jpg` comes after `img_9.jpg`, and text after numbers.
+
+    Digits are compared by how many there are and then as text: they may be more than `int` reads.
+    """
+    if isinstance(image_id, int):
+        return False, image_id
+    parts = re.split(r"(\d+)", image_id)
+    words = [(0, part) for part in parts[::2]]
+    numbers = [(len(part), part) for part in (part.lstrip("0") for part in parts[1::2])]
+    return True, *chain.from_iterable(zip_longest(words, numbers, fillvalue=(0, ""))), image_id
 
 
 def _grouped(

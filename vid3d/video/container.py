@@ -154,12 +154,26 @@ def _focal_35mm(tags: Mapping[str, str]) -> float | None:
 
 
 def _duration(container: Any, stream: Any) -> float | None:
-    """Seconds of the video stream; Matroska states them in a tag 'HH:MM:SS.fraction'."""
+    """Seconds of the video stream.
+
+    Matroska states none, but, as ffmpeg writes it, when the stream and the file end; they need not
+    begin at 0.
+    """
     if stream.duration:
         return float(stream.duration * stream.time_base)
+    stated = _tagged_end(stream.metadata)
+    if stated is None and container.duration and len(container.streams) == 1:
+        stated = container.duration / av.time_base
+    if stated is None or "matroska" not in container.format.name:
+        return stated
+    begin = max(0.0, float((stream.start_time or 0) * stream.time_base))
+    return stated - begin if stated > begin else None
+
+
+def _tagged_end(tags: Mapping[str, str]) -> float | None:
+    """Seconds at which a stream ends by Matroska's tag, 'HH:MM:SS.fraction'."""
     try:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        hours, minutes, seconds = tags["DURATION"].split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except (KeyError, ValueError):
-        alone = len(container.streams) == 1
-        return container.duration / av.time_base if container.duration and alone else None
+        return None
