@@ -418,6 +418,11 @@ def test_empty_folders_are_refused(tmp_path):
         inputs.read_target([tmp_path], tmp_path / "looks", LiftOptions(), Monitor())
 
 
+def test_seeds_that_are_too_large_are_refused_before_the_work():
+    with pytest.raises(Vid3dError, match="seed is 20240101123456"):
+        AdaptOptions.changed(["seed=20240101123456"])
+
+
 def test_cameras_that_travel_are_refused_before_anything_is_looked_at(tmp_path):
     with pytest.raises(Vid3dError, match="leave travelling out"):
         inputs.read_target([tmp_path], tmp_path / "looks", LiftOptions(travelling=True), Monitor())

@@ -315,6 +315,10 @@ def bvh_of(names, parents, rest, scale=1.0, frames=3, up="y"):
 def test_units_and_axes_of_bvh_are_found(tmp_path, scale, up):
     (tmp_path / "walks.bvh").write_text(bvh_of(*rig(), scale, up=up))
     build([tmp_path / "walks.bvh"], tmp_path / "out.npz")
+    whole = (tmp_path / "out.npz").read_bytes()
+    with pytest.raises(Vid3dError, match="is what is read"):
+        build([tmp_path / "out.npz"], tmp_path / "out.npz", reading=Reading(only=("nobody",)))
+    assert (tmp_path / "out.npz").read_bytes() == whole
     (clip,) = read_mocap(tmp_path / "out.npz")
     assert (clip.name, clip.actor, clip.description) == ("walks", "walks", "walks")
     np.testing.assert_allclose(clip.joints[:, 10, 2], 1.79, atol=0.002)
@@ -549,7 +553,8 @@ def test_acclaim_without_its_skeleton(capture):
         ("35.asf", "length 0.45", "length 0"), ("35.asf", ":hierarchy", ":other"),
         ("35.asf", "XYZ\n    dof rx ry rz", "XYW\n    dof rx ry rz"),
         ("35.asf", "upperback thorax", "upperback thorax root"),
-        ("35_01.amc", "lfemur 90", "lfemur"),
+        ("35.asf", "dof rx ry rz", "dof rx r rz"), ("35.asf", "order TX", "order T"),
+        ("35_01.amc", ":DEGREES", ":RADIANS"), ("35_01.amc", "lfemur 90", "lfemur"),
         ("35_01.amc", "ltibia", "tail"), ("35_01.amc", "\n1\n", "\n"),
     ],
 )  # fmt: skip

@@ -39,6 +39,24 @@ def test_unreadable(tmp_path):
         read_mocap(tmp_path / "b.npz")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"clips": np.array(["one"])},
+        {"lo": np.zeros((50, 5), np.uint8)},
+        {"offsets": np.array([0, 4, 3, 5])},
+        {"offsets": np.array([0, 2, 4])},
+        {"offsets": np.array([1, 2, 5])},
+    ],
+)
+def test_damaged_files_end_in_one_line(tmp_path, damage):
+    write_compact(tmp_path / "a.npz", [np.zeros((2, 17, 3)), np.zeros((3, 17, 3))])
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.savez(tmp_path / "b.npz", **{**arrays, **damage})
+    with pytest.raises(Vid3dError, match=r"b\.npz is not a compact motion-capture file"):
+        read_mocap(tmp_path / "b.npz")
+
+
 def test_files_are_found_in_folders(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/a.npz").touch()

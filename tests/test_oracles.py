@@ -155,5 +155,9 @@ def test_the_command_line_labels_oracles(sequence, tmp_path, monkeypatch):
     assert "oracle P-Best" in result.output
     assert "bounds, not results" in result.output
     assert told == {"occlusion": "leg", "hypotheses": 4, "steps": None}
+    for other in (["--fov", "60"], ["--screen"]):
+        refused = CliRunner().invoke(cli, [*map(str, arguments), "--oracles", *other])
+        assert refused.exit_code == 2
+        assert "leave --fov and --screen out" in refused.output
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["aggregates"] == [asdict(rows[0])]

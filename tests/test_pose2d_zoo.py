@@ -112,6 +112,24 @@ def test_offline_is_one_clear_line(tmp_path, monkeypatch):
         zoo.fetch("rtmpose-t", "onnx")
 
 
+def test_a_network_that_fails_is_not_the_disk(tmp_path, monkeypatch):
+    tries = []
+
+    class Answer(io.BytesIO):
+        status, headers = 200, {"Content-Length": "9"}
+
+        def read(self, size):
+            tries.append(size)
+            raise OSError(113, "No route to host")
+
+    monkeypatch.setattr(
+        download_module.urllib.request.OpenerDirector, "open", lambda *_, **__: Answer()
+    )
+    with pytest.raises(Vid3dError, match=r"a\.org cannot be reached .*No route"):
+        download("https://a.org/f", tmp_path / "f")
+    assert len(tries) == 3
+
+
 def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Vid3dError, match="cannot write"):
@@ -161,6 +179,11 @@ def test_fetch_makes_a_model_folder_once(served):
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.onnx"]
     (folder / "model.onnx").write_bytes(b"xnno")
     assert "damaged" in zoo.verify("rtmpose-t")
+    zoo.fetch("rtmpose-t")
+    assert zoo.verify("rtmpose-t") is None
+    for files in ({"onnx": "model.onnx"}, ["onnx"], {"onnx": {"path": 3}}):
+        (folder / "manifest.json").write_text(json.dumps({"files": files}))
+        assert state() == "not here"
 
 
 def test_another_file_than_the_official_one_is_refused(served):

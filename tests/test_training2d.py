@@ -19,7 +19,7 @@ from vid3d.pose2d.manifest import load_manifest
 from vid3d.training import detect2d, export2d, feeding, fitting, networks2d, pose2d
 from vid3d.training.feeding import Feed
 from vid3d.training.fitting import Stage, average, fit
-from vid3d.training.networks2d import ImageStage
+from vid3d.training.networks2d import ImageStage, random_steps
 from vid3d.weights import weights_dir
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "pose2d"
@@ -309,3 +309,15 @@ def test_a_detector_that_goes_on_may_exchange_its_backbone(
     for name, values in trained[0].items():
         origin = pose if name.startswith("backbone.") else person
         torch.testing.assert_close(values, origin[name].to(values.dtype))
+
+
+def test_stages_of_one_size_draw_other_pictures():
+    entries = [{"name": name, "size": (size, size)} for name, size in
+               (("a", 32), ("b", 32), ("c", 64), ("d", 32))]  # fmt: skip
+    stages = [ImageStage(samples=1, batch=1, lr=1e-3, **entry) for entry in entries]
+    training = {"seed": 3, "stages": entries}
+    drawn = [tuple(random_steps(training, stage)(5).random(4)) for stage in stages]
+    assert len(set(drawn)) == 4
+    assert drawn[0] == tuple(np.random.default_rng((3, 32, 5)).random(4))
+    with pytest.raises(Vid3dError, match=r"training\.seed is -1"):
+        random_steps({**training, "seed": -1}, stages[0])

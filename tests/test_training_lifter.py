@@ -83,6 +83,26 @@ def test_resume_is_exact(cfg, toy_data, tmp_path):
     assert any("dev_noise" in row for row in rows)
 
 
+def test_what_cannot_be_gone_on_from_is_said(cfg, toy_data, tmp_path):
+    training.train(cfg, toy_data, tmp_path)
+    for name in ("main.pth", "checkpoint.pth"):
+        kept = tmp_path / name
+        kept.write_bytes(kept.read_bytes()[:2000])
+        with pytest.raises(Vid3dError, match=f"cannot go on from .*{name}: it is damaged"):
+            training.train(cfg, toy_data, tmp_path, resume=True)
+        kept.unlink()
+
+
+def test_dev_windows_do_not_hang_on_what_is_trained(cfg, toy_data):
+    _, dev = training.load_motions(cfg, toy_data)
+    plain = training.batch_options(cfg.batches)
+    other = replace(plain, travelling=1.0, backwards=1.0, occlusions=("leg",))
+    for one, two in zip(*(training.dev_batches(dev, each, 8) for each in (plain, other)),
+                        strict=True):  # fmt: skip
+        torch.testing.assert_close(one.looks.rays, two.looks.rays)
+        torch.testing.assert_close(one.joints, two.joints)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler for torch.compile")
 def test_compiled_blocks_say_the_same(cfg, toy_data):

@@ -51,7 +51,7 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
             low, high = arrays["lo"].T.astype(np.uint16), arrays["hi"].T.astype(np.uint16)
             unit, offsets = float(arrays["unit"]), arrays["offsets"]
             labels = [arrays[key].tolist() for key in ("clips", "actors", "descs")]
-            frames = _decoded(low | (high << 8)) * np.float32(unit)
+            frames = _decoded(low, high) * np.float32(unit)
             rising = (np.diff(offsets) >= 0).all()
             if not rising or [offsets[0], offsets[-1]] != [0, len(frames)]:
                 raise ValueError("its clips are not its frames")
@@ -66,8 +66,9 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
         raise Vid3dError(f"{path} is not a compact motion-capture file ({error})") from error
 
 
-def _decoded(code: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Joints (F, 17, 3), in units, of differences (F, 51) from frame to frame."""
+def _decoded(low: NDArray[np.uint16], high: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Joints (F, 17, 3), in units, of the bytes (F, 51) of differences from frame to frame."""
+    code = (low | (high << 8)).astype(np.uint16)
     differences = (code >> 1) ^ (0 - (code & 1)).astype(np.uint16)  # zigzag: 0, -1, 1, -2, ...
     positions = np.cumsum(differences.view(np.int16), axis=0, dtype=np.int16)
     return positions.reshape(-1, 17, 3).astype(np.float32)
