@@ -184,14 +184,14 @@ class Camera:
             pixels = pixels.reshape(*points.shape[:-1], 2)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 squared = ((points[..., :2] / points[..., 2:]) ** 2).sum(-1, keepdims=True)
-            pixels = np.where(squared < self._fold, pixels, np.nan)  # nor where points are NaN
+            pixels = np.where(squared < self.fold, pixels, np.nan)  # nor where points are NaN
         else:
             with np.errstate(divide="ignore", invalid="ignore"):
                 pixels = (points @ self.intrinsics.T)[..., :2] / points[..., 2:]
         return np.where(points[..., 2:] > 1e-6, pixels, np.nan)
 
     @cached_property
-    def _fold(self) -> float:
+    def fold(self) -> float:
         """Squared slope from which rays come back towards the middle, by the radial distortion.
 
         It puts a ray of slope r at r A(r^2) / B(r^2): the first root of the derivative, or of B

@@ -25,6 +25,8 @@ export interface FilmCamera {
   position: number[];
   intrinsics: number[][];
   dist: number[];
+  /** Squared slope from which on the lens shows nothing; null for none. */
+  fold: number | null;
   size: [number, number];
 }
 

@@ -59,7 +59,7 @@ export class Overlay {
         context.beginPath();
         context.moveTo(pixels[2 * start], pixels[2 * start + 1]);
         context.lineTo(pixels[2 * end], pixels[2 * end + 1]);
-        context.stroke(); // points behind the camera are NaN, and such lines are left out
+        context.stroke(); // points that the lens does not show are NaN, and such lines are left out
       }
     }
   }
@@ -67,7 +67,7 @@ export class Overlay {
 
 /** Pixel of a point of the world; OpenCV's distortion, of which eight coefficients count. */
 export function project(
-  { rotation: r, position, intrinsics: k, dist }: FilmCamera,
+  { rotation: r, position, intrinsics: k, dist, fold }: FilmCamera,
   points: Float32Array, from: number, pixels: Float64Array, to: number,
 ): void {
   const [dx, dy, dz] = [0, 1, 2].map((axis) => points[from + axis] - position[axis]);
@@ -77,6 +77,7 @@ export function project(
   if (dist.length) {
     const [k1, k2, p1, p2, k3 = 0, k4 = 0, k5 = 0, k6 = 0] = dist;
     const q = x * x + y * y;
+    if (fold !== null && q >= fold) x = NaN; // the polynomial would put it back into the picture
     const radial = (1 + q * (k1 + q * (k2 + q * k3))) / (1 + q * (k4 + q * (k5 + q * k6)));
     [x, y] = [
       x * radial + 2 * p1 * x * y + p2 * (q + 2 * x * x),

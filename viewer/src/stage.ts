@@ -23,6 +23,8 @@ const DIRECTIONS: Record<Exclude<View, "film">, [number, number]> = {
 const EYE_HEIGHT = 0.95;
 const REACH = 0.45;
 const NEAREST = 3;
+/** Metres that are seen at least. */
+const FARTHEST = 500;
 /** Share of the picture that is filled. */
 const FILLED = 0.94;
 const DEGREE = Math.PI / 180;
@@ -31,7 +33,7 @@ const KEY_TURN = 0.1;
 export class Stage {
   private readonly renderer: WebGLRenderer;
   private readonly scene = new Scene();
-  private readonly camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 500);
+  private readonly camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, FARTHEST);
   private readonly controls: OrbitControls;
   private readonly figures: Figures;
   private readonly grid: LineSegments<BufferGeometry, LineBasicMaterial>;
@@ -112,6 +114,7 @@ export class Stage {
       distance = Math.max(distance, at.dot(away) + Math.max(across, Math.abs(at.dot(up)) / tall));
     }
     this.camera.fov = FIELD_OF_VIEW;
+    this.camera.far = Math.max(FARTHEST, 3 * distance);
     this.controls.target.copy(center);
     this.camera.position.copy(center).addScaledVector(away, distance);
   }

@@ -116,6 +116,7 @@ def _camera(motion: Motion, world: World) -> dict[str, Any]:
         "position": (-world.origin).round(4).tolist(),
         "intrinsics": camera.intrinsics.round(4).tolist(),
         "dist": list(camera.dist or ()),
+        "fold": camera.fold if np.isfinite(camera.fold) else None,
         "size": list(camera.frame_size),
         **moves,
     }
