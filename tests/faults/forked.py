@@ -5,6 +5,7 @@ its own; it saves the import, and works where there is `os.fork`.
 """
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -47,6 +48,7 @@ class Forked:
         self._texts = [b"", b""]
         self._pid = os.fork()
         if self._pid == 0:
+            gc.freeze()  # frames of the parent wait for threads that are not here, when freed
             if preexec_fn is not None:
                 preexec_fn()
             _become(arguments, cwd, env, *(end for _, end in pipes))
