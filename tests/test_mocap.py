@@ -47,6 +47,7 @@ def test_unreadable(tmp_path):
         {"offsets": np.array([0, 4, 3, 5])},
         {"offsets": np.array([0, 2, 4])},
         {"offsets": np.array([1, 2, 5])},
+        {"offsets": np.zeros(0, int)},
     ],
 )
 def test_damaged_files_end_in_one_line(tmp_path, damage):

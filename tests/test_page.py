@@ -285,20 +285,15 @@ def test_a_copy_does_not_take_the_place_of_the_video(tmp_path):
     assert list(tmp_path.iterdir()) == [clip]
 
 
-def test_copies_are_no_wider_than_the_encoder_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "LONGEST_SIDE", 100)
+@pytest.mark.parametrize(
+    ("limit", "size"), [("SHORT_SIDE", (134, 100)), ("LONGEST_SIDE", (100, 76))]
+)
+def test_copies_are_made_smaller(tmp_path, monkeypatch, limit, size):
+    monkeypatch.setattr(video, limit, 100)
     clip = write_clip(tmp_path / "clip.avi", codec="mpeg4")
     write_page(walk(), tmp_path / "page.html", clip, embed=False)
     with VideoReader(tmp_path / "page.video.mp4") as reader:
-        assert reader.info.size == (100, 76)
-
-
-def test_copies_are_made_smaller(tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "SHORT_SIDE", 100)
-    clip = write_clip(tmp_path / "clip.avi", codec="mpeg4")
-    write_page(walk(), tmp_path / "page.html", clip, embed=False)
-    with VideoReader(tmp_path / "page.video.mp4") as reader:
-        assert reader.info.size == (134, 100)
+        assert reader.info.size == size
 
 
 def test_another_video_is_an_error_and_leaves_nothing(tmp_path):

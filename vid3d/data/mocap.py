@@ -49,13 +49,12 @@ def read_mocap(path: str | Path) -> list[MotionClip]:
     try:
         with open_npz(path) as arrays:
             low, high = arrays["lo"].T.astype(np.uint16), arrays["hi"].T.astype(np.uint16)
-            unit, offsets = float(arrays["unit"]), arrays["offsets"]
+            unit, offsets = float(arrays["unit"]), arrays["offsets"].ravel().tolist()
             labels = [arrays[key].tolist() for key in ("clips", "actors", "descs")]
             frames = _decoded(low, high) * np.float32(unit)
-            rising = (np.diff(offsets) >= 0).all()
-            if not rising or [offsets[0], offsets[-1]] != [0, len(frames)]:
+            if offsets != sorted(offsets) or {*offsets[:1], *offsets[-1:]} != {0, len(frames)}:
                 raise ValueError("its clips are not its frames")
-            spans = pairwise(offsets.tolist())
+            spans = pairwise(offsets)
             return [
                 MotionClip(str(name), str(actor), str(text), frames[start:end])
                 for name, actor, text, (start, end) in zip(*labels, spans, strict=True)
