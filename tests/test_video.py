@@ -426,3 +426,32 @@ def test_joined_recordings_are_read_from_any_time(tmp_path, start, frames, strid
     assert times[0] == pytest.approx(start, abs=0.02)
     assert times[-1] == pytest.approx(148 / 25, abs=0.05)  # a frame is lost where they meet
     assert max(np.diff(times)) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.ts", "libx264", {"bf": "3", "x264-params": "open-gop=1:scenecut=0"}),
+        ("a.ts", "mpeg2video", {"bf": "2"}),
+        ("a.vob", "mpeg2video", {"bf": "2"}),
+    ],
+)
+@pytest.mark.parametrize("stride", [1, 4])
+def test_a_late_start_in_a_stream_decodes_little_before_it(
+    tmp_path, monkeypatch, name, codec, options, stride
+):
+    path = make(tmp_path / name, frames=200, codec=codec, g="25", **options)
+    with VideoReader(path) as reader:
+        whole = [(frame.time, frame.image) for frame in reader if frame.time >= 6.0 - 1e-3]
+    decoded = []
+    frames_of = VideoReader._frames_of
+    monkeypatch.setattr(
+        VideoReader, "_frames_of", lambda *args: decoded.append(args) or frames_of(*args)
+    )
+    with VideoReader(path, 6.0) as reader:
+        part = list(reader.frames(stride))
+        assert reader.truncated is None
+    assert [frame.time for frame in part] == pytest.approx([time for time, _ in whole])
+    for frame, (_, image) in list(zip(part, whole, strict=True))[::stride]:
+        np.testing.assert_array_equal(frame.image, image)
+    assert len(decoded) < 110  # 50 frames, half a second and a group before it, and to open

@@ -30,6 +30,8 @@ SAME_TIME = 5e-4
 """Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
 SEEK_MARGINS = (0.5, 5.0, 30.0)
 """Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
+MOST_HELD = 1000
+"""Packets held from one keyframe to the next: bounds memory."""
 
 
 class VideoReader:
@@ -168,11 +170,12 @@ class VideoReader:
         if self._clock.stamp_at(0) is None:
             raise IrregularError
         self._reopen()
-        if self.start > SEEK_MARGINS[0] and self._seekable:
-            self._seek(self.start - SEEK_MARGINS[0])
+        margin = SEEK_MARGINS[0]
+        near = self.start > margin
+        packets = self._packets_near(self.start - margin) if near else self._packets()
         stream, interval = self._stream, (self.start - SAME_TIME, self.end + SAME_TIME)
         pictures = SparseDecoder(
-            self._packets(), stream.decode, stream.time_base, part, self._clock, stride, interval
+            packets, stream.decode, stream.time_base, part, self._clock, stride, interval
         )
         try:
             for index, picture in enumerate(pictures):
@@ -193,27 +196,18 @@ class VideoReader:
     def _from_start(self) -> Iterator[av.VideoFrame]:
         """Decoded frames from `start` or a little before it; from the beginning if need be."""
         margins = [margin for margin in SEEK_MARGINS if margin < self.start]
-        if not margins or not self._seekable or self._clock.stamp_at(0) is None:
+        if not margins or self._clock.stamp_at(0) is None:
             return self._frames
         for margin in margins:
-            try:
-                self._seek(self.start - margin)
-            except (av.FFmpegError, ValueError):
-                break
-            frames = self._decode()
+            frames = self._decode(self._packets_near(self.start - margin))
             first = next(frames, None)
             if first is not None and self._stamp(first) is not None:
-                if self._clock.read(self._stamp(first)) <= self.start:
-                    self._clock.last = None
-                    return chain([first], frames)
+                early = self._clock.read(self._stamp(first)) <= self.start
                 self._clock.last = None
+                if early:
+                    return chain([first], frames)
         self._reopen()
-        return self._decode()
-
-    @property
-    def _seekable(self) -> bool:
-        """Whether a time has one stamp: in streams that may be joined they begin anew in places."""
-        return not self._container.format.flags & Flags.ts_discont.value
+        return self._frames
 
     def _reopen(self) -> None:
         """Go back to the beginning of the file."""
@@ -224,16 +218,34 @@ class VideoReader:
         self._damaged = self._patched = 0
         self._break = None
 
-    def _seek(self, time: float) -> None:
-        """Go to the last point before a time from which pictures can be decoded."""
-        stamp = self._clock.stamp_at(time)
-        self._container.seek(int(stamp / self._stream.time_base), stream=self._stream)
+    def _packets_near(self, time: float) -> Iterator[Any]:
+        """Packets from the last point before a time from which pictures can be decoded, or all.
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Decoded frames; damaged packets are skipped, a break in the file ends it."""
+        A seek gets there, unless the container is one of streams that may have been joined: in
+        these stamps begin anew in places, and what comes before is read, though not decoded.
+        """
+        stamp = int((self._clock.stamp_at(time) or 0) / self._stream.time_base)
+        if self._container.format.flags & Flags.ts_discont.value:
+            self._reopen()
+            packets = self._packets()
+            held = _passed_over(packets, stamp, self._stream.time_base)
+            if held is not None:
+                return chain(held, packets)
+        else:
+            try:
+                self._container.seek(stamp, stream=self._stream)
+            except (av.FFmpegError, ValueError):
+                pass
+            else:
+                return self._packets()
+        self._reopen()
+        return self._packets()
+
+    def _decode(self, packets: Iterable[Any] | None = None) -> Iterator[av.VideoFrame]:
+        """Frames of packets (of all); damaged ones are skipped, a break in the file ends it."""
         seen = False
         try:
-            for packet in self._packets():
+            for packet in self._packets() if packets is None else packets:
                 if packet.is_corrupt and seen:
                     self._damaged += 1
                     continue
@@ -282,6 +294,30 @@ class VideoReader:
         if self._patched:
             return f"{self._path.name}: parts of some pictures are damaged ({self._patched})"
         return None
+
+
+def _passed_over(packets: Iterator[Any], stamp: int, time_base: Fraction) -> list[Any] | None:
+    """Packets from the last keyframe before a stamp to the first after it, those before read over.
+
+    None where the stamp is not that of the time which is meant, because stamps begin anew before
+    it as `Clock` sees it, or where keyframes are too far apart to hold all.
+    """
+    held: list[Any] = []
+    last: int | None = None
+    for packet in packets:
+        if packet.dts is not None:
+            step = 0 if last is None else (packet.dts - last) * time_base
+            if not -Clock.JUMP_BACK <= step <= Clock.JUMP_AHEAD:
+                return None
+            last = packet.dts
+        if packet.is_keyframe and (packet.pts is None or packet.pts <= stamp):
+            held = []
+        held.append(packet)
+        if last is not None and last >= stamp:
+            break
+        if len(held) > MOST_HELD:
+            return None
+    return held
 
 
 def _thinned(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
