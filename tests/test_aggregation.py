@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 
 from vid3d.camera import Camera
@@ -46,6 +48,22 @@ def test_soft_weights_follow_the_look_that_is_near():
     np.testing.assert_allclose(weights[0, -1, knee], expected, rtol=1e-6)
     np.testing.assert_allclose(weights[:, 2, knee], 0.5, atol=0.01)
     assert np.isfinite(weights).all()
+
+
+def test_jpma_takes_the_nearest_look_of_a_long_track():
+    """Looks each 0.4 s, whose best hypothesis is in turn the first and the second."""
+    looks, times = 0.4 * np.arange(1000), 0.1 * np.arange(4000)
+    errors = np.ones((2, 1000, 17))
+    errors[0, ::2] = errors[1, 1::2] = 0
+    tracemalloc.start()
+    weights = aggregation.jpma_weights(errors, H36M17, looks, times)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 0.2 s is as near to the look before as to the one behind it: the one before counts.
+    expected = [0, 0, 0, 1, 1, 1, 1, 0]
+    np.testing.assert_array_equal(weights[1, :8, 0], expected)
+    np.testing.assert_array_equal(weights[:, 3992:, 0].argmax(0), [0, 0, 0, 1, 1, 1, 1, 1])
+    assert peak < 8_000_000  # every moment beside every look took 32 MB
 
 
 def test_groups_without_evidence_follow_the_body():

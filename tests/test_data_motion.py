@@ -1,6 +1,7 @@
 """Readers of motion: BVH, ASF/AMC, AMASS beside hand-worked numbers and an independent reader."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +97,36 @@ def test_joints_that_cannot_be_found_are_asked_for():
     for wrong in ({"left_wrist": "none"}, {"tail": "mixamorig:Paw"}):
         with pytest.raises(Vid3dError, match="--joints names"):
             find_joints(odd, wrong)
+
+
+SMPL = "L_Hip L_Knee L_Ankle L_Foot L_Collar L_Shoulder L_Elbow L_Wrist L_Hand"
+AVATAR = "L-leg L-knee L-ankle L-toe L-shoulder L-arm L-elbow L-wrist"
+MOTIVE = "LThigh LShin LFoot LToe LShoulder LUArm LFArm LHand"
+
+
+@pytest.mark.parametrize(
+    ("left", "given", "expected"),
+    [
+        (SMPL, {}, "L_Hip L_Knee L_Ankle L_Shoulder L_Elbow L_Wrist"),
+        (AVATAR, {"left_hip": "L-leg", "right_hip": "R-leg"},
+         "L-leg L-knee L-ankle L-arm L-elbow L-wrist"),
+        (MOTIVE, {}, "LThigh LShin LFoot LUArm LFArm LHand"),
+    ],
+    ids=["SMPL", "avatar", "Motive"],
+)  # fmt: skip
+def test_a_joint_goes_before_the_segment_below_it(left, given, expected):
+    sides = [side + name[1:] for side in "LR" for name in left.split()]
+    found = find_joints(("Neck", "Head", *sides), given)
+    limbs = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    assert [found[f"left_{limb}"] for limb in limbs] == expected.split()
+
+
+def test_a_joint_that_is_given_is_no_other_one():
+    limbs = ("Thigh", "Leg", "Foot", "Arm", "Elbow", "Hand")
+    names = ("Neck", "Head", *(side + name for side in "LR" for name in limbs))
+    assert find_joints(names, {})["left_knee"] == "LLeg"
+    with pytest.raises(Vid3dError, match="which joint is the left knee"):
+        find_joints(names, {"left_hip": "LLeg"})
 
 
 # --- clips
@@ -328,6 +359,29 @@ def test_units_and_axes_of_bvh_are_found(tmp_path, scale, up):
         np.arctan2(wrists[2, 1], wrists[2, 0]) - np.arctan2(wrists[0, 1], wrists[0, 0])
     )
     assert turned == pytest.approx(90, abs=0.2)  # counter-clockwise from above, never mirrored
+
+
+def test_the_folder_that_one_stands_in_has_its_name(tmp_path, monkeypatch):
+    (tmp_path / "tina" / "old").mkdir(parents=True)
+    (tmp_path / "tina" / "walks.bvh").write_text(bvh_of(*rig()))
+    for inside, path in (("tina", "."), ("tina/old", "..")):
+        monkeypatch.chdir(tmp_path / inside)
+        _, (group,) = inspect(Path(path))
+        assert group.name == "tina"
+
+
+def test_options_that_nobody_reads_are_refused(tmp_path):
+    (tmp_path / "walks.bvh").write_text(bvh_of(*rig()))
+    both = [tmp_path / "walks.bvh", tmp_path / "walks.npz"]
+    build(both[:1], both[1])
+    for path, reading, words in (
+        (both[0], Reading(body_model=tmp_path), "leave out --body-model, of no use to BVH"),
+        (both[1], Reading(fps=30, unit=1), "leave out --fps, --unit, of no use to Motion file"),
+    ):
+        with pytest.raises(Vid3dError, match=words):
+            inspect(path, reading=reading)
+    groups = build(both, tmp_path / "both.npz", reading=Reading(fps=25))  # one of them reads it
+    assert [group.frames for group in groups] == [5 + 3]  # 3 frames at 25 Hz, and at 50 Hz
 
 
 def test_bvh_of_our_own_export(repo, tmp_path):

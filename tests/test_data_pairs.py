@@ -337,6 +337,8 @@ def test_3dpw(tmp_path):
         build(
             [tmp_path / "sequenceFiles"], tmp_path / "b.pairs.npz", reading=Reading(split="train")
         )
+    unpacked, (group,) = inspect(tmp_path, reading=Reading(split="test"))  # what holds that folder
+    assert (unpacked.name, group.name, group.sequences) == ("3dpw", "test", 3)
     second = sequences["test/street_00.1"]
     assert (second.fps, second.camera.frame_size, second.joint_set) == (30, (1080, 1920), "coco17")
     there = people[1].reshape(-1, 24, 3) @ rotation.T + shift

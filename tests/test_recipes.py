@@ -106,11 +106,43 @@ def test_a_run_goes_on_with_its_own_networks(tmp_path, trained):
     run = tmp_path / "run"
     train(load_recipe("lifter/base", ["encoder.width=96"]), [], run)
     noted = (run / "config.py").read_text()
-    with pytest.raises(Vid3dError, match=r"other networks \(encoder\).*config.py"):
+    with pytest.raises(Vid3dError, match=r"trained with another encoder: .*config.py"):
         train(load_recipe("lifter/base"), [], run, resume=True)
     assert (run / "config.py").read_text() == noted
     train(load_recipe(str(run / "config.py"), ["stage.lr=1e-4"]), [], run, resume=True)
     assert load_recipe(str(run / "config.py")).stage.lr == 1e-4
+
+
+@pytest.mark.parametrize("change", ["stage.samples=9", "stage.name=more", "batches.blind=0.1"])
+def test_what_has_ended_is_not_changed(tmp_path, trained, change):
+    recipe, run = load_recipe("lifter/base"), tmp_path / "run"
+    train(recipe, [], run)
+    (run / "main.pth").touch()
+    noted = (run / "config.py").read_text()
+    train(recipe, [], run, resume=True)
+    with pytest.raises(Vid3dError, match=r"another (stage|batches): go on .* with --init-from"):
+        train(load_recipe("lifter/base", [change]), [], run, resume=True)
+    assert (run / "config.py").read_text() == noted
+
+
+def test_a_stage_of_another_name_is_no_going_on(tmp_path, trained):
+    train(load_recipe("lifter/base"), [], tmp_path)
+    with pytest.raises(Vid3dError, match="another stage: go on"):
+        train(load_recipe("lifter/base", ["stage.name=more"]), [], tmp_path, resume=True)
+
+
+def test_stages_may_follow_those_that_have_ended(tmp_path, trained, monkeypatch):
+    from vid3d.training import lifter, pose2d
+
+    monkeypatch.setattr(pose2d, "train", lifter.train)
+    longer = load_recipe("pose2d/rtmpose-t")
+    shorter = load_recipe("pose2d/rtmpose-t")
+    shorter.training.stages = shorter.training.stages[:1]
+    train(shorter, [], tmp_path)
+    (tmp_path / "half.pth").touch()
+    train(longer, [], tmp_path, resume=True)
+    with pytest.raises(Vid3dError, match="another training, stage"):
+        train(shorter, [], tmp_path, resume=True)
 
 
 def test_one_training_at_a_time_in_a_folder(tmp_path, trained):

@@ -122,6 +122,16 @@ def test_a_stage_resumes_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     assert torch.equal(train(tmp_path / "halves", 0), whole)  # finished: read back
 
 
+def test_no_clip_lets_every_gradient_pass(tmp_path: Path) -> None:
+    """AdamW's steps are the learning rate, however large a gradient; without one there is none."""
+    stage = Stage("s", samples=4, batch=4, lr=0.1, warm_up=0, decay=0, optimizer="adamw", clip=0)
+    model = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(model.weight)
+    fit(model, stage, lambda *_: (100 * model.weight.sum(), {}), tmp_path)
+    averaged = 1 - min(stage.ema, 2 / 11)
+    assert model.weight.item() == pytest.approx(-0.1 * averaged, rel=1e-3)
+
+
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_course_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool

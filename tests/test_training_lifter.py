@@ -146,6 +146,18 @@ def test_compiled_blocks_say_the_same(cfg, toy_data):
         ({"encoder.heads": 5}, "no model is like that: heads are 5, which do not divide the width"),
         ({"encoder.width": 0}, "no model is like that: width is 0"),
         ({"lifting.hypotheses": 0}, "no model is like that: hypotheses is 0"),
+        ({"lifting.aggregate": "foo"}, "aggregate is 'foo', expected one of soft, jpma"),
+        ({"lifting.grid": 0}, "grid is 0, expected seconds, more than 0"),
+        ({"encoder.heads": 16}, "heads are 16, which do not divide the width into even parts"),
+        ({"encoder.joint_width": 6}, "joint_width is 6, expected a multiple of 4"),
+        ({"diffusion.heads": 16}, "heads are 16, which do not divide the width into even parts"),
+        ({"batches.grid": 0.01}, r"grid is 0.01, expected a multiple of 0.02 s"),
+        ({"batches.grid": 0.05}, r"grid is 0.05, expected a multiple of 0.02 s"),
+        ({"batches.speed": 1}, "batches.speed is 1, expected two numbers"),
+        ({"batches.camera": {"fov": [60]}}, r"batches.camera.fov is \[60\], expected two numbers"),
+        ({"batches.aligned": True}, r"strides is \(5, 10\), expected multiples of the grid's 4"),
+        ({"batches.seconds": 0.72}, "seconds is 0.72, expected 0.64, so that the head's"),
+        ({"diffusion.every": 3}, "seconds is 0.64, expected 0.72, .* 0.24 s apart"),
     ],
 )
 def test_fields_that_there_are_not(cfg, toy_data, tmp_path, change, message):

@@ -20,7 +20,7 @@ from vid3d.given import (
     whole_number,
     words,
 )
-from vid3d.lifter.lifter import AGGREGATES
+from vid3d.lifter.aggregation import AGGREGATES
 from vid3d.weights import split_adapters
 from vid3d.world.smoothing import DEFAULT as SMOOTH
 

@@ -8,7 +8,7 @@ from typing import Any
 from vid3d.errors import Vid3dError
 from vid3d.given import whole_number
 from vid3d.lifter import lora
-from vid3d.lifter.lifter import AGGREGATES
+from vid3d.lifter.aggregation import AGGREGATES
 from vid3d.training.fitting import Stage
 
 _MOST_SEED = 2**33

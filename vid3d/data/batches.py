@@ -27,7 +27,7 @@ class BatchOptions:
 
     Attributes:
         seconds: length of a window.
-        grid: seconds between output moments.
+        grid: seconds between output moments, whole frames of 1/50 s.
         strides: frames at 50 Hz between looks, drawn once a batch.
         speed: factors of playing speed.
         backwards: share of windows played backwards.
@@ -73,9 +73,19 @@ class BatchOptions:
             raise unfit("grid", self.grid, f"seconds, more than 0 and at most {self.seconds}")
         if not self.strides or min(self.strides) < 1:
             raise unfit("strides", self.strides, "frames between looks, each 1 or more")
+        if self.step < 1 or abs(self.grid * MOCAP_FPS - self.step) > 1e-3:
+            raise unfit("grid", self.grid, f"a multiple of {1 / MOCAP_FPS:g} s")
+        if self.aligned and any(stride % self.step for stride in self.strides):
+            expected = f"multiples of the grid's {self.step} frames, as looks are aligned"
+            raise unfit("strides", self.strides, expected)
         for name in ("backwards", "recombined", "short", "irregular", "blind", "travelling"):
             if not 0 <= real_number(name, share := getattr(self, name)) <= 1:
                 raise unfit(name, share, "a share from 0 to 1")
+
+    @property
+    def step(self) -> int:
+        """Frames at 50 Hz between output moments."""
+        return round(self.grid * MOCAP_FPS)
 
 
 @dataclass(frozen=True)
@@ -198,8 +208,8 @@ def make_batch(
     speed = cameras.uniform(*options.speed, (count,), generator)
     clip, begin, valid = motions.draw(count, frames, speed, generator)
     valid = _shorten(valid, options.short, generator)
-    grid = torch.arange(0, frames, round(options.grid * MOCAP_FPS))
-    raster = round(options.grid * MOCAP_FPS) if options.aligned else 1
+    grid = torch.arange(0, frames, options.step)
+    raster = options.step if options.aligned else 1
     at, chosen = looking.look_frames(valid, options.strides, options.irregular, raster, generator)
     needed = torch.cat([grid.expand(count, -1), at], 1)
     backwards = torch.rand(count, 1, generator=generator) < options.backwards

@@ -12,6 +12,9 @@ from vid3d.skeleton import H36M17, JointSet, limb_groups
 
 Array = NDArray[np.floating]
 
+AGGREGATES = ("soft", "jpma", "mean", "best")
+"""Names of the rules."""
+
 NOISE = 0.02
 """Deviation of seen keypoints, as a share of the person's size; chosen on the dev actors."""
 _OUTLYING = 5.0  # deviations at which a keypoint has lost half its say
@@ -118,7 +121,7 @@ def jpma_weights(errors: Array, joints: JointSet, look_times: Array, times: Arra
             own = errors[:, :, joints.index(name)]
             per_joint[:, :, index] = np.where(np.isfinite(own), own, per_joint[:, :, index])
     choice = per_joint.argmin(0)  # (K, 17)
-    at = np.abs(times[:, None] - look_times).argmin(1)
+    at = np.searchsorted((look_times[1:] + look_times[:-1]) / 2, times)
     return (choice[at][None] == np.arange(len(errors))[:, None, None]).astype(np.float64)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, expanded, sha256_of
+from vid3d.given import real_number, unfit
 from vid3d.lifter import lora
 from vid3d.lifter.adapters import read_adapter
+from vid3d.lifter.aggregation import AGGREGATES
 from vid3d.lifter.encoder import EncoderConfig
 from vid3d.lifter.encoders import AnyEncoderConfig, build_encoder, encoder_config
 from vid3d.lifter.heads import build_head, head_config
@@ -34,7 +37,7 @@ class LifterConfig:
         name: of the model.
         encoder: its kind and sizes.
         diffusion: the head's kind, sizes and noise; None for an encoder alone.
-        seconds: length of a window.
+        seconds: length of a window, which the head's moments divide.
         grid: seconds between output moments.
         spread: factor k of the spread by joint set of the looks and sampling steps ("coco17:3"), or
             by steps for every set ("1"), fitted on the dev actors: few steps draw hypotheses that
@@ -65,9 +68,18 @@ class LifterConfig:
     centred: bool = True
 
     def __post_init__(self) -> None:
-        if self.windows not in PLANS:
-            known = ", ".join(PLANS)
-            raise Vid3dError(f"windows is {self.windows!r}, expected one of {known}")
+        for name, known in (("windows", PLANS), ("aggregate", AGGREGATES)):
+            if (value := getattr(self, name)) not in known:
+                raise Vid3dError(f"{name} is {value!r}, expected one of {', '.join(known)}")
+        for name in ("seconds", "grid"):
+            if not 0 < real_number(name, value := getattr(self, name)) < math.inf:
+                raise unfit(name, value, "seconds, more than 0")
+        moments = self.seconds / self.grid
+        if self.diffusion is not None and round(moments) % self.every:
+            apart = self.every * self.grid
+            nearest = max(1, round(moments / self.every)) * apart
+            expected = f"{nearest:g}, so that the head's moments, {apart:g} s apart, reach the end"
+            raise unfit("seconds", self.seconds, expected)
 
     @property
     def every(self) -> int:
@@ -236,8 +248,9 @@ def _check_parts(fields: dict[str, Any]) -> None:
             least = 1 if name in ("heads", "width", "hypotheses", "steps") else 0
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value!r}")
-    if fields.get("width", 0) % fields.get("heads", 1):
-        raise ValueError(f"heads are {fields['heads']!r}, which do not divide the width")
+    if "heads" in fields and fields["width"] % (2 * fields["heads"]):
+        heads = fields["heads"]
+        raise ValueError(f"heads are {heads!r}, which do not divide the width into even parts")
 
 
 def _check_state(networks: Networks, file: Any, path: Path) -> None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vid3d.given import unfit, whole_number
 from vid3d.lifter.canonical import (
     JOINT_FEATURES,
     JOINT_SETS,
@@ -57,12 +58,15 @@ class FeatureLayout:
         return torch.cat([own.unflatten(-1, (17, self.per_joint)), shared], -1)
 
 
+_SPATIAL_HEADS = 4
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """Sizes of the encoder.
 
     Attributes:
-        joint_width: of a joint's token in the spatial blocks.
+        joint_width: of a joint's token in the spatial blocks, which have four heads.
         spatial_blocks: how many.
         width: of a moment's token in the temporal blocks.
         blocks: temporal blocks, the first one deferred.
@@ -78,6 +82,10 @@ class EncoderConfig:
     heads: int = 8
     ratio: int = 2
     prompt_width: int = 384
+
+    def __post_init__(self) -> None:
+        if whole_number("joint_width", self.joint_width, 1) % _SPATIAL_HEADS:
+            raise unfit("joint_width", self.joint_width, f"a multiple of {_SPATIAL_HEADS}")
 
     @property
     def layout(self) -> FeatureLayout:
@@ -219,7 +227,7 @@ class Encoder(nn.Module):
         self.joint_in = nn.Linear(JOINT_FEATURES, joint)
         self.joint_embedding = nn.Parameter(torch.zeros(len(JOINT_SETS), 17, joint))
         self.spatial = nn.ModuleList(
-            Block(joint, 4, config.ratio) for _ in range(config.spatial_blocks)
+            Block(joint, _SPATIAL_HEADS, config.ratio) for _ in range(config.spatial_blocks)
         )
         self.look_in = nn.Linear(17 * joint + LOOK_FEATURES, width)
         self.moment = nn.Parameter(torch.zeros(width))

@@ -28,8 +28,6 @@ from vid3d.skeleton import H36M17
 
 Array = NDArray[np.floating]
 
-AGGREGATES = ("soft", "jpma", "mean", "best")
-
 
 @dataclass(frozen=True)
 class Lifted:
@@ -121,8 +119,9 @@ class Lifter:
             Vid3dError: arrays of wrong shapes, nothing seen, or an option that does not fit.
         """
         rule = aggregate or self.config.aggregate
-        if rule not in AGGREGATES:
-            raise Vid3dError(f"aggregate is {rule!r}, expected one of {', '.join(AGGREGATES)}")
+        if rule not in aggregation.AGGREGATES:
+            known = ", ".join(aggregation.AGGREGATES)
+            raise Vid3dError(f"aggregate is {rule!r}, expected one of {known}")
         drawn = self.draw(
             keypoints2d, confidence, times=times, out_times=out_times, camera=camera,
             joint_set=joint_set, hypotheses=hypotheses, steps=steps, seed=seed, track=track,

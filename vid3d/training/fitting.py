@@ -57,7 +57,7 @@ class Stage:
         decay: share of the stage, at its end, over which the learning rate falls to 0 (0 = never).
         optimizer: "muon" (with AdamW for what is no matrix) or "adamw".
         weight_decay: of matrices and filters.
-        clip: largest gradient norm.
+        clip: largest gradient norm (0 = any).
         ema: decay of the averaged weights.
         dev_every: samples between looks at the dev set (0 = none).
     """
@@ -180,7 +180,7 @@ class _Run:
             )
         self.model.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), stage.clip, foreach=True)
+        nn.utils.clip_grad_norm_(self.model.parameters(), stage.clip or math.inf, foreach=True)
         for optimizer in self.optimizers:
             optimizer.step()
         self.steps += 1

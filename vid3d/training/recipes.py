@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, held
-from vid3d.given import real_number, whole_number
+from vid3d.given import real_number, unfit, whole_number
 from vid3d.weights import configs_dir
 
 TASKS = ("lifter", "pose2d", "detect2d")
@@ -21,11 +21,23 @@ OPTIONAL = {
 }
 """Keys that a task reads where a recipe has them; all others it needs."""
 _NETWORKS = ("task", "encoder", "diffusion", "model")
-"""Keys that say what is trained; a run that goes on cannot change them."""
+"""Keys that say what is trained; a run that goes on cannot change them, one that ended no key."""
 _LISTS = ("data.dev",)
 """Of these, those that are lists."""
 
-_NUMBERS: dict[Any, Callable[[str, Any], object]] = {int: whole_number, float: real_number}
+
+def _two_numbers(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise unfit(name, value, "two numbers")
+    for number in value:
+        real_number(name, number, "two numbers")
+
+
+_NUMBERS: dict[Any, Callable[[str, Any], object]] = {
+    int: whole_number,
+    float: real_number,
+    tuple[float, float]: _two_numbers,
+}
 """How fields of these types are checked."""
 
 Made = TypeVar("Made")
@@ -161,7 +173,7 @@ def train(
 
     Raises:
         Vid3dError: data missing, `work_dir` holds another run and `resume` is not given, it is of
-            another recipe, or a training is at work there.
+            another recipe or has ended and would be changed, or a training is at work there.
     """
     from contextlib import nullcontext
     from importlib import import_module
@@ -184,18 +196,32 @@ def train(
 
 
 def _note(config: Any, path: Path) -> None:
-    """Write what a run is trained by; what its networks are made of stays as it was.
+    """Write what a run is trained by; what it has been through stays as it was.
 
     Raises:
         Vid3dError: it does not, or the file cannot be written.
     """
     if any(path.parent.glob("*.pth")) and path.is_file():
-        before = load_recipe(str(path))
-        other = [key for key in _NETWORKS if before.get(key) != config.get(key)]
+        other = _changed(load_recipe(str(path)), config, path.parent)
         if other:
             raise Vid3dError(
-                f"{path.parent} holds a run of other networks ({', '.join(other)}): go on with "
-                f"its recipe, {path}, or give another --work-dir"
+                f"{path.parent} was trained with another {', '.join(other)}: go on with its "
+                f"recipe, {path}, or train on in another --work-dir with --init-from"
             )
     with atomic_path(path) as aside:
         config.dump(aside)
+
+
+def _changed(before: Any, config: Any, work_dir: Path) -> list[str]:
+    """Keys of a recipe that the run in `work_dir`, trained by `before`, can no longer change."""
+    stages = _stages(config)
+    ended = all((work_dir / f"{name}.pth").is_file() for name in stages)
+    keys = sorted({*before.keys(), *config.keys()}) if ended else _NETWORKS
+    other = [key for key in keys if before.get(key) != config.get(key)]
+    return other if _stages(before) <= stages else [*other, "stage"]
+
+
+def _stages(config: Any) -> set[str]:
+    """Names of a recipe's stages: each ends with a file NAME.pth."""
+    stages = config.get("training", {}).get("stages") or [config.get("stage", {})]
+    return {str(stage.get("name")) for stage in stages}

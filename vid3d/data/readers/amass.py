@@ -92,4 +92,11 @@ def _holds(path: Path) -> bool:
     return False
 
 
-AMASS = DataSet(name="amass", title="AMASS (SMPL-H)", holds=_holds, origin=_ORIGIN, motions=motions)
+AMASS = DataSet(
+    name="amass",
+    title="AMASS (SMPL-H)",
+    holds=_holds,
+    origin=_ORIGIN,
+    motions=motions,
+    reads=("body_model", "fps"),
+)

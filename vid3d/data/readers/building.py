@@ -11,7 +11,7 @@ from vid3d.data.readers.captures import ACCLAIM, BVH
 from vid3d.data.readers.human36m import HUMAN36M
 from vid3d.data.readers.mpi_inf_3dhp import MPI_INF_3DHP
 from vid3d.data.readers.own import MOTION, PAIRS
-from vid3d.data.readers.reading import DataSet, Reading
+from vid3d.data.readers.reading import DataSet, Reading, check_read
 from vid3d.data.readers.threedpw import THREEDPW
 from vid3d.errors import Vid3dError
 from vid3d.files import check_output
@@ -135,8 +135,9 @@ def grouped(read: Iterable[MotionClip | PairSequence]) -> list[Group]:
 def _read_all(
     paths: Sequence[Path], kind: str | None, reading: Reading, wants_pairs: bool
 ) -> Iterator[MotionClip | PairSequence]:
-    for path in paths:
-        found = find_kind(path, kind)
+    sets = [find_kind(path, kind) for path in paths]
+    check_read(sets, reading)
+    for path, found in zip(paths, sets, strict=True):
         reader = found.pairs if wants_pairs else found.motions
         if reader is None:
             raise Vid3dError(

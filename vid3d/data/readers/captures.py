@@ -1,5 +1,6 @@
 """Folders of BVH files, and of ASF skeletons with their AMC motions."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def bvh_motions(path: Path, reading: Reading) -> Iterator[MotionClip]:
             up = reading.up or upward(joints)
         except Vid3dError as error:
             raise Vid3dError(f"{file}: {error}") from error
-        actor = file.parent.name if path.is_dir() else file.stem
+        above = Path(os.path.abspath(file)).parent  # that of "." has no name
+        actor = above.name if path.is_dir() else file.stem
         yield make_clip(name, actor, file.stem, joints, reading.fps or fps, up)
     if not found:
         raise Vid3dError(f"{path} has nothing whose name begins with {', '.join(reading.only)}")
@@ -103,7 +105,19 @@ def _has(path: Path, suffix: str) -> bool:
     return any(with_suffix(path.rglob("*") if path.is_dir() else [path], suffix))
 
 
-BVH = DataSet("bvh", "BVH", lambda path: _has(path, ".bvh"), _ORIGIN, motions=bvh_motions)
+BVH = DataSet(
+    name="bvh",
+    title="BVH",
+    holds=lambda path: _has(path, ".bvh"),
+    origin=_ORIGIN,
+    motions=bvh_motions,
+    reads=("fps", "unit", "up", "joints"),
+)
 ACCLAIM = DataSet(
-    "amc", "ASF/AMC (CMU, HDM05)", lambda path: _has(path, ".amc"), _ASF, motions=acclaim_motions
+    name="amc",
+    title="ASF/AMC (CMU, HDM05)",
+    holds=lambda path: _has(path, ".amc"),
+    origin=_ASF,
+    motions=acclaim_motions,
+    reads=("fps", "up", "joints"),
 )

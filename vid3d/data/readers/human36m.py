@@ -176,5 +176,6 @@ HUMAN36M = DataSet(
     origin=_ORIGIN,
     motions=motions,
     pairs=pairs,
+    reads=("cameras", "detections", "fps"),
     splits={"train": ("S1", "S5", "S6", "S7", "S8"), "test": ("S9", "S11")},
 )

@@ -108,5 +108,6 @@ MPI_INF_3DHP = DataSet(
     holds=lambda path: path.name in _FILES or any((path / name).is_file() for name in _FILES),
     origin=_ORIGIN,
     pairs=pairs,
+    reads=("fps",),
     splits={"train": ("S",), "test": ("TS",)},
 )

@@ -1,7 +1,7 @@
 """What all readers of data sets are told, and what they share."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Reading:
-    """How a data set is read; each reader takes what concerns it.
+    """How a data set is read; each reader takes what concerns it (`DataSet.reads`).
 
     Attributes:
         only: keep what has a name that begins with one of these; empty: everything. Numbers count
@@ -60,6 +60,7 @@ class DataSet:
         origin: where users get it, in a few words.
         motions: its clips, from a path; None where it has none.
         pairs: its sequences of 2D and 3D; None where it has none.
+        reads: what its readers take of a `Reading`, besides what all do: names and parts.
         splits: what the customary parts' names begin with.
     """
 
@@ -69,6 +70,7 @@ class DataSet:
     origin: str
     motions: Callable[[Path, Reading], Iterator[MotionClip]] | None = None
     pairs: Callable[[Path, Reading], Iterator[PairSequence]] | None = None
+    reads: tuple[str, ...] = ()
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def part(self, reading: Reading) -> Reading:
@@ -86,6 +88,23 @@ class DataSet:
                 "together with --only); choose with --only"
             )
         return replace(reading, only=self.splits[reading.split], split=None)
+
+
+def check_read(sets: Iterable[DataSet], reading: Reading) -> None:
+    """Refuse what none of the data sets takes of how they are to be read.
+
+    Raises:
+        Vid3dError: there is such an option.
+    """
+    reads = {one.title: one.reads for one in sets}
+    taken = {"only", "split"}.union(*reads.values())
+    idle = [
+        f"--{one.name.replace('_', '-')}"
+        for one in fields(Reading)
+        if one.name not in taken and getattr(reading, one.name) != one.default
+    ]
+    if idle:
+        raise Vid3dError(f"leave out {', '.join(idle)}, of no use to {', '.join(reads)}")
 
 
 def need(path: Path, name: str, origin: str) -> Path:

@@ -22,13 +22,17 @@ _LEG = 0.84
 _NOSE, _TOP = 0.06, 0.19
 _LIMBS = {
     "hip": ("upleg", "upperleg", "thigh", "hip", "femur"),
-    "knee": ("leg", "lowleg", "lowerleg", "shin", "calf", "knee", "tibia"),
-    "ankle": ("foot", "ankle"),
-    "shoulder": ("arm", "uparm", "upperarm", "humerus", "shldr", "shoulder"),
-    "elbow": ("forearm", "lowarm", "lowerarm", "radius", "elbow"),
-    "wrist": ("hand", "wrist"),
+    "knee": ("knee", "leg", "lowleg", "lowerleg", "shin", "calf", "tibia"),
+    "ankle": ("ankle", "foot"),
+    "shoulder": ("arm", "uarm", "uparm", "upperarm", "humerus", "shldr", "shoulder"),
+    "elbow": ("elbow", "forearm", "farm", "lowarm", "lowerarm", "radius"),
+    "wrist": ("wrist", "hand"),
 }
-"""What a joint is called at its near end, best first: a rig's LeftShoulder may be the collar."""
+"""What a joint is called, best first, by itself or by the segment that begins there.
+
+A rig's LeftShoulder may be the collar and its LeftHip the pelvis' side, so these come last; beside
+a LeftAnkle, LeftFoot is the toes.
+"""
 _TRUNK = {
     "thorax": ("neck", "neck1", "neck01", "lowerneck", "neckbase", "thorax"),
     "head": ("head", "head1", "skull"),
@@ -66,14 +70,16 @@ def find_joints(names: tuple[str, ...], given: Mapping[str, str]) -> dict[str, s
 
     Args:
         names: of a skeleton.
-        given: what is known, by the name in h36m17; the rest is guessed from customary names.
+        given: what is known, by the name in h36m17; the rest is guessed from customary names of
+            the other joints.
 
     Raises:
         Vid3dError: a joint is given that is not there, or one cannot be guessed.
     """
     plain: dict[str, str] = {}
     for name in names:
-        plain.setdefault(_plain(name), name)
+        if name not in given.values():
+            plain.setdefault(_plain(name), name)
     wanted = _TRUNK | {
         f"{side}_{joint}": tuple(
             spelled for one in choices for spelled in (side + one, side[0] + one, one + side[0])

@@ -22,6 +22,8 @@ from vid3d.errors import Vid3dError
 FPS = 30.0
 _COCO17 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 """Where each joint of coco17 lies among OpenPose's 18."""
+_FOLDER = "sequenceFiles"
+"""What the archive unpacks to; names are relative to it."""
 _ORIGIN = "fetch sequenceFiles.zip from virtualhumans.mpi-inf.mpg.de/3DPW"
 
 
@@ -32,7 +34,8 @@ def pairs(path: Path, reading: Reading) -> Iterator[PairSequence]:
         Vid3dError: no file, or one that is not of this layout.
     """
     found = False
-    for name, file in files_below(path, ".pkl", _ORIGIN):
+    inside = path / _FOLDER
+    for name, file in files_below(inside if inside.is_dir() else path, ".pkl", _ORIGIN):
         if reading.wants(name):
             found = True
             yield from _people(name, file, load_pickle(file), reading.fps or FPS)
@@ -86,5 +89,6 @@ THREEDPW = DataSet(
     holds=lambda path: any(with_suffix(path.rglob("*") if path.is_dir() else [path], ".pkl")),
     origin=_ORIGIN,
     pairs=pairs,
+    reads=("fps",),
     splits={part: (f"{part}/",) for part in ("train", "validation", "test")},
 )
