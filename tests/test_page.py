@@ -126,6 +126,12 @@ def test_world_stands_on_the_floor_and_projects_as_the_camera_does(tilt):
     np.testing.assert_allclose(np.linalg.det(camera["rotation"]), 1, atol=1e-5)  # not mirrored
 
 
+def test_times_of_a_part_late_in_a_recording_differ():
+    times = 31 * 3600 + np.array([0, 0.04, 0.08])  # more steps of 0.1 ms than a block holds
+    data = page_data(replace(walk(3), timestamps=times))
+    np.testing.assert_allclose(data["start"] + decode(data["times"])[:, 0], times, atol=5e-5)
+
+
 @pytest.mark.parametrize(
     ("seconds", "frames"),
     [

@@ -157,6 +157,10 @@ def test_keys_buttons_and_boxes(open_page, embedded):
     wait_for_frame(page, 1)
     page.keyboard.press("]")
     wait_for_frame(page, 5)
+    page.keyboard.press("Alt+[")  # with Option, as on a German Mac
+    wait_for_frame(page, 0)
+    page.keyboard.press("Alt+]")
+    wait_for_frame(page, 5)
     page.click("#key-forth")
     wait_for_frame(page, 10)
     page.keyboard.press("Shift+ArrowRight")
@@ -185,6 +189,66 @@ def test_keys_buttons_and_boxes(open_page, embedded):
     wait_for_frame(page, 0)  # the arrows turned the view, not the time
 
 
+def test_one_second_on_goes_over_longer_gaps(open_page, tmp_path):
+    motion = replace(walk(4), timestamps=np.array([0, 0.1, 5.2, 5.3]))
+    page = open_page(write_page(motion, tmp_path / "page.html"))
+    for frame in (1, 2, 3):
+        page.keyboard.press("Shift+ArrowRight")
+        wait_for_frame(page, frame)
+    for frame in (1, 0):
+        page.keyboard.press("Shift+ArrowLeft")
+        wait_for_frame(page, frame)
+
+
+def figure(page):
+    """Rows and columns of the 3D view's coloured pixels within its rim and buttons, as shares."""
+    seen = picture(page, "#view")
+    height, width = seen.shape[:2]
+    coloured = np.argwhere(seen.max(-1) - seen.min(-1) > 60) / (height, width)
+    return coloured[(np.abs(coloured - (0.45, 0.5)) < (0.43, 0.48)).all(-1)]
+
+
+@pytest.fixture
+def open_figure(open_page, tmp_path):
+    """Opens a page of people before a camera that looks down by a tilt: limbs alone."""
+
+    def opened(distances, tilt=0):
+        joints = standing([[(0, distance)] * 3 for distance in distances], tilt)
+        page = open_page(write_page(make_motion(joints), tmp_path / "page.html"))
+        for layer in ("names", "paths", "feet"):
+            page.uncheck(f"#layer-{layer}")
+        page.wait_for_timeout(300)
+        return page
+
+    return opened
+
+
+def test_page_up_goes_nearer_and_page_down_away(open_figure):
+    page = open_figure([4])
+    page.focus("#view")
+    sizes = [len(figure(page))]
+    for key in ("PageUp", "PageDown", "PageDown"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(300)
+        sizes.append(len(figure(page)))
+    start, near, back, away = sizes
+    assert near > 1.1 * start
+    assert back == pytest.approx(start, rel=0.02)
+    assert away < 0.9 * start
+
+
+@pytest.mark.parametrize("tilt", [10, -12])
+def test_as_filmed_is_as_filmed_where_the_camera_looks_up_too(open_figure, tilt):
+    """The near one's hands, of which nothing is farther out, lie 4 cm below the camera."""
+    page = open_figure([2.5, 20], tilt)
+    page.click("[data-view=film]")
+    page.wait_for_timeout(300)
+    rows, columns = figure(page).T
+    below = np.arctan2(0.04, 2.5) - np.radians(tilt)
+    expected = 0.5 + 320 / np.tan(np.radians(27.5)) * np.tan(below) / 480  # 55 degrees across
+    assert rows[columns < columns.min() + 0.01].mean() == pytest.approx(expected, abs=0.015)
+
+
 def test_it_plays_with_and_without_a_video(open_page, embedded, clip, tmp_path):
     alone = write_page(clip[0], tmp_path / "alone.html")
     for path in (embedded, alone):
@@ -195,6 +259,56 @@ def test_it_plays_with_and_without_a_video(open_page, embedded, clip, tmp_path):
         wait_for_frame(page, FRAMES - 1)
         page.wait_for_selector("#play[aria-label=Play]", state="attached")
     assert page.locator("#film").is_hidden()
+
+
+COUNT_BEFORE_SEEKS = """() => {
+    const video = document.getElementById('video');
+    const time = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'currentTime');
+    let passed = 0;
+    window.waited = [];
+    const count = () => { passed++; requestAnimationFrame(count); };
+    count();
+    video.pause = () => { passed = 0; HTMLMediaElement.prototype.pause.call(video); };
+    Object.defineProperty(video, 'currentTime', {
+        get: () => time.get.call(video),
+        set: seconds => { waited.push(passed); time.set.call(video, seconds); },
+    });
+}"""
+
+
+def test_a_paused_video_is_sought_after_its_last_picture_is_on_the_screen(open_page, embedded):
+    """Else Chromium now and then keeps that picture: one in ten times, or half of them at an end.
+
+    A whole animation frame passes in between, where one beside another was too few.
+    """
+    page = open_page(embedded)
+    page.evaluate(COUNT_BEFORE_SEEKS)
+    for button in ("#play", "#forth"):
+        page.click("#play")
+        page.wait_for_timeout(200)
+        page.evaluate("waited.length = 0")
+        page.click(button)
+        page.wait_for_function("() => waited.length > 0")
+        assert page.evaluate("Math.min(...waited)") >= 1
+        page.wait_for_function("() => !document.getElementById('video').seeking")
+
+
+def test_what_the_fields_show_holds_after_coming_back(open_page, embedded, tmp_path):
+    page = open_page(embedded)
+    page.select_option("#speed", "4")
+    page.uncheck("#loop")
+    page.check("#muted")
+    other = tmp_path / "other.html"
+    other.write_text("Another page", encoding="utf-8")
+    page.goto(other.as_uri())
+    page.go_back()
+    page.wait_for_selector("html[data-ready]")
+    video = page.evaluate("(({playbackRate, muted}) => [playbackRate, muted])(video)")
+    assert video == [float(page.input_value("#speed")), page.is_checked("#muted")]
+    page.click("#play")
+    if not page.is_checked("#loop"):
+        wait_for_frame(page, FRAMES - 1)
+        page.wait_for_selector("#play[aria-label=Play]", state="attached")
 
 
 COUNT_FLOATS = """
@@ -230,12 +344,53 @@ def test_people_cost_memory_only_while_they_are_in_sight(browser, tmp_path):
     page.close()
 
 
-def test_times_in_words(open_page, tmp_path):
-    times = np.array([0, 59.9958, 3725.5])
-    page = open_page(write_page(replace(walk(3), timestamps=times), tmp_path / "page.html"))
-    for frame, words in enumerate(("0:00.00", "1:00.00", "1:02:05.50")):
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ((0, 59.9958, 3725.5), ("0:00.00", "1:00.00", "1:02:05.50")),
+        ((111600, 111600.04, 111605), ("31:00:00.00", "31:00:00.04", "31:00:05.00")),
+    ],
+)
+def test_times_in_words(open_page, tmp_path, times, words):
+    motion = replace(walk(3), timestamps=np.array(times))
+    page = open_page(write_page(motion, tmp_path / "page.html"))
+    for frame in range(3):
         scrub(page, frame)
-        assert page.text_content("#time") == f"{words} / 1:02:05.50 · frame {frame}"
+        assert page.text_content("#time") == f"{words[frame]} / {words[2]} · frame {frame}"
+
+
+@pytest.fixture
+def windows(open_page, tmp_path):
+    """A page whose curves show 3 of 4 seconds at a time."""
+    page = open_page(write_page(passers_by(4), tmp_path / "page.html"))
+    page.select_option("#span", "3")
+    return page
+
+
+def test_the_line_of_the_present_goes_with_the_window_of_the_curves(windows):
+    where = """() => new DOMMatrix(document.querySelector('.playhead').style.transform).m41
+        / document.querySelector('#chart .u-over').clientWidth"""
+    for frame, share in ((99, 0.96 / 3), (70, 2.8 / 3)):
+        scrub(windows, frame)
+        windows.wait_for_timeout(100)
+        assert windows.evaluate(where) == pytest.approx(share, abs=0.01)
+
+
+def test_a_drag_past_the_edge_of_the_curves_stays_at_it(windows):
+    plot = windows.locator("#chart .u-over")
+    plot.scroll_into_view_if_needed()
+    chart = plot.bounding_box()
+    middle, row = chart["x"] + chart["width"] / 2, chart["y"] + 80
+    for start, edge, way, end in ((20, chart["width"], 1, 75), (90, 0, -1, 75)):
+        scrub(windows, start)
+        windows.wait_for_timeout(100)
+        windows.mouse.move(middle, row)
+        windows.mouse.down()
+        for beyond in (4, 8, 12):
+            windows.mouse.move(chart["x"] + edge + way * beyond, row)
+            windows.wait_for_timeout(100)
+            wait_for_frame(windows, end)
+        windows.mouse.up()
 
 
 NOTE_WORDS = """
@@ -311,14 +466,18 @@ def test_linked_video_plays_from_disk(open_page, clip, tmp_path):
     page.wait_for_function("() => document.getElementById('video').readyState >= 2")
 
 
-def test_a_missing_video_is_said_and_the_rest_goes_on(browser, clip, tmp_path):
+@pytest.mark.parametrize(("url", "said"), [("gone%20on.mp4", "gone on"), ("caf%E9.mp4", "caf%E9")])
+def test_a_missing_video_is_said_and_the_rest_goes_on(browser, clip, tmp_path, url, said):
+    """A name that is not UTF-8, too."""
     beside = tmp_path / "gone.mp4"
     shutil.copy(clip[1], beside)
     path = write_page(clip[0], tmp_path / "page.html", beside, embed=False)
     beside.unlink()
+    text = path.read_text(encoding="utf-8").replace("gone.mp4", url)
+    path.write_text(text, encoding="utf-8")
     page = browser.new_page(viewport={"width": 800, "height": 600})
     page.goto(path.as_uri())
-    page.wait_for_selector("text=Video not found or not playable: gone.mp4")
+    page.wait_for_selector(f"text=Video not found or not playable: {said}.mp4")
     assert page.locator("#film").is_hidden()
     scrub(page, 7)
     page.close()

@@ -113,11 +113,15 @@ export class Controls {
     element("key-back").onclick = () => this.toKeyframe(-1);
     element("key-forth").onclick = () => this.toKeyframe(1);
     this.scrub.oninput = () => player.seek(this.scrub.valueAsNumber);
-    this.speed.onchange = () => (player.speed = Number(this.speed.value));
     const loop = element<HTMLInputElement>("loop");
-    loop.onchange = () => (player.loop = loop.checked);
     const muted = element<HTMLInputElement>("muted");
-    muted.onchange = () => (element<HTMLVideoElement>("video").muted = muted.checked);
+    const apply = () => {
+      player.speed = Number(this.speed.value);
+      player.loop = loop.checked;
+      element<HTMLVideoElement>("video").muted = muted.checked;
+    };
+    this.speed.onchange = loop.onchange = muted.onchange = apply;
+    apply(); // browsers restore what the fields were when users come back
   }
 
   private addCurves(quantities: { name: string; unit: string; text: string }[]): void {
@@ -163,10 +167,11 @@ export class Controls {
     this.player.seek(this.player.frame + frames);
   }
 
-  /** One second on or back, by the frames' own times. */
-  private skip(seconds: number): void {
+  /** One second on or back, by the frames' own times; a frame where that one lasts longer. */
+  private skip(direction: 1 | -1): void {
     const { times, frame } = this.player;
-    this.player.seek(frameAt(times, times[frame] + seconds));
+    const target = frameAt(times, times[frame] + direction);
+    this.player.seek(target === frame ? frame + direction : target);
   }
 
   private toKeyframe(direction: 1 | -1): void {
@@ -187,7 +192,9 @@ export class Controls {
 
   private onKey(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("select, dialog")) return;
+    const bracket = event.key === "[" || event.key === "]"; // with Option on many a Mac's keyboard
+    const command = event.ctrlKey || event.metaKey || (event.altKey && !bracket);
+    if (command || target.closest("select, dialog")) return;
     if (event.key === " " && target.closest("button, input[type=checkbox]")) return;
     if (target === this.scrub && /^(Arrow|Page|Home|End)/.test(event.key)) return; // moves by itself
     const people = this.clip.people.length;

@@ -1,7 +1,7 @@
 /** Speeds and joint angles over time, of everybody who is shown. */
 
 import uPlot from "uplot";
-import { Clip, Person, clock, inSight } from "./data";
+import { Clip, Person, clock, frameAt, inSight } from "./data";
 import { inkColor, themeColor } from "./theme";
 
 const HEIGHT = 260;
@@ -26,8 +26,8 @@ export class Curves {
   private span = Infinity;
   private shown: number[] = [];
 
-  /** @param onSeek called with the time that is pointed at */
-  constructor(private readonly box: HTMLElement, private readonly clip: Clip, private readonly onSeek: (seconds: number) => void) {
+  /** @param onSeek called with the frame that is pointed at */
+  constructor(private readonly box: HTMLElement, private readonly clip: Clip, private readonly onSeek: (frame: number) => void) {
     this.quantities = quantitiesOf(clip);
     this.quantity = this.quantities[0];
     this.head = document.createElement("div");
@@ -57,7 +57,8 @@ export class Curves {
   moveTo(frame: number): void {
     const { min, max } = this.plot!.scales.x;
     const time = this.clip.times[frame];
-    if (time < min! || time > max!) this.turnTo(frame);
+    // At once, as the line's place goes by the window.
+    if (time < min! || time > max!) this.plot!.batch(() => this.turnTo(frame));
     this.moveHead(frame);
   }
 
@@ -100,7 +101,12 @@ export class Curves {
   private scrub(event: PointerEvent): void {
     if (!(event.buttons & 1)) return;
     if (event.type === "pointerdown") this.plot!.over.setPointerCapture(event.pointerId);
-    this.onSeek(this.plot!.posToVal(event.offsetX, "x"));
+    const { times } = this.clip;
+    const { min, max } = this.plot!.scales.x;
+    const first = times.findIndex((time) => time >= min!);
+    const last = times.findLastIndex((time) => time <= max!);
+    const frame = frameAt(times, this.plot!.posToVal(event.offsetX, "x"));
+    this.onSeek(Math.min(Math.max(frame, first), last)); // beyond, every move would turn the page
   }
 
   private data(): uPlot.AlignedData {

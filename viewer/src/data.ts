@@ -56,6 +56,8 @@ interface Shared {
 
 interface Packed extends Shared {
   camera: FilmCamera & { turns?: Block; places?: Block; zooms?: Block };
+  /** Seconds at which the first frame is shown, and of each since then. */
+  start: number;
   times: Block;
   people: PackedPerson[];
 }
@@ -97,7 +99,7 @@ export function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
 
 export async function readClip(): Promise<Clip> {
   const packed: Packed = JSON.parse(document.getElementById("data")!.textContent!);
-  const times = Float64Array.from(await unpack(packed.times));
+  const times = Float64Array.from(await unpack(packed.times), (time) => packed.start + time);
   const people: Person[] = [];
   for (const person of packed.people) {
     people.push(await readPerson(person));

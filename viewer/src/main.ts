@@ -2,7 +2,7 @@
 
 import { Controls } from "./controls";
 import { Curves } from "./curves";
-import { Clip, bytesOf, frameAt, readClip } from "./data";
+import { Clip, bytesOf, readClip } from "./data";
 import { Overlay } from "./overlay";
 import { Player } from "./player";
 import { Stage } from "./stage";
@@ -15,13 +15,22 @@ function say(text: string): void {
   element("message").textContent = text;
 }
 
+/** A URL as people read it; as it is where a name in it is not UTF-8. */
+function readable(url: string): string {
+  try {
+    return decodeURIComponent(url);
+  } catch {
+    return url;
+  }
+}
+
 /** The video's element, filled from the page or from beside it; null where there is none. */
 function openVideo(clip: Clip, player: () => Player): HTMLVideoElement | null {
   if (!clip.video) return null;
   const video = element<HTMLVideoElement>("video");
   const { url, type } = clip.video;
   video.addEventListener("error", () => {
-    say(url ? `Video not found or not playable: ${decodeURIComponent(url)}` : "This browser cannot play the video.");
+    say(url ? `Video not found or not playable: ${readable(url)}` : "This browser cannot play the video.");
     element("film").hidden = true;
     element("skeleton").hidden = true;
     player().dropVideo();
@@ -56,7 +65,7 @@ async function start(): Promise<void> {
   const stage = openStage(clip, () => (dirty = true));
   const overlay = new Overlay(element<HTMLCanvasElement>("overlay"), clip);
   const timeline = new Timeline(element<HTMLCanvasElement>("lanes"), clip);
-  const curves = new Curves(element("chart"), clip, (seconds) => player.seek(frameAt(clip.times, seconds)));
+  const curves = new Curves(element("chart"), clip, (frame) => player.seek(frame));
   const controls = new Controls(clip, player, stage, curves.quantities);
 
   const drawStill = () => {

@@ -2,6 +2,12 @@
 
 import { frameAt } from "./data";
 
+/**
+ * Animation frames from a video's pause to its next seek. Where the seek follows sooner, Chromium
+ * now and then leaves one of the pictures that were played on the screen.
+ */
+const SETTLING = 2;
+
 export class Player {
   frame = 0;
   playing = false;
@@ -12,6 +18,7 @@ export class Player {
   private seconds: number;
   private last = 0;
   private wanted: number | null = null;
+  private settling = 0;
 
   /**
    * @param times seconds of each frame, rising
@@ -60,6 +67,7 @@ export class Player {
     if (!this.playing) return;
     this.playing = false;
     this.video?.pause();
+    this.settling = SETTLING;
     this.seek(this.frame);
   }
 
@@ -73,7 +81,7 @@ export class Player {
     this.frame = Math.min(Math.max(Math.round(frame), 0), this.times.length - 1);
     this.seconds = this.times[this.frame];
     this.wanted = this.middle(this.frame);
-    if (!this.video?.seeking) this.seekVideo();
+    this.seekVideo();
     this.onChange();
   }
 
@@ -86,6 +94,7 @@ export class Player {
   /** Send the video to the moment asked for last; those asked for while it sought are skipped. */
   private seekVideo(): void {
     if (!this.video || this.wanted === null || this.video.readyState < 1) return;
+    if (this.settling || this.video.seeking) return;
     const time = this.wanted;
     this.wanted = null;
     if (Math.abs(this.video.currentTime - time) > 1e-4) this.video.currentTime = time;
@@ -93,12 +102,13 @@ export class Player {
 
   private tick = (now: number): void => {
     requestAnimationFrame(this.tick);
+    if (this.settling && --this.settling === 0) this.seekVideo();
     if (!this.playing) return;
     this.seconds = this.video
       ? this.video.currentTime - this.offset
       : this.seconds + ((now - this.last) / 1000) * this.rate;
     this.last = now;
-    if (this.video?.seeking) return;
+    if (this.settling || this.video?.seeking) return;
     if (this.video?.ended || this.seconds > this.end + this.lastPeriod) this.finish();
     else this.show(frameAt(this.times, this.seconds));
   };

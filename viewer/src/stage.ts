@@ -25,6 +25,8 @@ const REACH = 0.45;
 const NEAREST = 3;
 /** Metres that are seen at least. */
 const FARTHEST = 500;
+/** Radians between the views straight down and a little upward, the lowest that users turn to. */
+const LOWEST = Math.PI * 0.54;
 /** Share of the picture that is filled. */
 const FILLED = 0.94;
 const DEGREE = Math.PI / 180;
@@ -50,7 +52,6 @@ export class Stage {
   constructor(private readonly canvas: HTMLCanvasElement, private readonly clip: Clip, onMove: () => void) {
     this.renderer = new WebGLRenderer({ canvas, antialias: true });
     this.controls = new OrbitControls(this.camera, canvas);
-    this.controls.maxPolarAngle = Math.PI * 0.54;
     this.controls.zoomToCursor = true;
     this.controls.addEventListener("change", onMove);
     this.controls.addEventListener("start", () => (this.view = null));
@@ -92,6 +93,9 @@ export class Stage {
     if (view === "film") this.lookAsFilmed();
     else this.lookFrom(...DIRECTIONS[view]);
     this.camera.updateProjectionMatrix();
+    // As filmed may look farther up than users turn.
+    const away = this.camera.position.clone().sub(this.controls.target);
+    this.controls.maxPolarAngle = Math.max(LOWEST, away.angleTo(this.camera.up));
     this.controls.update();
   }
 
@@ -183,8 +187,8 @@ export class Stage {
       ArrowRight: () => this.controls.rotateLeft(-KEY_TURN),
       ArrowUp: () => this.controls.rotateUp(KEY_TURN),
       ArrowDown: () => this.controls.rotateUp(-KEY_TURN),
-      PageUp: () => this.controls.dollyIn(1.1),
-      PageDown: () => this.controls.dollyOut(1.1),
+      PageUp: () => this.controls.dollyIn(1 / 1.1),
+      PageDown: () => this.controls.dollyOut(1 / 1.1),
     };
     if (!(event.key in moves)) return;
     this.view = null;

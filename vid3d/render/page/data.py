@@ -53,11 +53,13 @@ def page_data(motion: Motion) -> dict[str, Any]:
     floor, bodies = floor_of(motion), sampled_bodies(motion)
     world = World(floor, bodies)
     steps = CURVE_STEPS * (5 if motion.present.sum() > MUCH else 1)
+    start = float(motion.timestamps[0])  # apart: `encode` cuts off what is later than 29.8 hours
     spots = world.place(bodies[:, 0])[:, [0, 2]]
     return {
         "title": _source(motion) or "motion",
         "facts": _facts(motion),
-        "times": encode(motion.timestamps[:, None], TICK),
+        "start": start,
+        "times": encode(motion.timestamps[:, None] - start, TICK),
         "keyframes": motion.keyframes.tolist(),
         "cuts": first_after_cuts(motion),
         "bones": H36M17.bones,
