@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from motion_toys import make_video, walk
 
 from vid3d.cli import COMMANDS, cli
+from vid3d.cli.console import Console
 from vid3d.errors import Vid3dError
 from vid3d.files import missing
 from vid3d.monitor import Monitor
@@ -271,6 +272,7 @@ def test_nothing_is_written_over_what_is_read(tmp_path, blank):
         ["render", motion, "--video", video, "-o", video],
         ["render", motion, "-o", motion],
         ["view", motion, "--video", video, "-o", motion],
+        ["export", motion, "--to", "csv,npz", "-o", tmp_path],
     ):
         assert_one_line(run(*arguments), 1, "is what is read", "-o")
     for arguments in (
@@ -292,6 +294,20 @@ def test_another_video_than_the_motions_own_is_told(tmp_path):
     result = run("render", path, "--video", video, "-o", tmp_path / "b.mp4")
     assert result.exit_code == 0
     assert "is not the file that the motion was made from (mine.mp4)" in result.stderr
+
+
+def test_results_of_keypoints_are_compared_with_no_video(tmp_path):
+    motion = walk()
+    meta = {"source": {"name": "seen.json", "sha256": "0" * 64},
+            "options": {"keypoints": "seen.json"}}  # fmt: skip
+    path = replace(motion, meta={**motion.meta, **meta}).save(tmp_path / "a.vid3d.npz")
+    result = run("view", path, "--video", make_video(tmp_path / "clip.mp4", motion))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_warnings_hold_no_control_characters(capsys):
+    Console().warn("a\x1b[31mred\x1b[2J.mp4 is not the file")
+    assert capsys.readouterr().err == "vid3d: warning: a\\x1b[31mred\\x1b[2J.mp4 is not the file\n"
 
 
 @pytest.mark.parametrize("person", ["bob", "Largest", "1.5", ""])

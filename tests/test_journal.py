@@ -155,6 +155,20 @@ def test_detect_writes_mot_text(repo, tmp_path):
     assert list(tmp_path.glob("*.partial")) == []
 
 
+def test_detect_says_what_lift_will_not_read(repo, tmp_path, monkeypatch):
+    pipeline, network = Pipeline(LiftOptions(stride=15)), Counting()
+    pipeline.estimator = TopDown(network, network)
+    monkeypatch.setattr("vid3d.pipeline.MOST_JSON", 10)
+    for name in ("seen.txt", "seen.json"):
+        assert pipeline.monitor.warnings == []
+        pipeline.detect(repo / "tests/data/tiny.mp4", tmp_path / name)
+    (warning,) = pipeline.monitor.warnings
+    assert "detect parts of the video, with --start and --end" in warning
+    monkeypatch.setattr("vid3d.files.MOST_JSON", 10)
+    with pytest.raises(Vid3dError, match=r"not read as JSON \(larger than"):
+        read_keypoints(tmp_path / "seen.json")
+
+
 def test_another_field_of_view_asks_anew(repo, tmp_path):
     """It tells turns and cuts, on which hangs what the networks are asked."""
     usual, narrow, unknown = LiftOptions(fov=55), LiftOptions(fov=40), LiftOptions()

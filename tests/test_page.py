@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import zlib
 from dataclasses import replace
@@ -309,6 +310,11 @@ def test_another_video_is_an_error_and_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def test_a_linked_video_may_have_a_name_that_is_not_utf8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    assert video._relative_url(tmp_path / name, tmp_path / "page.html") == "caf%E9.mp4"
+
+
 def test_video_is_found_by_name_and_checksum(tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "clip.mp4")
     source = {"name": "clip.mp4", "sha256": sha256_of(clip)}
@@ -318,6 +324,8 @@ def test_video_is_found_by_name_and_checksum(tmp_path, monkeypatch):
     for other in ({**source, "sha256": "0"}, {**source, "name": "../clip.mp4"}, {}):
         assert find_video(replace(motion, meta={"source": other}), tmp_path) is None
     assert find_video(walk(), tmp_path) is None
+    seen = replace(motion, meta={"source": source, "options": {"keypoints": "clip.mp4"}})
+    assert find_video(seen, tmp_path) is None  # a file of keypoints is no video
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "out")
     assert find_video(motion, Path()) == clip  # one folder up from here

@@ -82,6 +82,25 @@ def test_images_with_names_as_ids_are_in_the_order_of_their_numbers(tmp_path):
     assert seen == [100, 110, 120, 130, 140, 150, 160, 170]
 
 
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["a/frame_000020.jpg", "a/frame_000000.jpg", "a/frame_000010.jpg"], [0, 10, 20]),
+        (["7.png", "1.png", "4.png"], [0, 3, 6]),  # from 1 on
+        (["a7.png", "b1.png", "a4.png"], [0, 1, 2]),  # of several recordings
+        (["7.png", "7.png", "4.png"], [0, 1, 2]),
+        (["x", None, "4.png"], [0, 1, 2]),
+        (["7.png", "8.png", "1700000000123.png"], [0, 1, 2]),  # a time
+    ],
+)
+def test_numbers_of_images_files_are_frames(tmp_path, names, frames):
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    clip = read(tmp_path, coco(info={}, images=images, annotations=[]))
+    assert [look.frame for look in clip.looks] == frames
+    one = [{"id": 1, "file_name": "IMG_1234.jpg"}]
+    assert read(tmp_path, coco(info={}, images=one, annotations=[])).looks[0].frame == 0
+
+
 def test_coco_visibility_is_read_as_confidence(tmp_path):
     keypoints = flat()
     keypoints[2::3] = [2] * 15 + [1, 0]
@@ -94,6 +113,28 @@ def test_coco_visibility_is_read_as_confidence(tmp_path):
 def test_joint_names_of_the_category_decide(tmp_path):
     category = {"id": 1, "name": "person", "keypoints": list(H36M17.joints)}
     assert read(tmp_path, coco(categories=[category])).joint_set == "h36m17"
+
+
+POSETRACK = ("nose", "head_bottom", "head_top", *COCO17.joints[3:])
+"""Names of PoseTrack18, whose neck and head top stand where COCO's eyes do."""
+
+
+@pytest.mark.parametrize("joints", [COCO17, H36M17])
+@pytest.mark.parametrize("spelled", ["{0}_{1}", "{0} {1}", "{0[0]}{1}", "{1}.{0}", "{1}-{0[0]}"])
+def test_joints_in_another_order_go_to_their_places(tmp_path, joints, spelled):
+    right_first = [joints.joints[i].split("_") for i in joints.flip]
+    names = [spelled.format(*words).title() if words[1:] else words[0] for words in right_first]
+    categories = [{"id": 0, "name": "people"}, {"id": 1, "name": "person", "keypoints": names}]
+    clip = read(tmp_path, coco(categories=categories))
+    assert clip.joint_set == joints.name
+    assert clip.looks[0].people.keypoints[0, :, 0].tolist() == [100 + i for i in joints.flip]
+
+
+def test_joint_names_that_say_nothing_are_in_the_order_of_coco(tmp_path):
+    category = {"id": 1, "name": "person", "keypoints": [str(i) for i in range(17)]}
+    clip = read(tmp_path, coco(categories=[category]))
+    assert clip.joint_set == "coco17"
+    assert clip.looks[0].people.keypoints[0, :, 0].tolist() == list(range(100, 117))
 
 
 @pytest.mark.parametrize("count", [26, 133])
@@ -135,9 +176,9 @@ def test_lists_of_results_leave_out_images_without_people(tmp_path):
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
+        ("", "not read as JSON"),
+        ("{", "not read as JSON"),
+        ("[" * 100_000, "not read as JSON"),
         ("3", "expected an object"),
         ([], "expected a list of results"),
         ([{"image_id": True, "keypoints": flat()}], "no frame number"),
@@ -147,10 +188,13 @@ def test_lists_of_results_leave_out_images_without_people(tmp_path):
         (coco(images=[{"id": 7}, {"id": 7}]), "each its own"),
         (coco(images=[{"id": 7, "frame": -1}]), "frame of an image"),
         (coco(images=[{"id": 7, "frame": 1.5}]), "frame of an image"),
+        (coco(images=[{"id": 7, "frame_id": 10_005_830_000}]), "not a whole number below 1e9"),
         (coco(images=[{"id": 7, "width": "a", "height": 4}]), "image size"),
         (coco(images=[{"id": 7, "time": "now"}]), "time of an image"),
         (coco(images=[{"id": 8}]), "which no image has"),
         (coco(info=3), "info is not an object"),
+        (coco(categories=[{"keypoints": list(POSETRACK)}]), "('head_bottom', 'head_top') that"),
+        (coco(categories=[{"keypoints": list(COCO17.joints[:14])}]), "neither coco17 nor h36m17"),
         (coco(info={"fps": 0}), "frame rate is 0"),
         (coco(info={"fps": "fast"}), "fps is not"),
         (coco(annotations=[{"image_id": 7}]), "keypoints is missing"),
@@ -177,7 +221,7 @@ def test_no_such_file(tmp_path):
     with pytest.raises(Vid3dError, match="as OpenPose writes them"):
         read_keypoints(tmp_path / "folder")
     (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Vid3dError, match="not JSON"):
+    with pytest.raises(Vid3dError, match="not read as JSON"):
         read_keypoints(tmp_path / "a.json")
 
 

@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -176,7 +178,7 @@ def test_fetch_makes_a_model_folder_once(served):
     )  # fmt: skip
     assert state() == "cached (onnx)"
     assert zoo.verify("rtmpose-t") is None
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "model.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "manifest.json", "model.onnx"]
     (folder / "model.onnx").write_bytes(b"xnno")
     assert "damaged" in zoo.verify("rtmpose-t")
     zoo.fetch("rtmpose-t")
@@ -186,6 +188,18 @@ def test_fetch_makes_a_model_folder_once(served):
         assert state() == "not here"
 
 
+def test_two_at_once_share_one_download(served, monkeypatch):
+    def slow(*arguments):
+        time.sleep(0.1)
+        download(*arguments)
+
+    monkeypatch.setattr(zoo, "download", slow)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(zoo.fetch, ["rtmpose-t"] * 2))) == 1
+    assert len(served.ranges) == 1
+    assert zoo.verify("rtmpose-t") is None
+
+
 def test_another_file_than_the_official_one_is_refused(served):
     served.files["/a.zip"] = archive(b"evil")
     with pytest.raises(Vid3dError, match="is not the official file"):
@@ -193,7 +207,7 @@ def test_another_file_than_the_official_one_is_refused(served):
     served.files["/a.zip"] = b"no archive"
     with pytest.raises(Vid3dError, match="is not the official file"):
         zoo.fetch("rtmpose-t")
-    assert not list(zoo.cache_dir().glob("*/*"))
+    assert [path.name for path in zoo.cache_dir().glob("*/*")] == ["lock"]
 
 
 def test_a_file_put_there_by_hand_needs_no_network(served):

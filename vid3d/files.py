@@ -67,21 +67,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def held(folder: Path, who: str) -> Iterator[None]:
+def held(folder: Path, who: str, wait: float = 0.0) -> Iterator[None]:
     """Have a folder, made if missing, to oneself; the lock in it ends with the process.
 
     Args:
         folder: to work in.
         who: else may be at work there, for the complaint.
+        wait: seconds until the complaint.
 
     Raises:
-        Vid3dError: another process holds it, or it cannot be written to.
+        Vid3dError: another process holds it all that time, or it cannot be written to.
     """
     from filelock import FileLock, Timeout
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock", timeout=0)
+        lock = FileLock(folder / "lock", timeout=wait)
         lock.acquire()
     except Timeout as error:
         raise Vid3dError(f"{who} is at work in {folder}; wait for it, or name another") from error

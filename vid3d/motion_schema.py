@@ -7,7 +7,7 @@ which most is seen); of one that zoomed, the intrinsics that it had then.
 
 # ruff: noqa: D102  What the members of `AnyMotion` mean is said once, at those of `Motion`.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -165,6 +165,19 @@ class AnyMotion(Protocol):
     def path(self, person: int, first: int, stop: int) -> NDArray[np.float32]: ...
     def sightings(self, person: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]: ...
     def rows(self, name: str, person: int) -> Iterator[NDArray[Any]]: ...
+
+
+def filmed_source(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Name and checksum of the video that a motion was made from.
+
+    Args:
+        meta: of the motion.
+
+    Returns:
+        Its `source`; empty where that is a file of keypoints, or not known.
+    """
+    source, options = meta.get("source") or {}, meta.get("options") or {}
+    return {} if source.get("name") == options.get("keypoints") else source
 
 
 def camera_of(motion: AnyMotion) -> Camera:

@@ -19,7 +19,7 @@ from typing import Any
 
 from vid3d.clips import Clip, camera_of, clips_of_keypoints
 from vid3d.errors import Vid3dError
-from vid3d.files import check_output, safe_stem
+from vid3d.files import MOST_JSON, check_output, safe_stem
 from vid3d.given import file_path
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
@@ -160,8 +160,13 @@ class Pipeline:
             size=clip.frame_size,
             camera=camera_seen_by(seen, clip.frame_size),
         )
-        write_keypoints(output, found)
+        path = write_keypoints(output, found)
         journal.remove()
+        if path.suffix.lower() != ".txt" and path.stat().st_size > MOST_JSON:
+            self.monitor.warn(
+                f"{path} is larger than the {MOST_JSON >> 20} MiB that are read: for vid3d lift, "
+                "detect parts of the video, with --start and --end"
+            )
         return len(tracks)
 
     def _open(self, path: Path) -> Clip:

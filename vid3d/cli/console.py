@@ -43,7 +43,7 @@ class Console(Monitor):
     def warn(self, text: str) -> None:
         """Print a warning to the error stream, once a clip."""
         if text not in self.warnings and not self.quiet:
-            click.echo(f"vid3d: warning: {text}", err=True)
+            click.echo(f"vid3d: warning: {printable(text)}", err=True)
         super().warn(text)
 
     @contextmanager

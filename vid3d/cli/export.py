@@ -35,11 +35,14 @@ def command(motion: Path, formats: tuple[str, ...], output: Path, up: str, origi
         raise click.UsageError("--to names no format")
     check(chosen, units)
     from vid3d.export.space import export_space
+    from vid3d.files import check_output
     from vid3d.motion import Motion
 
     talk = console(quiet, verbose)
     loaded = Motion.load(motion)
     stem = motion.name.removesuffix(".npz").removesuffix(".vid3d")
+    if "npz" in chosen:
+        check_output(output / f"{stem}.vid3d.npz", motion)
     space = export_space(loaded, up, origin, floor == "on")
     for path in export(loaded, chosen, output, stem, space, units):
         talk.say(str(path))

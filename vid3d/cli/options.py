@@ -195,8 +195,9 @@ span_options = together(
 def warn_of_another(meta: Mapping[str, Any], video: Path, talk: Console) -> None:
     """Say so where a motion was not made from this very file: a copy will do, another will not."""
     from vid3d.files import sha256_of
+    from vid3d.motion_schema import filmed_source
 
-    source = meta.get("source") or {}
+    source = filmed_source(meta)
     known = source.get("sha256")
     if known and video.is_file() and sha256_of(video) != known:
         talk.warn(

@@ -13,10 +13,17 @@ from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
 from vid3d.motion_checks import MOST_FRAMES
 from vid3d.pose2d.people import JOINTS, KeypointClip, Look, People, boxes_around
-from vid3d.skeleton import COCO17, H36M17, joint_set
+from vid3d.skeleton import COCO17, H36M17, JointSet, joint_set
 
 _WIDER = (26, 133)
 """Joints of Halpe-26 and COCO-WholeBody: their first 17 are COCO's."""
+_CALLED = {
+    spelled: joint
+    for joint in COCO17.joints + H36M17.joints
+    for side, _, part in [joint.rpartition("_")]
+    for spelled in (side + part, side[:1] + part, part + side, part + side[:1])
+}
+"""Joints by what files call them, in small letters alone: LeftHip, l_hip, hip.left, Hip_L."""
 
 DEFAULT_RATE = 25.0
 """Only to give looks a place in time where a file says nothing; never reported as its rate."""
@@ -45,19 +52,20 @@ def clip_from_coco(document: Any, name: str) -> KeypointClip:
     frames = _frames(images)
     by_image = _grouped(annotations, {image["id"] for image in images})
     scale = _confidence_scale(annotations)
+    joints, columns = _joints(document)
     rate = _optional_number(info.get("fps", document.get("fps")), "fps")
     timed = all(image.get("time") is not None for image in images)
     size, looks = _size(images), []
     for image, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[1]):
         time = _optional_number(image.get("time"), "time of an image")
-        people = _people(by_image[image["id"]], scale)
+        people = _people(by_image[image["id"]], scale, columns)
         time = frame / (rate or DEFAULT_RATE) if time is None else time
         still, cut = (image.get(name) is True for name in ("still", "cut"))
         looks.append(Look(frame, time, people, still, _shift(image.get("shift")), cut))
     return KeypointClip(
         name=name,
         looks=looks,
-        joint_set=_joint_set(document),
+        joint_set=joints.name,
         frames=max(int(_optional_number(info.get("frames"), "frames") or 0), max(frames) + 1),
         rate=rate if rate is not None or not timed else _rate_of(looks),
         size=size,
@@ -129,8 +137,8 @@ def _from_results(results: Sequence[Any]) -> dict[str, Any]:
     if not results or not all(isinstance(r, dict) and "image_id" in r for r in results):
         raise Vid3dError("expected a list of results with image_id and keypoints")
     numbers = _with_empty(sorted({_number_in(result["image_id"]) for result in results}))
-    first = min(*numbers, 1)
-    images = [{"id": number, "frame": number - first} for number in numbers]
+    frames = _from_first(numbers)
+    images = [{"id": n, "frame": frame} for n, frame in zip(numbers, frames, strict=True)]
     annotations = [{**result, "image_id": _number_in(result["image_id"])} for result in results]
     return {"images": images, "annotations": annotations}
 
@@ -154,6 +162,12 @@ def _number_in(image_id: Any) -> int:
     return int(digits[-1])
 
 
+def _from_first(numbers: Sequence[int]) -> list[int]:
+    """Frames of numbers that count from 0 or from 1."""
+    first = min(*numbers, 1)
+    return [number - first for number in numbers]
+
+
 def _objects(document: Mapping[str, Any], field: str) -> list[Any]:
     entries = document.get(field)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -162,7 +176,7 @@ def _objects(document: Mapping[str, Any], field: str) -> list[Any]:
 
 
 def _frames(images: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Frame index of each image: as given, else the rank of its id."""
+    """Frame index of each image: as given, else by the number of its file, else its id's rank."""
     if not images:
         raise Vid3dError("images is empty")
     ids = [image.get("id") for image in images]
@@ -170,11 +184,26 @@ def _frames(images: Sequence[Mapping[str, Any]]) -> list[int]:
         raise Vid3dError("images need ids, each its own")
     given = [image.get("frame", image.get("frame_id")) for image in images]
     if all(frame is None for frame in given):
+        if numbers := _file_numbers(images):
+            return _from_first(numbers)
         rank = {i: n for n, i in enumerate(sorted(ids, key=_natural))}
         return [rank[i] for i in ids]
     if not all(type(frame) is int and 0 <= frame < 1e9 for frame in given):
-        raise Vid3dError("frame of an image is missing or not a whole number from 0 up")
+        raise Vid3dError("frame of an image is missing or not a whole number below 1e9")
     return given
+
+
+def _file_numbers(images: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Numbers of frames in which alone the images' file names differ; [] where they do otherwise.
+
+    Numbers beyond the longest clip are times, or of a data set.
+    """
+    names = [str(image.get("file_name")) for image in images]
+    parts = [re.fullmatch(r"(.*?)(\d{1,15})(\.\w+)", name) for name in names]
+    numbers = [int(part[2]) for part in parts if part]
+    alike = len({part and (part[1], part[3]) for part in parts}) == 1 < len(images)
+    distinct = len(set(numbers)) == len(images)
+    return numbers if alike and distinct and max(numbers) < MOST_FRAMES else []
 
 
 def _natural(image_id: Any) -> tuple[Any, ...]:
@@ -202,10 +231,12 @@ def _grouped(
     return groups
 
 
-def _people(annotations: Sequence[Mapping[str, Any]], scale: float) -> People:
+def _people(
+    annotations: Sequence[Mapping[str, Any]], scale: float, columns: Sequence[int]
+) -> People:
     if not annotations:
         return People.none()
-    xyc = np.stack([_keypoints(annotation) for annotation in annotations])
+    xyc = np.stack([_keypoints(annotation)[columns] for annotation in annotations])
     confidence = (xyc[..., 2] * scale).clip(0, 1).astype(np.float32)
     keypoints = xyc[..., :2].astype(np.float32)
     boxes = boxes_around(keypoints, confidence)
@@ -252,14 +283,36 @@ def _confidence_scale(annotations: Sequence[Mapping[str, Any]]) -> float:
     return 0.5 if np.isin(third, (0, 1, 2)).all() and (third == 2).any() else 1.0
 
 
-def _joint_set(document: Mapping[str, Any]) -> str:
-    """By the joint names of the category, where there are any."""
+def _joints(document: Mapping[str, Any]) -> tuple[JointSet, list[int]]:
+    """The joint set that a document names, and the place of each of its joints there.
+
+    Without names, or where they say nothing ("1", "2"), joints are in COCO's order.
+
+    Raises:
+        Vid3dError: some names are those of joints, but they make up no set.
+    """
+    names = _joint_names(document)
+    known = [_CALLED.get(re.sub(r"[\W_]", "", name).lower()) for name in names]
+    for joints in (COCO17, H36M17):
+        if set(known) == set(joints.joints):
+            return joints, [known.index(joint) for joint in joints.joints]
+    if any(known):
+        others = [name for name, joint in zip(names, known, strict=True) if joint is None]
+        raise Vid3dError(
+            f"categories name joints ({', '.join(map(repr, others or names))[:80]}) that make up "
+            "neither coco17 nor h36m17: give all joints of one of these, in any order"
+        )
+    return COCO17, list(range(JOINTS))
+
+
+def _joint_names(document: Mapping[str, Any]) -> list[str]:
+    """Names of the first joints in the first category that has any."""
     categories = document.get("categories")
-    if isinstance(categories, list) and categories and isinstance(categories[0], dict):
-        names = categories[0].get("keypoints")
-        if isinstance(names, list) and names and names[:JOINTS] == list(H36M17.joints):
-            return H36M17.name
-    return COCO17.name
+    for category in categories if isinstance(categories, list) else []:
+        names = category.get("keypoints") if isinstance(category, dict) else None
+        if isinstance(names, list) and names:
+            return [str(name) for name in names[:JOINTS]]
+    return []
 
 
 def _camera(fov: Any, size: tuple[int, int] | None) -> Camera | None:

@@ -79,7 +79,8 @@ def _read_json(path: Path) -> Any:
         raise Vid3dError(f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise Vid3dError(
-            f"not JSON ({error}); expected a .pairs.npz file, COCO-style JSON or an OpenPose folder"
+            f"not read as JSON ({error}); "
+            "expected a .pairs.npz file, COCO-style JSON or an OpenPose folder"
         ) from error
 
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, read_json, sha256_of
+from vid3d.files import atomic_path, held, read_json, sha256_of
 from vid3d.pose2d.download import MOST, Progress, download
 from vid3d.pose2d.manifest import FILE_NAME
 from vid3d.pose2d.official import KINDS, LICENCE, MODELS, OfficialModel
 from vid3d.weights import check_model, shipped_models, weights_dir
+
+PATIENCE = 3600.0
+"""Seconds to wait for another process that downloads the same model."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,12 @@ def fetch(name: str, kind: str | None = None, progress: Progress | None = None) 
         other = "mmpose" if kind == "onnx" else "onnx"
         raise Vid3dError(f"official model {name} has no {kind} file; use --backend {other}")
     folder = cache_dir() / name
-    if kind not in _recorded(name) or not _is_whole(folder, kind):
-        fetch_kind = _fetch_onnx if kind == "onnx" else _fetch_pth
-        files = fetch_kind(model, folder, progress)
-        _record(name, model, folder, files)
+    if not _is_whole(name, kind):
+        with held(folder, "another download", PATIENCE):
+            if not _is_whole(name, kind):  # nor has it come while we waited
+                fetch_kind = _fetch_onnx if kind == "onnx" else _fetch_pth
+                files = fetch_kind(model, folder, progress)
+                _record(name, model, folder, files)
     return folder
 
 
@@ -145,8 +150,11 @@ def _files(folder: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def _is_whole(folder: Path, kind: str) -> bool:
-    """Whether a recorded file has the checksum that was noted."""
+def _is_whole(name: str, kind: str) -> bool:
+    """Whether a file of an official model is in the cache, with the checksum that was noted."""
+    if kind not in _recorded(name):
+        return False
+    folder = cache_dir() / name
     entry = _files(folder)[kind]
     return entry.get("sha256") in (None, sha256_of(folder / entry["path"]))
 

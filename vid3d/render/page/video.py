@@ -14,6 +14,7 @@ import numpy as np
 from vid3d.errors import Vid3dError
 from vid3d.files import check_output, sha256_of
 from vid3d.motion import Motion
+from vid3d.motion_schema import filmed_source
 from vid3d.video.reader import VideoReader
 from vid3d.video.writer import LONGEST_SIDE, VideoWriter
 
@@ -52,9 +53,7 @@ class Footage:
 
 def find_video(motion: Motion, folder: Path) -> Path | None:
     """The video a motion was made from, by name and checksum: in a folder, its parent, or here."""
-    source = motion.meta.get("source")
-    if not isinstance(source, dict):
-        return None
+    source = filmed_source(motion.meta)
     name = source.get("name")
     if not isinstance(name, str) or not name or name != os.path.basename(name):
         return None
@@ -173,6 +172,6 @@ def _relative_url(video: Path, page: Path) -> str:
     """URL of a video as seen from a page; absolute where it lies on another drive."""
     target = video.resolve()
     try:
-        return quote(Path(os.path.relpath(target, page.resolve().parent)).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(target, page.resolve().parent)).as_posix()))
     except ValueError:
         return target.as_uri()
