@@ -397,6 +397,15 @@ def test_earlier_results(tmp_path, partial, earlier):
     assert any("another video" in text for text in monitor.warnings) == replaced
 
 
+def test_nothing_more_begins_after_a_wish_to_stop(tmp_path, blank, monkeypatch):
+    def observe(self, video):
+        self.monitor.stopping = True  # as Ctrl-C does while another clip is worked on
+        yield None
+
+    monkeypatch.setattr("vid3d.pipeline.Pipeline.observe", observe)
+    assert_one_line(run("lift", blank, "-o", tmp_path), 130, "interrupted")
+
+
 def test_files_of_an_earlier_result_are_named(tmp_path):
     """Those that this lift did not write again; not a video's own, nor another one's."""
 

@@ -12,8 +12,10 @@ from video_toys import make
 from vid3d.clips import clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.lift_options import LiftOptions
+from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
-from vid3d.pose2d.keypoint_files import write_keypoints
+from vid3d.pose2d.estimator import TopDown
+from vid3d.pose2d.keypoint_files import read_keypoints, write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People, boxes_around
 from vid3d.video import VideoReader
 
@@ -34,8 +36,8 @@ def look(frame, time, still=False):
     return Look(frame, time, People(boxes, np.ones(1), keypoints, confidence), still)
 
 
-def written(path, looks, size=SIZE, timed=True):
-    write_keypoints(path, KeypointClip("a", looks, "coco17", looks[-1].frame + 1, RATE, size))
+def written(path, looks, size=SIZE, timed=True, rate=RATE):
+    write_keypoints(path, KeypointClip("a", looks, "coco17", looks[-1].frame + 1, rate, size))
     if not timed:
         document = json.loads(path.read_text())
         for image in document["images"]:
@@ -75,6 +77,24 @@ def test_frames_count_from_the_beginning_of_the_video(tmp_path, video):
     assert seen == [0.4, 0.6, 0.8, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("rate", "wanted", "warned"),
+    [
+        (50, [0, 10, 20], ["50 frames/s, the video has 25"]),  # at 0, 0.4 and 0.8 s
+        (12.5, [0, 40], ["12.5 frames/s, the video has 25"]),  # at 0, 1.6 and 3.2 s
+        (24, [0, 20, 40], []),  # a film, faster on television
+    ],
+)
+def test_frames_of_another_rate_count_by_their_times(tmp_path, video, rate, wanted, warned):
+    looks = [look(20 * i, 20 * i / rate) for i in range(3)]
+    path = written(tmp_path / "k.json", looks, timed=False, rate=rate)
+    monitor = Monitor()
+    (clip,) = clips_of_keypoints(path, video, LiftOptions(stride=1), monitor)
+    assert [each.frame for each in clip.looks(None)] == wanted
+    assert len(monitor.warnings) == len(warned)
+    assert all(words in text for words, text in zip(warned, monitor.warnings, strict=True))
+
+
 def test_start_and_end_hold_without_a_video(tmp_path):
     path = written(tmp_path / "k.json", [look(5 * i, 0.2 * i) for i in range(6)])
     frames, seen, clip = placed(path, None, start=0.4, end=0.85)
@@ -97,6 +117,19 @@ def test_of_looks_at_one_frame_the_nearest_counts(tmp_path, video):
     assert seen == [0.0, 0.04]
 
 
+@pytest.mark.parametrize(("at", "wanted"), [(3, 2), (4, 2), (5, 3)])
+def test_a_cut_at_a_look_that_is_left_out_is_before_the_next(tmp_path, video, at, wanted):
+    # Twice as many looks as frames: of two at one frame the first is the nearer one.
+    looks = [look(i, 0.02 * i, still=i != at) for i in range(8)]
+    looks[at] = replace(looks[at], cut=True)
+    (clip,) = clips_of_keypoints(
+        written(tmp_path / "k.json", looks, rate=50), video, LiftOptions(stride=1)
+    )
+    kept = list(clip.looks(None))
+    assert [each.frame for each in kept if each.cut] == [wanted]
+    assert [each.frame for each in kept if not each.still] == [wanted]
+
+
 def test_looks_that_a_video_has_no_frame_of_take_none_from_others(tmp_path):
     # Keypoints of a copy at an even rate, of a recording in which three frames were dropped.
     stamps = [0, 40, 80, 240, 280, 320]
@@ -113,7 +146,12 @@ def test_looks_that_a_video_has_no_frame_of_take_none_from_others(tmp_path):
         ([look(0, 0.0)], (320, 240), {}, "pictures of 320 x 240 pixels.* has 160 x 120"),
         ([look(0, 7.0)], SIZE, {}, "no look between 0.00 and 1.96 s"),
         ([look(0, 0.2)], SIZE, {"start": 1.0}, "no look between 1.00 and 1.96 s"),
-        ([look(0, 0.2)], SIZE, {"start": 7.0}, "no frame between 7 and inf s: its last is at 1.96"),
+        (
+            [look(0, 0.2)],
+            SIZE,
+            {"start": 7.0},
+            "a.mp4 has no frame between 7 and inf s: its last",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_said(tmp_path, video, looks, size, options, words):
@@ -148,6 +186,14 @@ def test_looks_of_a_file_are_thinned_to_what_is_nearest(tmp_path, apart, stride,
     assert [each.frame for each in clip.looks(None)] == wanted
 
 
+def test_the_first_and_last_look_of_each_shot_stay(tmp_path):
+    looks = [replace(look(frame, frame / 30), cut=frame == 9) for frame in range(24)]
+    (clip,) = clips_of_keypoints(written(tmp_path / "k.json", looks), None, LiftOptions(stride=6))
+    kept = [(each.frame, each.cut) for each in clip.looks(None)]
+    assert [frame for frame, _ in kept] == [0, 6, 8, 9, 15, 21, 23]
+    assert [frame for frame, cut in kept if cut] == [9]
+
+
 class Nobody:
     """Networks that see nobody."""
 
@@ -158,6 +204,16 @@ class Nobody:
 
     def pose(self, images, boxes):
         return [(np.zeros((0, 17, 2)), np.zeros((0, 17))) for _ in images]
+
+
+class NoBoxes:
+    """A detector and a pose network that see nobody."""
+
+    name, joint_set = "nothing", "coco17"
+
+    def __call__(self, images, boxes=None):
+        shapes = ((0, 4), (0,)) if boxes is None else ((0, 17, 2), (0, 17))
+        return [tuple(np.zeros(shape, np.float32) for shape in shapes) for _ in images]
 
 
 @pytest.mark.parametrize("stride", [1, 7, "auto"])
@@ -181,6 +237,18 @@ def test_a_video_is_closed_when_nobody_decodes_it_any_more(tmp_path, monkeypatch
     looks.close()
     assert decoding
     assert decoding[-1] == []
+
+
+def test_the_lens_that_a_video_notes_goes_into_its_keypoints(tmp_path):
+    tags = {"com.apple.quicktime.camera.focal_length.35mm_equivalent": "26"}
+    video = make(tmp_path / "a.mov", container={"movflags": "use_metadata_tags"}, tags=tags)
+    nothing = NoBoxes()
+    for options, wanted in (({}, 67.31), ({"fov": 40}, 40)):  # 2 atan(0.4 * 43.27 / 26)
+        pipeline = Pipeline(LiftOptions(**options))
+        pipeline.estimator = TopDown(nothing, nothing)
+        pipeline.detect(video, tmp_path / "k.json")
+        (clip,) = read_keypoints(tmp_path / "k.json")
+        assert clip.camera.fov == pytest.approx(wanted, abs=0.01)
 
 
 def test_kept_answers_are_those_of_the_same_networks(repo, tmp_path):

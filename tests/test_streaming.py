@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streaming_toys import FPS, ToyNetworks, lift_toy, toy_clip, toy_pipeline
+from streaming_toys import FPS, ToyLifter, ToyNetworks, lift_toy, toy_clip, toy_pipeline
 
 from vid3d.errors import Vid3dError
 from vid3d.floor import sampled_bodies
@@ -318,6 +318,22 @@ def test_stopped_it_leaves_a_part_and_goes_on_to_the_same_bytes(monkeypatch, tmp
     assert lift_toy(toy_pipeline(monkeypatch, crowd), video, tmp_path) == unbroken
     assert "partial" not in Motion.load(tmp_path / "toy.vid3d.npz").meta
     assert "partial" not in dict(describe_motion(tmp_path / "toy.vid3d.npz"))
+
+
+def test_what_is_whole_when_somebody_asks_to_stop_is_no_part(monkeypatch, tmp_path):
+    small_pieces(monkeypatch)
+    video = toy_clip(tmp_path, 30)
+    unbroken = lift_toy(toy_pipeline(monkeypatch), video, tmp_path / "whole")
+    pipeline = toy_pipeline(monkeypatch)  # nobody knows the lens: all is read before it is lifted
+    lifted = ToyLifter.__call__
+
+    def asking(self, *given, **options):
+        pipeline.monitor.stopping = True
+        return lifted(self, *given, **options)
+
+    monkeypatch.setattr(ToyLifter, "__call__", asking)
+    assert lift_toy(pipeline, video, tmp_path) == unbroken
+    assert not (tmp_path / "toy.vid3d.partial").exists()
 
 
 def test_stopped_before_the_first_look(monkeypatch, tmp_path):

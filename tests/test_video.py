@@ -401,6 +401,8 @@ def test_lens_of_a_phone_is_read(tmp_path):
     assert probe(path).focal_35mm == 28
     path.write_bytes(data.replace(text + b"26", number + bytes([0xFF, 0xF3])))  # -13: unknown
     assert probe(path).focal_35mm is None
+    path.write_bytes(data.replace(text + b"26", number + bytes([7, 208])))  # 2000: below a degree
+    assert probe(path).focal_35mm is None
     assert probe(make(tmp_path / "plain.mp4")).focal_35mm is None
 
 

@@ -14,7 +14,7 @@ from vid3d.evaluation.metrics import bone_lengths
 from vid3d.info import describe
 from vid3d.kinematics import ANGLES, joint_angles
 from vid3d.motion import Motion
-from vid3d.motion_schema import runs
+from vid3d.motion_schema import from_camera, runs
 from vid3d.skeleton import H36M17
 from vid3d.world import (
     Ground,
@@ -145,6 +145,11 @@ def test_standing_needs_conviction_and_duration():
     # 1-4 reaches 0.6 and lasts 0.12 s; 6 is one frame; 8-11 is never convincing.
     assert standing(certain, times) == [(1, 5)]
     assert standing([np.nan] * 12, times) == []
+
+
+def test_three_frames_at_25_a_second_are_a_stance_wherever_they_lie():
+    times = np.arange(1000) / 25  # 0.08 s but for how it is rounded
+    assert all(standing([0.9] * 3, times[i : i + 3]) == [(0, 3)] for i in range(998))
 
 
 def test_a_foot_that_moves_does_not_stand():
@@ -686,6 +691,44 @@ def test_settle_with_nobody_and_with_a_single_frame():
     assert settle(make_motion(np.zeros((0, 5, 17, 3)))).people == 0
     single = settle(make_motion(standers([(0, 4)], frames=1)))
     assert single.meta["ground"]["confidence"] == 0
+
+
+def test_feet_that_never_stand_are_not_said_to_be_locked():
+    settled = settle(make_motion(standers([(0, 4)], 50), contacts=0.01))
+    assert "ground" in settled.meta
+    assert "feet" not in settled.meta
+
+
+def two_shots():
+    """Two people before a level camera, then two before one that looks 25 degrees down."""
+    joints = np.full((4, 80, 17, 3), np.nan)
+    joints[:2, :50] = standers([(-1, 4), (1, 5)], 50)
+    joints[2:, 50:] = standers([(-1, 4), (1, 5)], tilt=25)
+    return make_motion(joints, meta={"cuts": [2.0]})
+
+
+def test_shots_of_a_film_without_a_floor_are_settled_each_by_itself():
+    settled = settle(two_shots(), smooth=0)
+    level = camera_frame(np.stack([BODY + [-1, 0, -4], BODY + [1, 0, -5]]))
+    for joints in (settled.joints3d[:2, 0], settled.joints3d[2:, 50]):
+        np.testing.assert_allclose(joints, level, atol=0.03)
+    eyes = from_camera(settled, settled.joints3d[:, 50:], slice(50, 80))
+    np.testing.assert_allclose(eyes[2:], two_shots().joints3d[2:, 50:], atol=0.03)
+    again = settle(settled, smooth=0)  # on one floor by now
+    np.testing.assert_array_equal(again.camera_rotation, settled.camera_rotation)
+    np.testing.assert_allclose(again.joints3d, settled.joints3d, atol=0.03)
+
+
+def test_no_plane_is_fitted_to_shots_of_several_cameras():
+    assert ground_of(two_shots()).confidence == 0
+    assert ground_of(replace(two_shots(), meta={})).confidence > 0
+    assert ground_of(settle(two_shots())).confidence > 0.1
+
+
+@pytest.mark.parametrize(("distance", "stands"), [(20, False), (100, True)])
+def test_far_away_depths_may_be_less_steady(distance, stands):
+    joints = slider(1.5) + [0, 0, distance - 4]
+    assert ("feet" in settle(make_motion(joints[None])).meta) == stands
 
 
 def test_a_moving_camera_is_left_alone():

@@ -1,9 +1,10 @@
 """What was seen of a clip, however it was seen: 2D people at looks, read once and in order."""
 
 from array import array
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from vid3d.pose2d.people import KeypointClip, Look
 from vid3d.tracking import has_identities
 from vid3d.video import VideoInfo, VideoReader, default_stride
 from vid3d.video.reader import SAME_TIME
+
+SAME_RATE = 0.1
+"""Share by which rates may differ of a video and of keypoints of its frames: films are sped up by
+less for television."""
 
 _NEVER = 1 << 30  # frames from one picture to the next, where none is needed
 
@@ -90,12 +95,12 @@ def clips_of_keypoints(
         path: of the file.
         video: that it is of.
         options: span, stride and camera.
-        monitor: told of identities that cannot be kept.
+        monitor: told of another rate than the video's, and of identities that cannot be kept.
 
     Raises:
         Vid3dError: unreadable files, or one video beside several sequences.
     """
-    clips = read_keypoints(path)
+    clips, monitor = read_keypoints(path), monitor or Monitor()
     if video is not None and len(clips) != 1:
         raise Vid3dError(
             f"{path} holds {len(clips)} sequences, one video is given: leave the video out"
@@ -105,16 +110,14 @@ def clips_of_keypoints(
             times, info = _clock(Path(video), options)
             fps, size, filmed = info.fps, info.size, camera_of(info)
             _check_size(clip, size, path, video)
+            clip = _timed(clip, fps, path, monitor)
             frames = _frames_in(clip, np.asarray(times), fps)
         else:
             times, fps, size = array("d", clip.timestamps.tolist()), clip.fps, clip.frame_size
             frames, filmed = [look.frame for look in clip.looks], None
-        first, stop = _span(np.asarray(times), options, path)
-        placed = [
-            replace(look, frame=frame - first, time=times[frame])
-            for look, frame in zip(clip.looks, frames, strict=True)
-            if first <= frame < stop
-        ]
+        source = path if video is None else Path(video)
+        first, stop = _span(np.asarray(times), options, source)
+        placed = _placed(clip.looks, frames, range(first, stop), times)
         if clip.looks and not placed:
             raise Vid3dError(
                 f"{path} has no look between {times[first]:.2f} and {times[stop - 1]:.2f} s: "
@@ -124,7 +127,7 @@ def clips_of_keypoints(
         looks = _thinned(placed, stride)
         identified = has_identities(looks)
         if identified:
-            looks = _new_after_cuts(looks, path, monitor or Monitor())
+            looks = _new_after_cuts(looks, path, monitor)
         yield Clip(
             name=Path(video).stem if video is not None else clip.name,
             looks=_given(looks),
@@ -133,7 +136,7 @@ def clips_of_keypoints(
             frame_size=size,
             keypoint_set=clip.joint_set,
             camera=clip.camera or filmed,
-            source=Path(video) if video is not None else path,
+            source=source,
             seen_by=f"file {path.name}",
             identified=identified,
         )
@@ -146,6 +149,17 @@ def _check_size(clip: KeypointClip, size: tuple[int, int], path: Path, video: st
             f"{path} is of pictures of {clip.size[0]} x {clip.size[1]} pixels, {video} has "
             f"{size[0]} x {size[1]}: give the video that it was made from"
         )
+
+
+def _timed(clip: KeypointClip, fps: float, path: Path, monitor: Monitor) -> KeypointClip:
+    """A clip of a file without times: those that its rate makes, where the video's is another."""
+    if clip.timed or clip.rate is None or abs(clip.rate / fps - 1) <= SAME_RATE:
+        return clip
+    monitor.warn(
+        f"{path} says {clip.rate:.4g} frames/s, the video has {fps:.4g}: its frames count by their "
+        "times, not by their numbers"
+    )
+    return replace(clip, timed=True)
 
 
 def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> list[int]:
@@ -174,6 +188,40 @@ def _frames_in(clip: KeypointClip, times: NDArray[np.float64], fps: float) -> li
     return placed.tolist()
 
 
+def _placed(
+    looks: Sequence[Look], frames: Sequence[int], wanted: range, times: array
+) -> list[Look]:
+    """Looks at those frames that are wanted, of which the first is number 0.
+
+    Args:
+        looks: out of a file.
+        frames: of the clip, that each shows; negative for none.
+        wanted: frames of the clip.
+        times: (F,) seconds of the clip's frames.
+    """
+    inside = [frame in wanted for frame in frames]
+    return [
+        replace(look, frame=frame - wanted.start, time=times[frame])
+        for look, frame in zip(_kept(looks, inside), compress(frames, inside), strict=True)
+    ]
+
+
+def _kept(looks: Sequence[Look], stay: Sequence[bool]) -> list[Look]:
+    """Those of the looks that stay.
+
+    Nothing moved since the look before if nothing did since any that is left out; the film was cut
+    if it was before any of these.
+    """
+    kept: list[Look] = []
+    still, cut = True, False
+    for look, stays in zip(looks, stay, strict=True):
+        still, cut = still and look.still, cut or look.cut
+        if stays:
+            kept.append(replace(look, still=still, cut=cut and bool(kept)))
+            still, cut = True, False
+    return kept
+
+
 def _span(times: NDArray[np.float64], options: LiftOptions, path: Path) -> tuple[int, int]:
     """The first frame that `start` and `end` leave, and the one after the last.
 
@@ -195,19 +243,14 @@ def _given(looks: list[Look]) -> Callable[[Journal | None], Generator[Look, None
 
 
 def _thinned(seen: list[Look], stride: int) -> list[Look]:
-    """Looks as near to `stride` frames apart as they come; the first and the last always stay.
-
-    Nothing moved since the look before if nothing did since any that is left out; the film was cut
-    if it was before any of these.
-    """
-    kept: list[Look] = []
-    still, cut = True, False
+    """Looks as near to `stride` frames apart as they come; each shot's first and last stay."""
+    stay: list[bool] = []
+    last = 0  # frame of those that stay
     for look, after in zip(seen, [*seen[1:], None], strict=True):
-        still, cut = still and look.still, cut or look.cut
-        if not kept or after is None or _is_nearer(look, after, kept[-1].frame + stride):
-            kept.append(replace(look, still=still, cut=cut and bool(kept)))
-            still, cut = True, False
-    return kept
+        at_a_cut = look.cut or (after is not None and after.cut)
+        stay.append(not stay or at_a_cut or _is_nearer(look, after, last + stride))
+        last = look.frame if stay[-1] else last
+    return _kept(seen, stay)
 
 
 def _new_after_cuts(looks: list[Look], path: Path, monitor: Monitor) -> list[Look]:
@@ -241,9 +284,9 @@ def _ids(look: Look) -> list[int]:
     return [] if look.people.ids is None else look.people.ids.tolist()
 
 
-def _is_nearer(look: Look, after: Look, frame: int) -> bool:
-    """Whether a look is at least as near to a frame as the one after it."""
-    return abs(look.frame - frame) <= abs(after.frame - frame)
+def _is_nearer(look: Look, after: Look | None, frame: int) -> bool:
+    """Whether a look is at least as near to a frame as the one after it, if there is one."""
+    return after is None or abs(look.frame - frame) <= abs(after.frame - frame)
 
 
 def camera_of(info: VideoInfo) -> Camera | None:

@@ -98,6 +98,7 @@ class Work:
         self.options, self.lifter, self.monitor = options, lifter, monitor
         self.clip, self.place = clip, place
         self.survey = Survey(self.options.camera_of(clip.camera, clip.frame_size))
+        self._broken_off = False
         self._done: set[str] = set()
         self._statures: dict[str, float] = {}
 
@@ -127,9 +128,7 @@ class Work:
                     follower.see(steadying.steadied(look))
                     cuts += [look.frame] if look.cut else []
                     advance(1)
-            partial = self.monitor.stopping
-        if partial and not len(follower.times):
-            raise KeyboardInterrupt
+        partial = self._broken_off
         frames = follower.frames[-1] + 1 if partial else len(clip.times)
         times = np.array(clip.times[:frames])
         found = follower.finish()
@@ -140,10 +139,11 @@ class Work:
         return _Seen(found, follower.frames, follower.times, times, steadying, cuts, partial)
 
     def _until_stopped(self, looks: Iterable[Look]) -> Iterator[Look]:
-        """Looks, until somebody asks to stop."""
+        """Looks, until somebody asks to stop before all are read."""
         for look in looks:
             yield look
             if self.monitor.stopping:
+                self._broken_off = True
                 return
 
     def _choose(self, seen: _Seen) -> list[Trace]:

@@ -151,6 +151,7 @@ class Pipeline:
         tracks = select_people(tracks, self.options.person, self.options.max_people)
         them = people_of(tracks, len(seen))
         looks = [replace(look, people=one) for look, one in zip(seen, them, strict=True)]
+        known = self.options.known_camera(clip.camera, clip.frame_size)
         found = KeypointClip(
             name=clip.name,
             looks=looks,
@@ -158,7 +159,7 @@ class Pipeline:
             frames=len(clip.times),
             rate=clip.fps,
             size=clip.frame_size,
-            camera=camera_seen_by(seen, clip.frame_size),
+            camera=known or camera_seen_by(seen, clip.frame_size),
         )
         path = write_keypoints(output, found)
         journal.remove()

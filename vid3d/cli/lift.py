@@ -149,6 +149,8 @@ def command(videos: list[Path], output: Path, quiet: bool, verbose: int, debug: 
     for video in videos or (None,):
         try:
             for clip in pipeline.observe(video):
+                if talk.stopping:  # wished when all of the clip before was read: that one is whole
+                    raise KeyboardInterrupt
                 with pipeline.reel(clip, folder) as motion:
                     partial = "partial" in motion.meta
                     written = []

@@ -150,7 +150,7 @@ def _focal_35mm(tags: Mapping[str, str]) -> float | None:
         focal = float(tags[FOCAL_TAG])
     except (KeyError, ValueError):
         return None
-    return focal if 5 <= focal <= 2000 else None
+    return focal if 5 <= focal <= 1900 else None  # wider than a degree
 
 
 def _duration(container: Any, stream: Any) -> float | None:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from vid3d.motion import Motion
-from vid3d.motion_schema import ORIGIN, AnyMotion, Stretch
+from vid3d.motion_schema import ORIGIN, AnyMotion, Stretch, first_after_cuts
 from vid3d.world.balance import unit, uprightness
 from vid3d.world.ground import ANKLE_HEIGHT, CAMERA_UP, Ground, level_axes
 from vid3d.world.stances import ANKLES, stances_of
@@ -63,10 +62,14 @@ Without it a plane through the feet of one on a roof and of one before it would 
 
 
 def ground_of(motion: AnyMotion) -> Ground:
-    """The ground that a motion's file names, or else its estimate."""
+    """The ground that a motion's file names, or else its estimate.
+
+    Of a film with cuts whose file names none it is assumed: the people of each shot are in the
+    frame of their own camera, and no plane suits all.
+    """
     stored = motion.meta.get("ground")
     if not stored:
-        return estimate_ground(motion)
+        return assumed_ground(motion) if first_after_cuts(motion) else estimate_ground(motion)
     normal = np.asarray(stored["normal"], np.float64)
     return Ground(unit(normal), float(stored["height"]), float(stored["confidence"]))
 
@@ -197,7 +200,7 @@ def _solved(
     return Ground(flat.normal, flat.height, chance), np.exp(found.x[3:])
 
 
-def assumed_ground(motion: Motion) -> Ground:
+def assumed_ground(motion: AnyMotion) -> Ground:
     """The ground where nothing tells, see `assumed`."""
     return assumed(footings(motion))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vid3d.given import real_number, truth
 from vid3d.motion import Motion
-from vid3d.motion_schema import ORIGIN, Stretch
+from vid3d.motion_schema import ORIGIN, Stretch, first_after_cuts
 from vid3d.world.fit import Footing, assumed, fit
 from vid3d.world.footlock import lock_feet
 from vid3d.world.ground import Ground
@@ -23,6 +23,8 @@ TRUSTED = 0.1
 """Confidence from which feet are drawn to the floor; below it they only stay where they stand."""
 MOVING_CAMERA = 1.2
 """Metres a second of standing feet beyond which it is rather the camera that moves."""
+FAR_AWAY = 0.02
+"""The same as a share of the distance: so far away that this is more, depths are that unsteady."""
 
 
 def settle(
@@ -36,7 +38,8 @@ def settle(
     `meta` of the result tells what was done, see `Settling.meta`.
 
     Args:
-        motion: as lifted, camera frame; the result is in the same frame.
+        motion: as lifted, camera frame; the result is in the same frame, but for a film with cuts
+            whose shots are each in that of their own camera: they are laid onto one floor.
         smooth: 0..1, see `smoothed`.
         floor: False leaves people where they were lifted.
         sized: track ids of people whose height is known; they are not scaled.
@@ -44,11 +47,13 @@ def settle(
     Raises:
         Vid3dError: smooth is not in 0..1.
     """
-    eyes = motion.camera_position
+    people, eyes = range(motion.people), motion.camera_position
+    cuts = [] if "ground" in motion.meta else first_after_cuts(motion)  # else on one floor by now
+    begins = [next((one.start for one in motion.stretches(p)), 0) for p in people]
+    shots = np.searchsorted(cuts, begins, side="right").tolist()
     settling = Settling(
-        motion.track_ids.tolist(), motion.timestamps, smooth, floor, sized, eyes=eyes
+        motion.track_ids.tolist(), motion.timestamps, smooth, floor, sized, shots, eyes
     )
-    people = range(motion.people)
     calm = [[settling.calmed(p, one) for one in motion.stretches(p)] for p in people]
     for person in settling.find_ground():
         for stretch in calm[person]:
@@ -60,7 +65,15 @@ def settle(
             settled = settling.settled(person, stretch)
             for name in arrays:
                 filled[name][person, stretch.start : stretch.stop] = getattr(settled, name)
-    return replace(motion, **filled, meta={**motion.meta, **settling.meta()})
+    shown = np.searchsorted(cuts, np.arange(motion.frames), side="right")
+    turns, places = settling.cameras(shown)
+    return replace(
+        motion,
+        **filled,
+        camera_rotation=(motion.camera_rotation @ turns.swapaxes(1, 2)).astype(np.float32),
+        camera_position=(np.einsum("fij,fj->fi", turns, eyes) + places).astype(np.float32),
+        meta={**motion.meta, **settling.meta()},
+    )
 
 
 class Settling:
@@ -145,11 +158,17 @@ class Settling:
         """The people of a shot."""
         return np.flatnonzero(self._shots == shot)
 
+    def _distance(self, people: NDArray[np.int64]) -> float:
+        """Median metres from the camera to where the people stand; 0 where nobody does."""
+        places = [place for person in people for place in self._footings[person].places]
+        return float(np.median([float(np.linalg.norm(foot - eye)) for foot, eye in places] or 0.0))
+
     def _floor_of(self, shot: int) -> Ground:
         """A shot's floor; where its camera moves, which is told from everybody, the assumed one."""
         if shot not in self._moving:
             here = self._in(shot)
-            self._moving[shot] = _mean(ratio(*self._slid[0, here].T)) > MOVING_CAMERA
+            fastest = max(MOVING_CAMERA, FAR_AWAY * self._distance(here))
+            self._moving[shot] = _mean(ratio(*self._slid[0, here].T)) > fastest
             if self._moving[shot]:
                 self._grounds[shot] = assumed([self._footings[person] for person in here])
         return self._grounds[shot]
@@ -206,7 +225,8 @@ class Settling:
         """What was done, for the result's meta data, lengths in metres.
 
         `smooth` (dial, jitter_before, jitter_after, lag in seconds), and with a floor `ground`
-        (normal, height, confidence) and `feet` (slide_before, slide_after in m/s).
+        (normal, height, confidence) and, where somebody stood, `feet` (slide_before, slide_after in
+        m/s).
         """
         meta: dict[str, Any] = {}
         if self._smooth > 0 and self._frames:
@@ -218,7 +238,7 @@ class Settling:
         if self._grounds:
             meta["ground"] = self._floor_of(self._main).to_meta()
             stay = [p for p, shot in enumerate(self._shots.tolist()) if not self._moving.get(shot)]
-            if not self._moving[self._main]:
+            if not self._moving[self._main] and self._slid[0, stay].any():
                 before, after = (_mean(ratio(*sums[stay].T)) for sums in self._slid)
                 meta["feet"] = {"slide_before": before, "slide_after": after}
         return meta
