@@ -143,8 +143,10 @@ class Pipeline:
         (clip,) = self.observe(video)
         with closing(clip.journal(Path(f"{output}.partial"), self.options)) as journal:
             seen = list(clip.looks(journal))
+        told = camera_seen_by(seen, clip.frame_size)
+        camera = self.options.camera_of(clip.camera or told, clip.frame_size)
         with self.monitor.stage("tracking", len(seen), unit="looks") as advance:
-            tracks = track_people(seen, clip.frame_size, clip.keypoint_set)
+            tracks = track_people(seen, clip.frame_size, clip.keypoint_set, camera)
             tracks = [clean(track, seen, clip.keypoint_set) for track in tracks]
             advance(len(seen))
         tracks = [track for track in tracks if (track.confidence > 0).any()]
@@ -158,7 +160,7 @@ class Pipeline:
             frames=len(clip.times),
             rate=clip.fps,
             size=clip.frame_size,
-            camera=camera_seen_by(seen, clip.frame_size),
+            camera=told,
         )
         write_keypoints(output, found)
         journal.remove()
