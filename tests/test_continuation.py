@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from vid3d.motion import Motion
 from vid3d.stature import stature
-from vid3d.tracking import Track, continuations, joined
+from vid3d.tracking import Track, continuation, continuations, joined
+from vid3d.tracking.association import assign
 from vid3d.tracking.continuation import End, Tracklet, _cost, _tracklet, step_cost
 
 FPS = 25
@@ -129,10 +130,29 @@ def test_overlap_is_no_continuation_and_chains_are_joined():
     assert continuations(motion_of([walk(0, 5, 0)])) == []
 
 
+def test_a_busy_street_is_joined_group_by_group(monkeypatch):
+    """Somebody new every second, 4 m from the last; every tenth is lost and found again."""
+    shapes = []
+    monkeypatch.setattr(
+        continuation,
+        "assign",
+        lambda costs, limit: shapes.append(costs.shape) or assign(costs, limit),
+    )
+    tracklets = []
+    for second in range(30):
+        spot = (second - 3 if second % 10 == 3 else second) % 9
+        place = np.array([4.0 * spot, 0, 5])
+        ends = [End(second + wait, place, np.zeros(3), 0.1) for wait in (0.0, 2.0)]
+        tracklets.append(Tracklet(*ends, 1.7))
+    assert continuation.continued(tracklets) == [(0, 3), (10, 13), (20, 23)]
+    assert shapes == [(1, 1)] * 3  # nobody else could be meant
+
+
 def track(number, looks):
     count = len(looks)
     points = np.full((count, 17, 2), number, np.float32)
-    return Track(number, np.array(looks), np.zeros((count, 4)), points, np.ones((count, 17)))
+    ones = np.ones((count, 17))
+    return Track(number, np.array(looks), 2 * ones[:, 0], np.zeros((count, 4)), points, ones)
 
 
 def test_joined_tracks_keep_the_first_id():
@@ -143,6 +163,7 @@ def test_joined_tracks_keep_the_first_id():
     assert whole[0].keypoints[:, 0, 0].tolist() == [1, 1, 3, 3, 7]
     assert whole[0].boxes.shape == (5, 4)
     assert whole[0].confidence.shape == (5, 17)
+    assert whole[0].weights.tolist() == [2] * 5
     assert [t.looks.tolist() for t in joined(tracks, [])] == [t.looks.tolist() for t in tracks]
 
 

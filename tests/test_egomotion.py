@@ -1,6 +1,7 @@
 """Turns and zooms of a camera: found in pictures, taken out of looks, kept beside the result."""
 
 import json
+from array import array
 from dataclasses import replace
 
 import cv2
@@ -13,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 import vid3d
 from vid3d.camera import ASSUMED_FOV, Camera
-from vid3d.clips import _thinned, clips_of_keypoints
+from vid3d.clips import Clip, _thinned, clips_of_keypoints
 from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.export.clock import steady
@@ -501,6 +502,41 @@ def test_a_camera_that_swings_breaks_no_track():
     np.testing.assert_array_equal(track.keypoints, seen)  # where the pictures show them
     untold = [replace(look, shift=None) for look in looks]
     assert len(track_people(untold, SIZE, "h36m17")) > 1
+
+
+def test_turns_are_taken_out_by_the_lens_that_is_known(tmp_path, monkeypatch):
+    """Two who stand, before a phone's widest lens that pans past them."""
+    lens = Camera.from_fov(108, SIZE)
+    looks = []
+    for i in range(8):
+        seen = [look_at(BODY + [x, 0, 4], turn(10 * i), 5 * i, lens) for x in (2, 4)]
+        parts = ("boxes", "scores", "keypoints", "confidence")
+        them = [np.concatenate([getattr(one.people, part) for one in seen]) for part in parts]
+        looks.append(replace(seen[0], people=People(*them)))
+    assert len(track_people(looks, SIZE, "h36m17", lens)) == 2
+    assert len(track_people(looks, SIZE, "h36m17")) > 2
+    video = tmp_path / "a.mp4"
+    video.write_text("")
+    times, told = array("d", np.arange(36) / 25), [replace(look, fov=108.0) for look in looks]
+    stated = Clip("a", lambda _: iter(looks), times, 25.0, SIZE, "h36m17", lens, video, "")
+    found = replace(stated, looks=lambda _: iter(told), camera=None)
+    for clip in (stated, found):
+        monkeypatch.setattr(Pipeline, "observe", lambda *_, clip=clip: [clip])
+        assert Pipeline(LiftOptions()).detect(video, tmp_path / "a.json") == 2
+
+
+def test_the_largest_is_who_is_largest_in_the_pictures(tmp_path):
+    # Somebody 5 m ahead, then somebody at 6 m, 50 degrees aside: the steady view makes their box
+    # 1 / cos(50)^3 = 3.8 times as large, in the pictures it has (5 / 6)^2 = 0.7 of the other's.
+    bodies = [BODY + [0, 0, 5]] * 6 + [(BODY + [0, 0, 6]) @ turn(50).T] * 6
+    looks = [look_at(body, turn(50 * (i > 5)), 5 * i) for i, body in enumerate(bodies)]
+    looks = [
+        replace(look, people=replace(look.people, ids=np.array([1 + (i > 5)])))
+        for i, look in enumerate(looks)
+    ]
+    path = tmp_path / "clip.json"
+    write_keypoints(path, KeypointClip("clip", looks, "h36m17", 56, 25.0, SIZE))
+    assert vid3d.lift(keypoints=path, person="largest").track_ids.tolist() == [1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from vid3d.pose2d.coco_json import clip_from_coco, coco_from_clip
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.streaming.pieces import Cutter, Sighting
-from vid3d.tracking.rest import settled, with_rests
+from vid3d.tracking.rest import looks_counted, settled, with_rests
 
 
 def standing(looks):
@@ -107,8 +107,14 @@ def test_a_look_that_missed_the_person_ends_the_rest():
     for look, still in ((0, True), (1, True), (3, True), (4, False)):
         box, keypoints = np.array([0, 0, 50, 100], np.float32), np.zeros((17, 2), np.float32)
         sure = np.full(17, 0.9, np.float32)
-        cutter.add(Sighting(look, look * 10, 0.5 * look, box, keypoints, sure, still))
+        cutter.add(Sighting(look, look * 10, 0.5 * look, box, keypoints, sure, 5000.0, still))
     np.testing.assert_array_equal(cutter.end().rested, [True, True, False, False])
+
+
+def test_a_sighting_counts_the_looks_that_were_spared_before_it():
+    rested = np.array([True, True, True, False, True])
+    times = np.array([0.0, 0.2, 1.2, 2.2, 2.25])  # a fifth of a second each, and at least one
+    assert looks_counted(times, rested).tolist() == [1, 1, 5, 1, 1]
 
 
 def test_a_keypoint_file_keeps_what_was_still():

@@ -14,13 +14,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streaming_toys import FPS, ToyLifter, ToyNetworks, lift_toy, toy_clip, toy_pipeline
+from streaming_toys import (
+    AS_COCO,
+    FPS,
+    ToyLifter,
+    ToyNetworks,
+    lift_toy,
+    toy_clip,
+    toy_pipeline,
+)
 
 from vid3d.errors import Vid3dError
 from vid3d.floor import sampled_bodies
 from vid3d.info import describe_motion
 from vid3d.motion import Motion
 from vid3d.motion_schema import Stretch
+from vid3d.pose2d.people import Look, People, areas
 from vid3d.streaming import Workplace, pieces
 from vid3d.streaming.pieces import Cutter, Sighting, faded
 
@@ -35,7 +44,7 @@ def stretch(start, stop, value, times=None):
 def sightings_at(times):
     box, keypoints = np.array([0, 0, 50, 100], np.float32), np.zeros((17, 2), np.float32)
     return [
-        Sighting(i, i * 3, time, box, keypoints, np.full(17, 0.9, np.float32))
+        Sighting(i, i * 3, time, box, keypoints, np.full(17, 0.9, np.float32), 5000.0)
         for i, time in enumerate(times)
     ]
 
@@ -229,12 +238,53 @@ def test_tracks_that_broke_are_lifted_as_one(monkeypatch, tmp_path):
                 tracing.add(one)
             traces.append(tracing.end())
         (joined,) = joined_traces(traces, [(0, 1)], "coco17", times, place)
-        assert (joined.id, len(joined), len(joined.runs)) == (1, 39, 1)
+        assert (joined.id, joined.seen, len(joined.runs)) == (1, 39, 1)
         piece = get_piece(place, joined.pieces[0])
         assert piece.looks.tolist() == [*range(20), *range(21, 40)]
         assert joined.evidence == pytest.approx(sum(trace.evidence for trace in traces))
         assert joined_traces(traces, [], "coco17", times, place) == traces
     assert following.MAX_GAP == 0.5
+
+
+def test_pieces_count_what_the_pictures_show(monkeypatch):
+    """Boxes of 5000 square pixels, moved to where they cover more; looks spared at rest."""
+    from vid3d.streaming.following import Trace, Tracing
+
+    small_pieces(monkeypatch)
+    times = np.arange(30) * 1.2
+    sightings = [replace(one, still=one.look > 9) for one in sightings_at(times)]
+    with Workplace(None) as place:
+        tracing = Tracing(Trace(1), "coco17", times, place)
+        for one in sightings:
+            tracing.add(replace(one, box=2 * one.box))
+        trace = tracing.end()
+    assert len(trace.pieces) > 1
+    assert trace.seen == 10 + 20 * 6
+    assert trace.evidence == pytest.approx(0.9 * 130)
+    assert trace.coverage == 5000 * 130
+
+
+def test_only_who_has_a_new_piece_is_judged(monkeypatch):
+    from vid3d.streaming import Follower
+    from vid3d.tracking import Tracker
+    from vid3d.tracking.tracker import _Trail
+
+    small_pieces(monkeypatch)
+    judged, believed = [], _Trail.believed
+    monkeypatch.setattr(
+        _Trail, "believed", lambda one, looks: judged.append(one.number) or believed(one, looks)
+    )
+    poses = AS_COCO[None, :, :2] * 100 + [[[150, 200]], [[450, 200]]]
+    boxes = np.concatenate([poses.min(1) - 10, poses.max(1) + 10], -1)
+    with Workplace(None) as place:
+        follower = Follower(Tracker(), "coco17", place, lambda trace: None)
+        for look in range(36):
+            who = slice(0, 1 if look < 8 else 2)  # the second comes later
+            count = who.stop
+            them = People(boxes[who], np.ones(count), poses[who], np.full((count, 17), 0.9))
+            follower.see(Look(2 * look, look / 5, them), areas(them.boxes))
+        assert judged == [1]  # ended a piece; the other did not yet
+        assert [len(trace.pieces) for trace in follower.finish()] == [2, 1]
 
 
 class Cut(BaseException):

@@ -382,6 +382,21 @@ def test_max_people_and_selection():
         select_people(tracks, max_people=0)
 
 
+def test_who_rests_is_seen_at_the_looks_that_were_spared():
+    # Somebody at rest for 4.8 s, of whom one look in six was taken; then another walks for 3.2 s.
+    times = [1.2 * i for i in range(5)] + [6 + 0.2 * i for i in range(17)]
+    looks = [
+        Look(i, time, people([standing(200 if i < 5 else 800 + 20 * i)]), still=0 < i < 5)
+        for i, time in enumerate(times)
+    ]
+    tracks = track_people(looks, FRAME_SIZE)
+    assert [track.weights.tolist() for track in tracks] == [[1, 6, 6, 6, 6], [1] * 17]
+    assert [track.seen for track in tracks] == [25, 17]
+    for person in ("longest", "largest"):
+        assert select(tracks, person).id == 1
+    assert [track.id for track in select_people(tracks, max_people=1)] == [1]
+
+
 def test_people_of_all_looks_are_gathered_in_one_pass():
     class Once(list):
         """Tracks that may be walked through once: a search at every look takes hours."""
@@ -438,6 +453,7 @@ def track_at(looks_seen, keypoints=None, confidence=None):
     return Track(
         1,
         np.array(looks_seen, np.int64),
+        np.ones(count, np.int64),
         np.tile(np.array([200, 200, 400, 500], np.float32), (count, 1)),
         keypoints.astype(np.float32),
         np.full((count, 17), 0.9, np.float32) if confidence is None else confidence,
@@ -527,6 +543,14 @@ def test_confused_sides_are_exchanged_and_steps_are_not():
     turned = poses.copy()
     turned[3:] = poses[3:, COCO17.flip]
     assert not find_swaps(turned, confidence, np.arange(6) / 5, np.full(6, 170.0), "coco17").any()
+
+
+@pytest.mark.parametrize("confused", [[2], [2, 4], [1, 3, 5], [2, 5], [1, 3, 6]])
+def test_right_looks_between_confused_ones_are_left_alone(confused):
+    poses = np.stack([standing(300)] * 8)
+    poses[confused] = poses[confused][:, COCO17.flip]
+    swaps = find_swaps(poses, np.full((8, 17), 0.9), np.arange(8) / 5, np.full(8, 170.0), "coco17")
+    assert np.flatnonzero(swaps).tolist() == confused
 
 
 def test_cleaning_leaves_missing_joints_and_short_tracks_alone():

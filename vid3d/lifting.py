@@ -18,7 +18,7 @@ from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter
 from vid3d.monitor import Monitor
 from vid3d.motion_schema import ORIGIN, Stretch, mean_rate
-from vid3d.pose2d.people import Look
+from vid3d.pose2d.people import Look, areas
 from vid3d.stature import height_factors, stature
 from vid3d.steadying import Steadying
 from vid3d.streaming import (
@@ -125,7 +125,7 @@ class Work:
             steadying = Steadying(self.survey.camera, zooms=not self.options.travelling)
             for look in reading:
                 with self.monitor.stage("tracking", unit="looks") as advance:
-                    follower.see(steadying.steadied(look))
+                    follower.see(steadying.steadied(look), areas(look.people.boxes))
                     cuts += [look.frame] if look.cut else []
                     advance(1)
         partial = self._broken_off

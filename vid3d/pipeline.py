@@ -143,15 +143,17 @@ class Pipeline:
         (clip,) = self.observe(video)
         with closing(clip.journal(Path(f"{output}.partial"), self.options)) as journal:
             seen = list(clip.looks(journal))
+        known = self.options.known_camera(clip.camera, clip.frame_size)
+        told = known or camera_seen_by(seen, clip.frame_size)
+        camera = self.options.camera_of(told, clip.frame_size)
         with self.monitor.stage("tracking", len(seen), unit="looks") as advance:
-            tracks = track_people(seen, clip.frame_size, clip.keypoint_set)
+            tracks = track_people(seen, clip.frame_size, clip.keypoint_set, camera)
             tracks = [clean(track, seen, clip.keypoint_set) for track in tracks]
             advance(len(seen))
         tracks = [track for track in tracks if (track.confidence > 0).any()]
         tracks = select_people(tracks, self.options.person, self.options.max_people)
         them = people_of(tracks, len(seen))
         looks = [replace(look, people=one) for look, one in zip(seen, them, strict=True)]
-        known = self.options.known_camera(clip.camera, clip.frame_size)
         found = KeypointClip(
             name=clip.name,
             looks=looks,
@@ -159,7 +161,7 @@ class Pipeline:
             frames=len(clip.times),
             rate=clip.fps,
             size=clip.frame_size,
-            camera=known or camera_seen_by(seen, clip.frame_size),
+            camera=told,
         )
         path = write_keypoints(output, found)
         journal.remove()

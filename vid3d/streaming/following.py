@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vid3d.pose2d.people import Look
 from vid3d.streaming.pieces import Cutter, Piece, Sighting
@@ -35,18 +36,15 @@ class Trace:
         number: of all that was ever tracked, by first sighting.
         id: the person's; given when it is known who is one.
         runs: pieces that follow each other, of every stretch without a long gap.
-        evidence, coverage: see `tracking.Track`.
+        seen, evidence, coverage: see `tracking.Track`; of boxes in the looks' own pictures.
     """
 
     number: int
     id: int = 0
     runs: list[list[Stored]] = field(default_factory=list)
+    seen: int = 0
     evidence: float = 0.0
     coverage: float = 0.0
-    _sightings: int = 0
-
-    def __len__(self) -> int:
-        return self._sightings
 
     @property
     def pieces(self) -> list[Stored]:
@@ -56,10 +54,10 @@ class Trace:
     def count(self, piece: Piece) -> None:
         """Take a piece into account."""
         own = piece.owned
-        self._sightings += len(piece.looks[own])
-        self.evidence += float(piece.confidence[own].mean(-1).sum())
-        sides = piece.boxes[own, 2:] - piece.boxes[own, :2]
-        self.coverage += float(np.prod(sides, axis=-1).sum())
+        weights = piece.weights[own]
+        self.seen += int(weights.sum())
+        self.evidence += float(piece.confidence[own].mean(-1) @ weights)
+        self.coverage += float(piece.areas[own] @ weights)
 
 
 class Tracing:
@@ -138,18 +136,16 @@ class Follower:
         self._open: dict[int, Tracing] = {}
         self._people: list[Trace] = []
 
-    def see(self, look: Look) -> None:
-        """Take in the next look."""
+    def see(self, look: Look, areas: NDArray[np.floating]) -> None:
+        """Take in the next look, steadied, and the areas (N,) of its boxes before it was."""
         number = len(self.times)
         self.frames.append(look.frame)
         self.times.append(look.time)
         step = self._tracker.update(look)
-        longer = [person for person, row in step.seen if self._sight(person, number, look, row)]
-        if longer:
-            believed = self._tracker.believes()
-            for person in longer:
-                if believed[person]:
-                    self._ahead(self._open[person].trace)
+        for person, row in step.seen:
+            longer = self._sight(person, number, look, row, float(areas[row]))
+            if longer and self._tracker.believed(person):
+                self._ahead(self._open[person].trace)
         for person, believable in step.gone.items():
             self._close(person, believable)
 
@@ -163,7 +159,7 @@ class Follower:
             trace.id = identity
         return people
 
-    def _sight(self, person: int, number: int, look: Look, row: int) -> bool:
+    def _sight(self, person: int, number: int, look: Look, row: int, area: float) -> bool:
         if person not in self._open:
             self._open[person] = Tracing(Trace(person), self._joint_set, self.times, self._place)
         them = look.people
@@ -175,6 +171,7 @@ class Follower:
                 them.boxes[row],
                 them.keypoints[row],
                 them.confidence[row],
+                area,
                 look.still,
             )
         )
@@ -214,18 +211,17 @@ def joined_traces(
 
 def put_piece(place: Workplace, piece: Piece) -> None:
     """Put a piece into a workplace, if it is not there yet."""
-    place.kept(f"pieces/{piece.digest}", 7, lambda: _arrays(piece))
+    place.kept(f"pieces/{piece.digest}", 8, lambda: _arrays(piece))
 
 
 def get_piece(place: Workplace, stored: Stored) -> Piece:
     """A piece that was put into a workplace."""
-    arrays = place.get(f"pieces/{stored.name}", 7)
+    arrays = place.get(f"pieces/{stored.name}", 8)
     assert arrays is not None, stored
-    (number, first, stop), (looks, frames), times, boxes, keypoints, confidence, still = arrays
+    (number, first, stop), (looks, frames), *rest = arrays
+    times, boxes, keypoints, confidence, areas, still = rest
     own = int(first), int(stop)
-    return Piece(
-        int(number), looks, frames, times, boxes, keypoints, confidence, still.astype(bool), own
-    )
+    return Piece(int(number), looks, frames, times, boxes, keypoints, confidence, areas, still, own)
 
 
 def _arrays(piece: Piece) -> list[np.ndarray]:
@@ -236,6 +232,7 @@ def _arrays(piece: Piece) -> list[np.ndarray]:
         piece.boxes,
         piece.keypoints,
         piece.confidence,
+        piece.areas,
         piece.still,
     ]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vid3d.motion_schema import Stretch
 from vid3d.tracking.cleaning import cleaned
+from vid3d.tracking.rest import at_rest, looks_counted
 
 LONGEST = 60.0
 """Seconds after which a piece ends."""
@@ -29,7 +30,8 @@ Array = NDArray[np.float32]
 @dataclass(frozen=True)
 class Sighting:
     """One person at one look: the look's number, frame and seconds; the box (4,), the keypoints
-    (17, 2) and their confidence (17,); whether nothing moved since the look before.
+    (17, 2) and their confidence (17,); the square pixels of the box in the look's own picture;
+    whether nothing moved since the look before.
     """
 
     look: int
@@ -38,6 +40,7 @@ class Sighting:
     box: Array
     keypoints: Array
     confidence: Array
+    area: float
     still: bool = False
 
 
@@ -52,6 +55,7 @@ class Piece:
         boxes: (L, 4) pixels.
         keypoints: (L, 17, 2) pixels.
         confidence: (L, 17), 0 where missing.
+        areas: (L,) pixels^2 of the boxes in the looks' own pictures.
         still: (L,) whether nothing moved since the look before.
         own: (first, stop) of the frames that are this piece's and no neighbour's.
     """
@@ -63,6 +67,7 @@ class Piece:
     boxes: Array
     keypoints: Array
     confidence: Array
+    areas: NDArray[np.float64]
     still: NDArray[np.bool_]
     own: tuple[int, int]
 
@@ -80,7 +85,12 @@ class Piece:
     @property
     def rested(self) -> NDArray[np.bool_]:
         """(L,) whether nothing moved since the sighting before, which the look before brought."""
-        return self.still & (np.diff(self.looks, prepend=-1) == 1)
+        return at_rest(self.looks, self.still)
+
+    @property
+    def weights(self) -> NDArray[np.int64]:
+        """(L,) how many looks each sighting counts, with those spared at rest."""
+        return looks_counted(self.times, self.rested)
 
     @cached_property
     def digest(self) -> str:
@@ -101,6 +111,7 @@ class Piece:
                 self.boxes[i],
                 self.keypoints[i],
                 self.confidence[i],
+                float(self.areas[i]),
                 bool(self.still[i]),
             )
 
@@ -151,6 +162,7 @@ class Cutter:
             boxes=boxes,
             keypoints=keypoints,
             confidence=confidence,
+            areas=np.array([one.area for one in held]),
             still=np.array([one.still for one in held]),
             own=(max(self._begin, held[0].frame), stop),
         )

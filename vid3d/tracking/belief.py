@@ -92,7 +92,7 @@ def is_person(evidences: Sequence[float], seconds: float = np.inf, speed: float 
         speed: median of the box's, in sizes a second; infinite where nothing shall follow from it.
     """
     still = speed < SPEED
-    best = sorted(evidences, reverse=True)[: max(1, round(len(evidences) / 4))]
+    best = np.sort(evidences)[-max(1, round(len(evidences) / 4)) :]
     asked = LEAST_EVIDENCE + BRIEF * np.exp(-seconds / SOON) + STILL * still
     return float(np.median(evidences) if still else np.mean(best)) >= asked
 

@@ -103,6 +103,8 @@ def find_swaps(
         & (agreeing < _SWAP_SHARE * disagreeing)
         & (kept > (_SWAP_ROOT * size[1:-1]) ** 2)
     )
+    for look in np.flatnonzero(swaps):  # right looks between confused ones seem confused, too
+        swaps[look] &= not swaps[look - 1]
     return swaps
 
 

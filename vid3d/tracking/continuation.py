@@ -5,7 +5,7 @@ comes out again must have been able to walk there. So after lifting every end of
 compared with every beginning that follows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,37 +87,42 @@ def continued(tracklets: Sequence[Tracklet]) -> list[tuple[int, int]]:
     of the ratio of their statures. Pairs are the cheapest assignment; one that has a rival nearly
     as good is left out, since a wrong merger is worse than a broken track.
     """
+    steps = {(i, j): _cost(tracklets[i], tracklets[j]) for i, j in _possible(tracklets)}
+    telling = {step: cost for step, cost in steps.items() if cost < LIMIT + MARGIN}
+    pairs: list[tuple[int, int]] = []
+    for group in _groups(list(telling), len(tracklets)):
+        (ends, rows), (starts, columns) = (
+            np.unique(side, return_inverse=True) for side in np.transpose(group)
+        )
+        costs = np.full((len(ends), len(starts)), np.inf)
+        costs[rows, columns] = [telling[step] for step in group]
+        found = assign(costs, LIMIT)
+        pairs += [(int(ends[i]), int(starts[j])) for i, j in found if _is_clear(costs, i, j)]
+    return sorted(pairs)
+
+
+def _possible(tracklets: Sequence[Tracklet]) -> Iterator[tuple[int, int]]:
+    """Steps from the end of one tracklet to the beginning of another soon after it."""
     starts = np.array([one.first.time for one in tracklets])
     order = np.argsort(starts, kind="stable")
-    steps: list[tuple[int, int]] = []
     for i, one in enumerate(tracklets):
         low, high = (
             int(np.searchsorted(starts, one.last.time + wait, "right", sorter=order))
             for wait in (0, LONGEST)
         )
-        steps += [(i, j) for j in order[low:high].tolist() if tracklets[j].shot == one.shot]
-    pairs = []
-    for group in _groups(steps, len(tracklets)):
-        place = {member: at for at, member in enumerate(group)}
-        costs = np.full((len(group), len(group)), np.inf)
-        for i, j in steps:
-            if i in place:
-                costs[place[i], place[j]] = _cost(tracklets[i], tracklets[j])
-        found = assign(costs, LIMIT)
-        pairs += [(group[i], group[j]) for i, j in found if _is_clear(costs, i, j)]
-    return sorted(pairs)
+        yield from ((i, j) for j in order[low:high].tolist() if tracklets[j].shot == one.shot)
 
 
-def _groups(steps: Sequence[tuple[int, int]], size: int) -> list[list[int]]:
-    """Members that steps connect, in rising order: people of two groups cannot meet."""
+def _groups(steps: Sequence[tuple[int, int]], size: int) -> list[list[tuple[int, int]]]:
+    """Steps by whom they connect: those of two groups have nobody in common."""
     if not steps:
         return []
     links = coo_array((np.ones(len(steps)), tuple(np.transpose(steps))), shape=(size, size))
-    count, labels = connected_components(links, directed=False)
-    groups: list[list[int]] = [[] for _ in range(count)]
-    for member, label in enumerate(labels.tolist()):
-        groups[label].append(member)
-    return [group for group in groups if len(group) > 1]
+    labels = connected_components(links, directed=False)[1]
+    groups: dict[int, list[tuple[int, int]]] = {}
+    for step in steps:
+        groups.setdefault(labels[step[0]], []).append(step)
+    return list(groups.values())
 
 
 def _cost(earlier: Tracklet, later: Tracklet) -> float:
@@ -151,6 +156,7 @@ def joined(tracks: Sequence[Track], pairs: Sequence[tuple[int, int]]) -> list[Tr
             Track(
                 id=track.id,
                 looks=np.concatenate([part.looks for part in parts]),
+                weights=np.concatenate([part.weights for part in parts]),
                 boxes=np.concatenate([part.boxes for part in parts]),
                 keypoints=np.concatenate([part.keypoints for part in parts]),
                 confidence=np.concatenate([part.confidence for part in parts]),

@@ -19,6 +19,22 @@ APART = 0.1
 Array = NDArray[np.floating]
 
 
+def at_rest(looks: NDArray[np.int64], still: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(L,) whether nothing moved since the sighting before, which the look before brought.
+
+    Args:
+        looks: (L,) numbers of the looks at which one person was seen.
+        still: (L,) whether nothing moved since the look before.
+    """
+    return still & (np.diff(looks, prepend=-1) == 1)
+
+
+def looks_counted(times: Array, rested: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(L,) how many looks each sighting counts, with those spared before it; see `with_rests`."""
+    gaps = np.diff(times, prepend=times[:1])
+    return np.where(rested, np.maximum(np.rint(gaps / USUAL), 1), 1).astype(np.int64)
+
+
 def with_rests(
     keypoints: Array, confidence: Array, times: Array, rested: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array]:
@@ -37,8 +53,7 @@ def with_rests(
         keypoints (M, 17, 2), confidence (M, 17) and times (M,), the given ones among them.
     """
     keypoints, confidence = settled(keypoints, confidence, rested)
-    gaps = np.diff(times)
-    counts = np.where(rested[1:], np.maximum(np.rint(gaps / USUAL), 1), 1).astype(int)
+    counts = looks_counted(times, rested)[1:]
     steps = [before + np.arange(count) / count for before, count in enumerate(counts)]
     place = np.concatenate([*steps, [len(times) - 1]])
     low = place.astype(int)

@@ -23,6 +23,7 @@ from vid3d.steadying import Steadying
 from vid3d.tracking.association import assign, pairing_costs
 from vid3d.tracking.belief import evidence, is_person
 from vid3d.tracking.person import Person, Sightings
+from vid3d.tracking.rest import at_rest, looks_counted
 from vid3d.tracking.similarity import common_share, duplicates, pose_weights
 from vid3d.tracking.tracks import Track
 
@@ -154,6 +155,10 @@ class Tracker:
         """Of everybody who may still be seen again: whether it is a person, as far as known."""
         return {trail.number: trail.believed(self._looks) for trail in self._active}
 
+    def believed(self, number: int) -> bool:
+        """The same of one of them."""
+        return next(one for one in self._active if one.number == number).believed(self._looks)
+
     @staticmethod
     def identities(numbers: Sequence[int]) -> list[int]:
         """The ids of believed people with rising numbers: from 1 without gaps."""
@@ -262,6 +267,10 @@ class GivenIdentities:
         """Everybody who was seen is a person."""
         return dict.fromkeys(self._known, True)
 
+    def believed(self, number: int) -> bool:
+        """Whether somebody is a person, as everybody is who was seen."""
+        return number in self._known
+
     @staticmethod
     def identities(numbers: Sequence[int]) -> list[int]:
         """The ids of people are their numbers."""
@@ -276,9 +285,13 @@ def tracker_of(identified: bool, joint_set: str = "coco17") -> Tracker | GivenId
 def _track(number: int, places: Sequence[tuple[int, int]], looks: Sequence[Look]) -> Track:
     """The sightings at some places as one track."""
     people = [(looks[index].people, row) for index, row in places]
+    indices = np.array([index for index, _ in places], np.int64)
+    times = np.array([looks[index].time for index, _ in places])
+    still = np.array([looks[index].still for index, _ in places])
     return Track(
         id=number,
-        looks=np.array([index for index, _ in places], np.int64),
+        looks=indices,
+        weights=looks_counted(times, at_rest(indices, still)),
         boxes=np.stack([them.boxes[row] for them, row in people]),
         keypoints=np.stack([them.keypoints[row] for them, row in people]),
         confidence=np.stack([them.confidence[row] for them, row in people]),
@@ -289,6 +302,7 @@ def track_people(
     looks: Sequence[Look],
     frame_size: tuple[int, int],
     joint_set: str = "coco17",
+    camera: Camera | None = None,
 ) -> list[Track]:
     """Identities over the looks of one clip.
 
@@ -298,12 +312,13 @@ def track_people(
         looks: in the order of time, with whatever spacing.
         frame_size: width and height in pixels.
         joint_set: name of the set that the looks' keypoints are in.
+        camera: that saw them, if it is known.
 
     Returns:
         Tracks ordered by id.
     """
     tracker = tracker_of(has_identities(looks), joint_set)
-    steadying = Steadying(Camera.from_fov(ASSUMED_FOV, frame_size))
+    steadying = Steadying(camera or Camera.from_fov(ASSUMED_FOV, frame_size))
     places: dict[int, list[tuple[int, int]]] = {}
     believed: dict[int, bool] = {}
     for index, look in enumerate(looks):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vid3d.errors import Vid3dError
-from vid3d.pose2d.people import People
+from vid3d.pose2d.people import People, areas
 
 Array = NDArray[np.floating]
 
@@ -20,6 +20,7 @@ class Track:
     Attributes:
         id: positive number, or the number that a keypoint file gave.
         looks: (L,) int64 increasing indices into the clip's list of looks.
+        weights: (L,) int64 how many looks each counts, with those spared at rest (`rest`).
         boxes: (L, 4) float32 x1, y1, x2, y2 in pixels.
         keypoints: (L, 17, 2) float32 pixels.
         confidence: (L, 17) float32 in 0..1; 0 means missing, whatever the coordinates.
@@ -27,6 +28,7 @@ class Track:
 
     id: int
     looks: NDArray[np.int64]
+    weights: NDArray[np.int64]
     boxes: Array
     keypoints: Array
     confidence: Array
@@ -35,24 +37,30 @@ class Track:
         return len(self.looks)
 
     @property
+    def seen(self) -> int:
+        """At how many looks."""
+        return int(self.weights.sum())
+
+    @property
     def evidence(self) -> float:
         """Mean confidence of the joints, summed over looks: long and clear tracks have much."""
-        return float(self.confidence.mean(-1).sum())
+        return float(self.confidence.mean(-1) @ self.weights)
 
     @property
     def coverage(self) -> float:
         """Area of the boxes summed over looks, pixels^2: large and long tracks have much."""
-        return float(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=-1).sum())
+        return float(areas(self.boxes) @ self.weights)
 
 
 class Selectable(Protocol):
-    """What choosing asks of a track; see `Track`."""
+    """What choosing asks of a track, looks that were spared at rest counted in; see `Track`."""
 
     @property
     def id(self) -> int:
         """The person."""
 
-    def __len__(self) -> int:
+    @property
+    def seen(self) -> int:
         """At how many looks."""
 
     @property
@@ -97,7 +105,7 @@ def select(tracks: Sequence[One], person: Literal["largest", "longest"] | int | 
     if person == "largest":
         return max(tracks, key=lambda track: (track.coverage, -track.id))
     if person == "longest":
-        return max(tracks, key=lambda track: (len(track), track.evidence, -track.id))
+        return max(tracks, key=lambda track: (track.seen, track.evidence, -track.id))
     known = {str(track.id): track for track in tracks}
     if str(person) not in known:
         raise Vid3dError(
