@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from safetensors import safe_open
 from video_toys import make
 
 from vid3d.adaptation import AdaptOptions, adapt, inputs, judge, noise, proxy, pseudo, scene, target
+from vid3d.adaptation.adapt import _about
 from vid3d.adaptation.outcome import Round
 from vid3d.adaptation.source import (
     _TRAINED,
@@ -23,6 +25,7 @@ from vid3d.adaptation.source import (
     as_confident,
     closed_form_depth,
     confidence_quantiles,
+    mocap_files,
     place_like,
     world_to_camera,
 )
@@ -187,6 +190,20 @@ def test_the_foot_that_rests_is_said_to_rest_in_source_windows():
     torch.testing.assert_close(batch.contacts, resting[:, None].expand(-1, 33, -1).float())
 
 
+def test_people_whom_the_camera_turned_after_are_seen_in_source_windows():
+    width, height = CAMERA.frame_size
+    reach = CAMERA.rays(np.array([[width - 0.5, height - 0.5]]))[0, :2]
+    own = piece()
+    np.testing.assert_allclose(own.half, reach)
+    aside = replace(own, keypoints=own.keypoints + [2 * width, 0])  # as the camera first stood
+    np.testing.assert_allclose(aside.half, [aside.seen.rays[..., 0].max(), reach[1]])
+    windows = target.draw_windows([aside], 16, 2.56, 0.08, generator())
+    up, detector = torch.tensor([[0.0, -1.0, 0.0]]), Detector(QUIET, torch.tensor([0.5, 0.6]))
+    batch = Source([walker(400)], up, detector, BodyRanges(0, 0, 0, 0)).draw(windows, generator())
+    assert (batch.looks.confidence[batch.looks.valid] > 0).float().mean() > 0.5
+    assert batch.looks.valid.any(1).all()
+
+
 def test_a_share_of_the_source_is_seen_as_in_training():
     windows = target.draw_windows([piece(8)], 12, 2.56, 0.08, generator())
     detector = Detector(QUIET, torch.tensor([0.5, 0.6]))
@@ -341,6 +358,9 @@ def test_scaled_errors_by_hand():
     ]
     mean = 1000 * np.concatenate(expected).mean()
     assert judge.scaled_error(student, [batch]) == pytest.approx(mean, rel=1e-3)
+    unseen = replace(batch, valid=torch.zeros_like(batch.valid))
+    with pytest.raises(Vid3dError, match="nothing to judge by"):
+        judge.scaled_error(student, [unseen])
 
 
 def test_a_fifth_of_the_source_is_for_judging():
@@ -413,6 +433,21 @@ def test_the_lens_that_a_video_states_is_believed(tmp_path, monkeypatch):
         assert seen.camera.fov == pytest.approx(fov, abs=0.1)  # 2 atan(0.4 * 43.27 / 26)
 
 
+def test_a_folder_stands_for_its_videos_and_keypoints_once_each(tmp_path):
+    camera = tmp_path / "camera.json"
+    files = ["a.json", "b.pairs.npz", "._a.json", ".b.pairs.npz", "c.vid3d.json", "c.export.json"]
+    for path in (camera, *(tmp_path / name for name in files)):
+        path.touch()
+    (tmp_path / "more").mkdir()
+    videos = [tmp_path / name for name in ("a.mp4", "c.mp4", "more/a.mp4")]
+    for path in videos:
+        path.touch()
+    found = inputs._expanded(tmp_path, tmp_path / "looks", LiftOptions(camera=camera))
+    first, second, third = videos
+    keypoints = {tmp_path / "a.json": first, tmp_path / "b.pairs.npz": None}
+    assert found == keypoints | {second: second, third: third}
+
+
 def test_empty_folders_are_refused(tmp_path):
     with pytest.raises(Vid3dError, match="no video in"):
         inputs.read_target([tmp_path], tmp_path / "looks", LiftOptions(), Monitor())
@@ -459,12 +494,26 @@ def brief(monkeypatch):
     monkeypatch.setattr(noise, "_WINDOWS", 16)
 
 
+def test_hidden_files_are_no_motion_capture(tmp_path):
+    path = tmp_path / "walk.npz"
+    for name in ("walk.npz", "._walk.npz"):  # macOS leaves the second
+        (tmp_path / name).touch()
+    assert mocap_files(tmp_path) == mocap_files(path) == [path]
+
+
+def test_an_adapter_names_its_inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    about = _about([Path(), Path("a/../clips")], [], "motion capture", OPTIONS)
+    assert about["inputs"] == [tmp_path.name, "clips"]
+
+
 def run(shelf, output, **options):
     given = {"options": OPTIONS, "force": True, "source": [shelf / "source.npz"]} | options
     return adapt([shelf / "clips.pairs.npz"], str(shelf / "toy.safetensors"), output, **given)
 
 
-def test_one_adaptation_at_a_time_works_for_an_output(shelf, tmp_path):
+def test_one_adaptation_at_a_time_works_for_an_output(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "Pipeline", None)  # nothing is looked at before that is known
     busy = pytest.raises(Vid3dError, match="another adaptation is at work")
     with held(tmp_path / "a.work", "somebody"), busy:
         run(shelf, tmp_path / "a.safetensors")

@@ -1,12 +1,16 @@
 """End-to-end bench: what it compares with, its arithmetic, and one run at toy size."""
 
+import av
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from video_toys import make
 
 from vid3d.bench.per_frame import CONTEXT, PerFrame, TemporalConvolution, lift
 from vid3d.bench.report import to_json, video_table
-from vid3d.bench.video import Lifted, VideoCost
+from vid3d.bench.video import Lifted, VideoCost, _decode
+from vid3d.cli import cli
 
 
 def test_the_rival_lifter_is_as_large_as_published():
@@ -89,9 +93,32 @@ def test_the_clip_that_is_made(tmp_path):
     from vid3d.bench.clip import make_clip
     from vid3d.video import VideoReader
 
-    path = make_clip(tmp_path / "a.mp4", 144, 0.5)
+    path = make_clip(tmp_path / "a.mp4", 145, 0.5)  # H.264 takes even numbers
     with VideoReader(path) as reader:
         assert reader.info.size == (256, 144)
         assert reader.info.fps == 50
         assert reader._stream.codec_context.has_b_frames
         assert len(list(reader)) == 25
+
+
+def test_damaged_pictures_do_not_end_bare_decoding(tmp_path):
+    path = make(tmp_path / "a.mp4", frames=30)
+    _decode(path)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packet = list(container.demux(video=0))[20]
+    data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(data)
+    assert all(value >= 0 for value in _decode(path))
+
+
+def test_what_is_no_video_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    def measure(*given):
+        raise AssertionError
+
+    monkeypatch.setattr("vid3d.bench.pose2d.bench_pose2d", measure)
+    path = tmp_path / "a.mp4"
+    path.write_text("no video", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["bench", "--video", str(path)])
+    assert result.exit_code == 1
+    assert "as a video" in result.output

@@ -10,6 +10,7 @@ from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.journal import Journal
 from vid3d.pose2d.keypoint_files import read_keypoints
+from vid3d.streaming import Workplace
 
 KEY = {"video": "abc"}
 
@@ -64,8 +65,8 @@ def test_answers_come_from_the_file_first(tmp_path):
         for x, y in zip(a, b, strict=True):
             np.testing.assert_array_equal(x[0], y[0])
             assert (x[0].shape, x[1].shape) == (y[0].shape, y[1].shape)
-    journal.remove()
-    assert list(tmp_path.iterdir()) == []
+    journal.close()
+    assert len(Journal(path, KEY)) == 4
 
 
 def test_another_key_begins_anew(tmp_path):
@@ -138,6 +139,19 @@ def test_interrupted_detection_goes_on(repo, tmp_path, stride, every):
     assert not partial.exists()
     whole, resumed = (read_keypoints(tmp_path / f"{name}.json") for name in ("whole", "seen"))
     assert [look.frame for look in resumed[0].looks] == [look.frame for look in whole[0].looks]
+
+
+def test_the_same_file_is_detected_once_at_a_time(repo, tmp_path):
+    pipeline, network = Pipeline(LiftOptions(stride=15)), Counting()
+    pipeline.estimator = TopDown(network, network)
+    output = tmp_path / "seen.json"
+    with (
+        Workplace(tmp_path / "seen.json.partial"),
+        pytest.raises(Vid3dError, match="another run is making the same files"),
+    ):
+        pipeline.detect(repo / "tests/data/tiny.mp4", output)
+    assert network.calls == 0
+    assert not output.exists()
 
 
 def test_detect_writes_mot_text(repo, tmp_path):

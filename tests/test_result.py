@@ -81,6 +81,14 @@ def test_the_truth_itself_has_no_error():
         assert value == pytest.approx(0, abs=1e-3)
 
 
+def test_a_truth_without_joints_that_are_not_scored_counts():
+    truth = truth_of(walker(0))
+    truth.joints3d[:, [9, 10]] = np.nan  # nose and head
+    report = evaluate_result(motion_of([walker(0) + (0.03, 0, 0.04)]), [truth])
+    assert report.people[0].visible == report.overall.frames == FRAMES
+    assert report.overall.mrpe == pytest.approx(50, abs=1e-3)
+
+
 def test_errors_by_hand():
     truth = walker(0)
     result = truth + (0.03, 0, 0.04)  # the root is off by 50 mm, the pose by nothing

@@ -137,14 +137,27 @@ class Pipeline:
         an interruption the same call goes on where that one stopped.
 
         Raises:
-            Vid3dError: the video cannot be read, or the output is the video or cannot be written.
+            Vid3dError: the video cannot be read, or the output is the video, cannot be written, or
+                is being written by another call.
         """
         check_output(file_path("output", output), file_path("video", video))
         (clip,) = self.observe(video)
-        with closing(clip.journal(Path(f"{output}.partial"), self.options)) as journal:
+        with Workplace(Path(f"{output}.partial")) as place:
+            found, people = self._people(clip, place)
+            path = write_keypoints(output, found)
+        if path.suffix.lower() != ".txt" and path.stat().st_size > MOST_JSON:
+            self.monitor.warn(
+                f"{path} is larger than the {MOST_JSON >> 20} MiB that are read: for vid3d lift, "
+                "detect parts of the video, with --start and --end"
+            )
+        return people
+
+    def _people(self, clip: Clip, place: Workplace) -> tuple[KeypointClip, int]:
+        """The 2D people of a clip with identities, and how many there are."""
+        with closing(clip.journal(place.journal, self.options)) as journal:
             seen = list(clip.looks(journal))
-        known = self.options.known_camera(clip.camera, clip.frame_size)
-        told = known or camera_seen_by(seen, clip.frame_size)
+        told = clip.camera or camera_seen_by(seen, clip.frame_size)
+        told = self.options.known_camera(told, clip.frame_size)
         camera = self.options.camera_of(told, clip.frame_size)
         with self.monitor.stage("tracking", len(seen), unit="looks") as advance:
             tracks = track_people(seen, clip.frame_size, clip.keypoint_set, camera)
@@ -163,14 +176,7 @@ class Pipeline:
             size=clip.frame_size,
             camera=told,
         )
-        path = write_keypoints(output, found)
-        journal.remove()
-        if path.suffix.lower() != ".txt" and path.stat().st_size > MOST_JSON:
-            self.monitor.warn(
-                f"{path} is larger than the {MOST_JSON >> 20} MiB that are read: for vid3d lift, "
-                "detect parts of the video, with --start and --end"
-            )
-        return len(tracks)
+        return found, len(tracks)
 
     def _open(self, path: Path) -> Clip:
         """A video as a clip; looks are found while they are read."""

@@ -11,6 +11,7 @@ round is kept that lifts motion best that is filmed as the target is, and none i
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -27,12 +28,12 @@ from vid3d.adaptation.options import AdaptOptions
 from vid3d.adaptation.outcome import Adaptation, Round, refusal, write
 from vid3d.adaptation.pseudo import Label, label_piece
 from vid3d.adaptation.scene import explore
-from vid3d.adaptation.source import load_source
+from vid3d.adaptation.source import load_source, mocap_files
 from vid3d.adaptation.student import target_losses
 from vid3d.adaptation.target import Piece, draw_windows, split
 from vid3d.data.mocap import MotionClip
 from vid3d.errors import Vid3dError
-from vid3d.files import check_output, expanded, held, sha256_of
+from vid3d.files import check_output, expanded, held, missing, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.lifter import Lifter, checkpoint, lora
 from vid3d.monitor import Monitor
@@ -75,15 +76,15 @@ def adapt(
             is being adapted already.
     """
     options, monitor = options or AdaptOptions(), monitor or Monitor()
-    base = _load(model, output, options)
+    base = _load(inputs, model, output, options)
     work = output.with_name(f"{output.stem}.work")
     clips = load_source(source) if source else []
-    tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
-    learnt, judged = split(tracks)
-    recipe = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
-    place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
     known = "motion capture" if clips else "drawn from the lifter"
     with held(work, "another adaptation"):
+        tracks = read_target(inputs, work / "looks", looking or LiftOptions(), monitor)
+        learnt, judged = split(tracks)
+        recipe = [digest_of(tracks), base.sha256, sorted(map(_digest, source)), asdict(options)]
+        place = work / hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
         run = _Run(base, learnt, judged, clips, options, place, monitor, report)
         rounds, best = run.teach()
         if best.objection and not force:
@@ -103,11 +104,14 @@ def adapt(
     )
 
 
-def _load(model: str, output: Path, options: AdaptOptions) -> checkpoint.Networks:
+def _load(
+    inputs: Sequence[Path], model: str, output: Path, options: AdaptOptions
+) -> checkpoint.Networks:
     """The plain lifter, once everything that can be wrong at once is not.
 
     Raises:
-        Vid3dError: no such lifter, one that cannot be adapted, or a wrong name for the output.
+        Vid3dError: no such lifter, one that cannot be adapted, a wrong name for the output, or an
+            input that is missing.
     """
     check_output(output, expanded(model))
     if output.suffix != ".safetensors":
@@ -118,6 +122,9 @@ def _load(model: str, output: Path, options: AdaptOptions) -> checkpoint.Network
     lora.projections(base.as_module())
     if options.bias:
         lora.output(base.as_module())
+    for path in inputs:
+        if not path.exists():
+            raise Vid3dError(missing(path, "file or folder"))
     return base
 
 
@@ -127,7 +134,7 @@ def _about(
     """What the adapter is made from, as its file tells."""
     seconds = sum(float(piece.times[-1] - piece.times[0]) for piece in learnt)
     return {
-        "inputs": [path.name for path in inputs],
+        "inputs": [Path(os.path.abspath(path)).name for path in inputs],
         "person_seconds": round(seconds, 1),
         "source": source,
         "options": asdict(options),
@@ -246,5 +253,4 @@ def _as_lifter(base: checkpoint.Networks, student: Networks) -> Lifter:
 
 def _digest(path: Path) -> str:
     """What a source is, in short."""
-    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    return "".join(sha256_of(file) for file in files)
+    return "".join(map(sha256_of, mocap_files(path)))

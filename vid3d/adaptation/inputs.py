@@ -13,7 +13,7 @@ from vid3d.batch.inputs import find_sources
 from vid3d.camera import Camera
 from vid3d.clips import Clip, camera_of
 from vid3d.errors import Vid3dError
-from vid3d.files import missing, safe_stem, sha256_of
+from vid3d.files import safe_stem, sha256_of
 from vid3d.lift_options import LiftOptions
 from vid3d.monitor import Monitor
 from vid3d.pipeline import Pipeline
@@ -22,6 +22,7 @@ from vid3d.tracking import clean, segments, track_people
 from vid3d.video import probe
 
 KEYPOINT_SUFFIXES = (".npz", ".json")
+_OTHER_JSON = (".vid3d.json", ".export.json")  # results
 
 
 def read_target(
@@ -41,11 +42,11 @@ def read_target(
     """
     if options.travelling:
         raise Vid3dError("adaptation does not follow cameras that travel: leave travelling out")
-    files: list[tuple[Path, Camera | None]] = []
-    for path in inputs:
-        keypoints, videos = _expanded(path, cache)
-        files += [(file, None) for file in keypoints]
-        files += [_detected(video, cache, options, monitor) for video in videos]
+    files = [
+        _looked_at(file, video, cache, options, monitor)
+        for path in inputs
+        for file, video in _expanded(path, cache, options).items()
+    ]
     pieces: list[Piece] = []
     number = 0
     for path, camera in files:
@@ -69,30 +70,38 @@ def digest_of(pieces: Sequence[Piece]) -> str:
     return found.hexdigest()
 
 
-def _expanded(path: Path, cache: Path) -> tuple[list[Path], list[Path]]:
-    """The keypoint files and the videos that an input stands for."""
-    if not path.exists():
-        raise Vid3dError(missing(path, "file or folder"))
+def _expanded(path: Path, cache: Path, options: LiftOptions) -> dict[Path, Path | None]:
+    """The files that an input stands for, each with the video that it is or is of, if any."""
     if path.is_file():
-        return ([path], []) if path.suffix.lower() in KEYPOINT_SUFFIXES else ([], [path])
-    if any(path.glob("*_keypoints.json")):  # as OpenPose writes it
-        return [path], []
-    files = [*path.glob("*.pairs.npz"), *path.glob("*.json")]
-    keypoints = sorted(file for file in files if not file.name.endswith(".vid3d.json"))
+        return {path: None if path.suffix.lower() in KEYPOINT_SUFFIXES else path}
+    if any(path.glob("[!.]*_keypoints.json")):  # as OpenPose writes it
+        return {path: None}
+    files = [*path.glob("[!.]*.pairs.npz"), *path.glob("[!.]*.json")]
+    found: dict[Path, Path | None] = dict.fromkeys(
+        file
+        for file in sorted(files)
+        if not file.name.endswith(_OTHER_JSON) and file != options.camera
+    )
+    of_name = {file.name.removesuffix(".json").removesuffix(".pairs.npz"): file for file in found}
     try:
-        return keypoints, [one.path for one in find_sources([path], cache)[1]]
+        for one in find_sources([path], cache)[1]:
+            found[of_name.get(one.key.rpartition(".")[0], one.path)] = one.path
     except Vid3dError:
-        if not keypoints:
+        if not found:
             raise
-        return keypoints, []
+    return found
 
 
-def _detected(
-    video: Path, cache: Path, options: LiftOptions, monitor: Monitor
+def _looked_at(
+    file: Path, video: Path | None, cache: Path, options: LiftOptions, monitor: Monitor
 ) -> tuple[Path, Camera | None]:
-    """The 2D people of a video, detected now or at an earlier run; the camera that it states."""
+    """A file of 2D people, detected now or at an earlier run; the camera that its video states."""
+    if video is None:
+        return file, None
     info = probe(video)
     stated = camera_of(info)
+    if file != video:
+        return file, stated
     known = options.known_camera(stated, info.size)
     names = ("stride", "detect_every", "flip_test", "start", "end")
     watching = [getattr(options, name) for name in names]

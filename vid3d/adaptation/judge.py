@@ -20,6 +20,7 @@ from vid3d.adaptation.proxy import Proxy
 from vid3d.adaptation.scene import Scene
 from vid3d.adaptation.target import Piece
 from vid3d.data.batches import Batch
+from vid3d.errors import Vid3dError
 from vid3d.evaluation.metrics import SCORED, n_mpjpe
 from vid3d.training.lifter import Networks, encode
 
@@ -108,7 +109,11 @@ class Judge:
 
 @torch.no_grad()
 def scaled_error(networks: Networks, batches: Sequence[Batch]) -> float:
-    """N-MPJPE of an encoder on batches, millimetres."""
+    """N-MPJPE of an encoder on batches, millimetres.
+
+    Raises:
+        Vid3dError: nothing in them is seen.
+    """
     networks.eval()
     total, count = 0.0, 0
     for batch in batches:
@@ -118,4 +123,8 @@ def scaled_error(networks: Networks, batches: Sequence[Batch]) -> float:
         errors = n_mpjpe(said, true)
         total, count = total + float(errors.sum()), count + len(errors)
     networks.train()
-    return 1000 * total / max(count, 1)
+    if not count:
+        raise Vid3dError(
+            "nothing to judge by: no motion can be seen as the people of these videos are"
+        )
+    return 1000 * total / count

@@ -67,17 +67,18 @@ def load_source(folders: Sequence[Path]) -> list[MotionClip]:
     Raises:
         Vid3dError: there is none.
     """
-    files = [
-        path
-        for folder in folders
-        for path in (sorted(folder.glob("*.npz")) if folder.is_dir() else [folder])
-    ]
+    files = [path for folder in folders for path in mocap_files(folder)]
     clips = [clip for path in files for clip in read_mocap(path)]
     if not clips:
         raise Vid3dError(
             f"no motion capture in {', '.join(map(str, folders))}: make files with `vid3d data`"
         )
     return clips
+
+
+def mocap_files(folder: Path) -> list[Path]:
+    """The compact files of a folder, hidden ones left out, or such a file itself."""
+    return sorted(folder.glob("[!.]*.npz")) if folder.is_dir() else [folder]
 
 
 def closed_form_depth(joints: Tensor, size: Tensor) -> Tensor:

@@ -58,10 +58,13 @@ class Piece:
 
     @cached_property
     def half(self) -> Array:
-        """(2,) half width and height of the picture as slopes."""
+        """(2,) half width and height, as slopes, of the picture and of what was seen beyond it.
+
+        Looks are those of a camera that stands; one that turned saw more than a picture holds.
+        """
         width, height = self.camera.frame_size
         corners = self.camera.rays(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
-        return np.abs(corners[:, :2]).max(0)
+        return np.abs(np.concatenate([corners[:, :2], *self.seen.rays])).max(0)
 
     @cached_property
     def places(self) -> tuple[Array, Array]:

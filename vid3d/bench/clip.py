@@ -28,14 +28,14 @@ CODING = {"preset": "superfast", "x264-params": "ref=3:bframes=3:b-pyramid=norma
 
 
 def make_clip(path: Path, height: int = 1080, seconds: float = 12) -> Path:
-    """Write the clip, 16 to 9, 50 frames a second.
+    """Write the clip, 16 to 9 in even numbers, 50 frames a second.
 
     Raises:
         Vid3dError: the sample is not there, as in an installation without the repository.
     """
     if not SAMPLE.is_file():
         raise Vid3dError(f"no sample at {SAMPLE} to make a clip of; give a video with --video")
-    size = (height * 16 // 9 // 2 * 2, height)
+    size = (height * 16 // 9 // 2 * 2, height // 2 * 2)
     frames = round(seconds * FPS)
     with av.open(f"file:{path}", "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=CODING)

@@ -7,6 +7,7 @@ drawing where asked for. Processor seconds, of all threads, tell more where the 
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from vid3d.pose2d.estimator import TopDown
 from vid3d.pose2d.models import find_model
 from vid3d.pose2d.onnx import OnnxDetector, OnnxPose
 from vid3d.video import VideoInfo, probe
+from vid3d.video.container import open_video
 
 STRIDES = (10, 20)
 ROUNDS = 2
@@ -157,11 +159,11 @@ def _cost(
 def _decode(path: Path) -> tuple[float, float, bool]:
     """Seconds and processor seconds to decode all frames of a file; whether it has B-frames."""
     start, cpu = time.perf_counter(), time.process_time()
-    with av.open(f"file:{path}") as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for _ in container.decode(stream):
-            pass
+    container, stream = open_video(path, "cpu")
+    with container:
+        for packet in container.demux(stream):
+            with suppress(av.FFmpegError):  # a damaged packet
+                packet.decode()
         reordered = bool(stream.codec_context.has_b_frames)
         return time.perf_counter() - start, time.process_time() - cpu, reordered
 

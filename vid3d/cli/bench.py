@@ -33,8 +33,11 @@ def command(part: str, detector: str, pose: str, model: str, rounds: int, video:
     """
     from vid3d.bench.report import lifter_table, machine, pose2d_table, to_json, video_table
     from vid3d.files import atomic_path, check_output
+    from vid3d.video import probe
 
     talk = console(quiet, verbose)
+    if video is not None:
+        probe(video)  # before anything is measured
     if json_path is not None:
         check_output(json_path, video, option="--json")
     figures: dict[str, Any] = {"machine": machine()}

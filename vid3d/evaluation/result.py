@@ -205,7 +205,7 @@ def _at_frames(motion: Motion, truth: Sequence[PairSequence]) -> _Truth:
         joints, seen = _resampled(sequence.joints3d, sequence.confidence > 0, place)
         joints3d.append(joints)
         points.append(sequence.camera.project(joints))
-        ahead = (joints[..., 2] > 0).all(-1)  # False for NaN
+        ahead = (joints[:, SCORED, 2] > 0).all(-1)  # False for NaN
         visible.append((2 * seen.sum(-1) >= seen.shape[-1]) & ahead)
     return _Truth(np.stack(joints3d), np.stack(points), np.stack(visible))
 

@@ -68,11 +68,6 @@ class Journal:
                 self._file.close()
             self._file = None
 
-    def remove(self) -> None:
-        """Delete the file: the work is done."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-
     def _measure(self) -> tuple[int, int]:
         """How many answers the file holds that are whole and of this key, and where they end."""
         count = end = 0

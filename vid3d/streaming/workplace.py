@@ -57,8 +57,8 @@ class Workplace:
             self._held.enter_context(lock.acquire())
         except Timeout as error:
             raise Vid3dError(
-                f"{self.folder} is in use: the same video is being lifted into that folder; "
-                "wait for it, or choose another one with -o"
+                f"{self.folder} is in use: another run is making the same files; "
+                "wait for it, or choose another place with -o"
             ) from error
         except (OSError, NotImplementedError) as error:
             raise Vid3dError(
