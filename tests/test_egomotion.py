@@ -37,6 +37,7 @@ from vid3d.tracking import track_people
 from vid3d.video import VideoReader, VideoWriter
 from vid3d.video.dissolve import fine, is_mixture
 from vid3d.video.egomotion import WIDEST, Egomotion
+from vid3d.video.scenery import between_bars
 from vid3d.video.setting import MOST_ZOOM, Setting, agreed_zoom, setting_of
 
 SIZE = (640, 360)
@@ -235,6 +236,31 @@ def test_a_cut_is_a_beginning(panorama):
     assert [view.cut for view in views] == [False, False, True, False]
     assert views[2].shift is None
     assert degrees_between(setting_of(views[3].shift, CAMERA).turn, turn(3)) < 0.06
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("shown", [np.s_[:, 220:420], np.s_[130:230]])
+def test_bars_hide_no_cut(panorama, level, shown):
+    egomotion, views = Egomotion(), []
+    for yaw in (0, 2, 150, 152):
+        image = np.full((360, 640, 3), level, np.uint8)
+        image[shown] = picture(panorama, turn(yaw))[shown]
+        views.append(egomotion.see(image, NOBODY))
+    assert [view.cut for view in views] == [False, False, True, False]
+    assert degrees_between(setting_of(views[3].shift, CAMERA).turn, turn(2)) < 0.1
+
+
+def test_bars_end_in_straight_lines_and_leave_a_picture():
+    every, random = np.s_[0:90, 0:160], np.random.default_rng(0)
+    upright, wide, lit, line = (np.full((90, 160), 16, np.uint8) for _ in range(4))
+    upright[:, 60:100] = random.integers(40, 255, (90, 40))
+    wide[30:60] = random.integers(40, 255, (30, 160))
+    cv2.ellipse(lit, (80, 45), (15, 40), 0, 0, 360, 200, -1)  # somebody in the dark
+    line[40:50] = 200  # a tenth of the picture
+    assert between_bars(upright) == between_bars(upright, upright) == np.s_[0:90, 61:99]
+    assert between_bars(wide) == np.s_[31:59, 0:160]
+    assert between_bars(upright, wide) == every  # neither's bars are both's
+    assert between_bars(lit) == between_bars(line) == between_bars(line.T)[::-1] == every
 
 
 @pytest.mark.parametrize("looks", [1, 3, 8])

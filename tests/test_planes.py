@@ -6,7 +6,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_toys import FPS, bgr_of, make_motion, standing
@@ -14,7 +14,7 @@ from motion_toys import FPS, bgr_of, make_motion, standing
 from vid3d.render import RenderOptions, render_overlay
 from vid3d.video import VideoReader, writer
 from vid3d.video.frame import Display, Frame
-from vid3d.video.planes import BT709, SMPTE170M, UNSPECIFIED, Coding, Planes
+from vid3d.video.planes import BT709, BT2020, SMPTE170M, SWSCALE, UNSPECIFIED, Coding, Planes
 
 SIZE = (96, 64)
 
@@ -33,9 +33,8 @@ def decoded(image, kind, matrix=BT709, full=False):
     frame = av.VideoFrame.from_ndarray(image, "bgr24")
     if kind == "bgr24":
         return frame
-    space = Colorspace.ITU709 if matrix == BT709 else Colorspace.ITU601
     tone = ColorRange.JPEG if full else ColorRange.MPEG
-    frame = frame.reformat(format=kind, dst_colorspace=space, dst_color_range=tone)
+    frame = frame.reformat(format=kind, dst_colorspace=SWSCALE[matrix], dst_color_range=tone)
     frame.colorspace, frame.color_range = matrix, tone
     return frame
 
@@ -59,10 +58,13 @@ def test_inks_are_those_of_the_standards():
     np.testing.assert_array_equal(
         Coding(SMPTE170M, full=True).ink(colors), [[255, 128, 128], [0, 128, 128], [76, 85, 255]]
     )
+    np.testing.assert_array_equal(
+        Coding(BT2020).ink(colors), [[235, 128, 128], [16, 128, 128], [74, 97, 240]]
+    )
 
 
 @pytest.mark.parametrize("kind", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "bgr24"])
-@pytest.mark.parametrize("matrix", [BT709, SMPTE170M])
+@pytest.mark.parametrize("matrix", [BT709, SMPTE170M, BT2020])
 @pytest.mark.parametrize("full", [False, True])
 def test_colours_are_kept(kind, matrix, full):
     image = colorful()
@@ -91,7 +93,7 @@ def test_files_that_do_not_say_are_taken_as_players_do(size, matrix):
 
 def test_what_4_2_0_does_not_hold_becomes_bt709():
     frame = decoded(colorful(), "yuv420p10le")
-    frame.colorspace = 9  # BT.2020
+    frame.colorspace = 8  # YCgCo
     assert Coding.of(frame) == Coding()
     assert Coding.of(av.VideoFrame(*SIZE, "rgb24")) == Coding()
 

@@ -210,6 +210,19 @@ def sound(path):
         container.mux(stream.encode(noise))
 
 
+@pytest.mark.parametrize("stride", [1, 5])
+@pytest.mark.parametrize(("size", "said"), [((120, 160), True), ((320, 240), False)])
+def test_pictures_of_another_shape_are_said(tmp_path, size, said, stride):
+    parts = make(tmp_path / "a.ts"), make(tmp_path / "b.ts", size=size)
+    (tmp_path / "ab.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with VideoReader(tmp_path / "ab.ts") as reader:
+        frames = list(reader.frames(stride))
+    assert {frame.image.shape for frame in frames if frame.decoded} == {(120, 160, 3)}
+    # A picture is lost where the parts meet, so that the second begins at 9 / 25 s.
+    change = "ab.ts: pictures change from 160 x 120 to 120 x 160 at 0.36 s"
+    assert (change in (reader.truncated or "")) == said
+
+
 def test_bad_input_is_one_clear_line(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("This is not a video.\n" * 50)

@@ -19,11 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from vid3d.video.frame import Frame, Image, Size
 
-UNSPECIFIED, BT709, BT470BG, SMPTE170M = 2, 1, 5, 6
+UNSPECIFIED, BT709, BT470BG, SMPTE170M, BT2020 = 2, 1, 5, 6, 9
 """ITU-T H.273 codes of colour primaries, transfer characteristics and matrices."""
-WEIGHTS = {BT709: (0.2126, 0.0722), SMPTE170M: (0.299, 0.114)}
+WEIGHTS = {BT709: (0.2126, 0.0722), SMPTE170M: (0.299, 0.114), BT2020: (0.2627, 0.0593)}
 """Shares of red and blue in luma, by matrix."""
-SWSCALE = {BT709: Colorspace.ITU709, SMPTE170M: Colorspace.ITU601}
+SWSCALE = {
+    BT709: Colorspace.ITU709, SMPTE170M: Colorspace.ITU601, BT2020: Colorspace.BT2020
+}  # fmt: skip
 PRIMARIES, TRANSFERS = ({int(code) for code in kind} for kind in (ColorPrimaries, ColorTrc))
 HD_SIZE = (1280, 577)
 """From this width or height on, players take a video that does not say for BT.709."""
@@ -34,7 +36,7 @@ class Coding:
     """How colours are luma and chroma (ITU-T H.273).
 
     Attributes:
-        matrix: `BT709`, or `SMPTE170M` for BT.601.
+        matrix: `BT709`, `SMPTE170M` for BT.601, or `BT2020`, which HDR has.
         full: whether luma takes 0..255; else 16..235.
         primaries, transfer: what a player is told of the colours.
     """

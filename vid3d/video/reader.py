@@ -30,6 +30,8 @@ SAME_TIME = 5e-4
 """Seconds by which a frame may miss the ends of the asked interval (containers round to 1 ms)."""
 SEEK_MARGINS = (0.5, 5.0, 30.0)
 """Seconds before the start to seek to: indexes are in decoding order, some hold no keyframes."""
+RESHAPED = 0.03
+"""Share by which pictures may be wider or narrower than the first before it is said."""
 MOST_HELD = 1000
 """Packets held from one keyframe to the next: bounds memory."""
 
@@ -45,8 +47,8 @@ class VideoReader:
     Attributes:
         info: what the whole file says of itself.
         coding: of its colours, where pictures are copied as they are.
-        truncated: after the last frame, a warning if the video broke off early or parts of it
-            could not be decoded; else None.
+        truncated: after the last frame, a warning if the video broke off early, its pictures
+            became of another shape or parts of it could not be decoded; else None.
 
     Raises:
         Vid3dError: no such file, a folder, empty, not a video, no picture in it, or a bad interval.
@@ -67,6 +69,7 @@ class VideoReader:
         self._break: str | None = None
         self._damaged = self._patched = 0
         self._last_end = 0.0
+        self._reshaped: str | None = None
         self._container, self._stream = open_video(self._path, self._device)
         # AVI counts pictures in the order of the file, not in that in which they are shown.
         in_order = self._stream.codec_context.codec.intra_only
@@ -77,6 +80,7 @@ class VideoReader:
             self.close()
             raise Vid3dError(f"{path} has no frame that can be decoded: the file is damaged")
         self._frames = chain([first], self._frames)
+        self._shape = first.width, first.height
         self._display = Display.of(first, self._stream.sample_aspect_ratio)
         check_size(self._path, *self._display.size)  # pixels made square can be many more
         self.info = describe(self._path, self._container, self._stream, self._display)
@@ -158,7 +162,7 @@ class VideoReader:
                 break
             self._last_end = time + float((decoded.duration or 0) * (decoded.time_base or 0))
             if time >= self.start - SAME_TIME:
-                yield Frame(index, time, decoded, self._display)
+                yield self._frame(index, time, decoded)
                 index += 1
 
     def _sparse(self, stride: int, part: Callable[[Any], Part]) -> Iterator[Frame]:
@@ -180,9 +184,17 @@ class VideoReader:
         try:
             for index, picture in enumerate(pictures):
                 self._last_end = picture.time + float(picture.duration * stream.time_base)
-                yield Frame(index, picture.time, picture.decoded, self._display)
+                yield self._frame(index, picture.time, picture.decoded)
         except (av.FFmpegError, ValueError):
             raise IrregularError from None
+
+    def _frame(self, index: int, time: float, decoded: av.VideoFrame | None) -> Frame:
+        """A frame, displayed at the first one's size; it is noted where that squashes it."""
+        if decoded is not None and self._reshaped is None:
+            (width, height), (wide, high) = self._shape, (decoded.width, decoded.height)
+            if abs(wide * height / (high * width) - 1) > RESHAPED:
+                self._reshaped = f"{width} x {height} to {wide} x {high} at {time:.2f} s"
+        return Frame(index, time, decoded, self._display)
 
     def _ended(self, count: int) -> None:
         """Conclude after the last of some frames."""
@@ -216,7 +228,7 @@ class VideoReader:
         self._frames = self._decode()
         self._clock, self._last_end = copy(self._origin), 0.0
         self._damaged = self._patched = 0
-        self._break = None
+        self._break = self._reshaped = None
 
     def _packets_near(self, time: float) -> Iterator[Any]:
         """Packets from the last point before a time from which pictures can be decoded, or all.
@@ -288,6 +300,11 @@ class VideoReader:
             return (
                 f"{self._path.name} breaks off at {last:.2f} s of {promised:.2f} s: "
                 "the file is cut off or damaged"
+            )
+        if self._reshaped:
+            return (
+                f"{self._path.name}: pictures change from {self._reshaped} and are squashed: "
+                "cut the file there and lift the parts"
             )
         if self._damaged:
             return f"{self._path.name}: damaged packets were skipped ({self._damaged})"

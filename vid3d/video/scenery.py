@@ -23,6 +23,9 @@ CORNERS, APART, FAINTEST = 160, 6, 0.001
 strongest's response."""
 SAME = 10
 """Grey levels by which a pixel changes at most that is held to be the same."""
+BARS, STRAIGHT, SEAM = 0.8, 0.4, 1
+"""Share of a picture's side that bars take at most, share of the line beside a bar that is unlike
+it at least, and pixels of the seam between."""
 OPEN = 0.1
 """Share of the picture that is background below which it tells less of a change."""
 
@@ -83,10 +86,11 @@ def free_in(*pictures: Scenery) -> Image:
 
 
 def changed_share(before: Scenery, now: Scenery) -> float:
-    """Share of the pixels outside the people that changed; less where these are few."""
+    """Share of the pixels outside people and bars that changed; less where these are few."""
+    shown = between_bars(before.grey, now.grey)
     free = free_in(before, now)
-    levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), free)
-    return int((levels > SAME).sum()) / max(cv2.countNonZero(free), OPEN * free.size)
+    levels = cv2.bitwise_and(cv2.absdiff(before.grey, now.grey), free)[shown]
+    return int((levels > SAME).sum()) / max(cv2.countNonZero(free[shown]), OPEN * free.size)
 
 
 def likeness(before: Image, now: Image) -> tuple[Sequence[float], float]:
@@ -94,5 +98,38 @@ def likeness(before: Image, now: Image) -> tuple[Sequence[float], float]:
 
     By phase correlation (Kuglin 1975), to which it is one how much light there is; 1 is the same.
     """
-    window = cv2.createHanningWindow(now.shape[::-1], cv2.CV_32F)
-    return cv2.phaseCorrelate(before.astype(np.float32), now.astype(np.float32), window)
+    shown = between_bars(before, now)
+    first, last = (picture[shown].astype(np.float32) for picture in (before, now))
+    window = cv2.createHanningWindow(last.shape[::-1], cv2.CV_32F)
+    return cv2.phaseCorrelate(first, last, window)
+
+
+def between_bars(*pictures: Image) -> tuple[slice, slice]:
+    """Rows and columns of grey pictures (h, w) without the bars that all of them have, if any.
+
+    Bars are of one colour, that of the picture's corner, and end in a straight line: the dark round
+    somebody in the light does not.
+    """
+    corners = [np.full_like(picture, picture[0, 0]) for picture in pictures]
+    unlike = map(cv2.absdiff, pictures, corners)
+    shown = np.maximum.reduce(list(unlike)) > SAME
+    return _between(shown), _between(shown.T)
+
+
+def _between(shown: NDArray[np.bool_]) -> slice:
+    """Lines without the bars before and after them.
+
+    Args:
+        shown: (lines, pixels) whether they are unlike bars.
+    """
+    count, before, after = len(shown), _bar(shown), _bar(shown[::-1])
+    return slice(0, count) if before + after > BARS * count else slice(before, count - after)
+
+
+def _bar(shown: NDArray[np.bool_]) -> int:
+    """How many lines the bar has that comes first, 0 if none does."""
+    lines = int(np.argmax(shown.any(1)))
+    if lines == 0:
+        return 0
+    beside = shown[lines : lines + 2].sum(1).max()
+    return lines + SEAM if beside > STRAIGHT * shown.any(0).sum() else 0
