@@ -1,3 +1,4 @@
+import struct
 import threading
 from dataclasses import replace
 from itertools import pairwise
@@ -323,8 +324,11 @@ def test_turned_videos_come_out_upright(tmp_path):
         assert (reader.info.size, reader.info.rotation) == ((480, 640), 0)
 
 
-def talkie(path, codec, rate=48_000, seconds=1.2, flash=0.8):
-    """A video that flashes white and clicks at one moment; its frames' times."""
+def talkie(path, codec, rate=48_000, seconds=1.2, flash=0.8, layout="mono", kept=slice(None)):
+    """A video that flashes white and clicks at one moment; its frames' times.
+
+    Of the sound, parts of 1024 samples are kept.
+    """
     times = np.arange(round(seconds * FPS)) / FPS
     samples = np.zeros(round(seconds * rate), np.float32)
     click = round(flash * rate)
@@ -332,14 +336,16 @@ def talkie(path, codec, rate=48_000, seconds=1.2, flash=0.8):
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        sound = container.add_stream(codec, rate=rate, layout="mono")
+        sound = container.add_stream(codec, rate=rate, layout=layout)
+        sound.bit_rate = 96_000
         for index, time in enumerate(times):
             shade = 255 if abs(time - flash) < 0.5 / FPS else 0
             frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), shade, np.uint8), "rgb24")
             frame.pts = index
             container.mux(video.encode(frame))
-        for start in range(0, len(samples), 1024):
-            part = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], "fltp", "mono")
+        for start in range(0, len(samples), 1024)[kept]:
+            part = samples[start : start + 1024].repeat(sound.layout.nb_channels)
+            part = av.AudioFrame.from_ndarray(part[None], "flt", layout)
             part.rate, part.pts = rate, start
             container.mux(sound.encode(part))
         container.mux(video.encode())
@@ -358,31 +364,123 @@ def click_of(path):
     return stream.codec_context.name, None
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec", "kept", "start"),
-    [("mp4", "aac", "aac", 0), ("mp4", "aac", "aac", 10), ("mkv", "aac", "aac", 10),
-     ("mov", "pcm_s16le", "aac", 0), ("mov", "pcm_s16le", "aac", 10), ("mkv", "mp2", "aac", 10),
-     ("mkv", "libopus", "opus", 10), ("mkv", "flac", "flac", 10)],
-)  # fmt: skip
-def test_sound_is_kept_in_step(tmp_path, suffix, codec, kept, start):
-    times = talkie(tmp_path / f"a.{suffix}", codec)
-    frames = len(times) - start
+def overlay_of(source, times):
+    """The overlay of a video's frames at some times, and the warnings that were given."""
+    warnings = []
     motion = make_motion(
-        standing(np.tile([0.0, 4.0], (1, frames, 1))), (96, 64), timestamps=times[start:]
+        standing(np.tile([0.0, 4.0], (1, len(times), 1))), (96, 64), timestamps=times
     )
     options = RenderOptions(layout="overlay", labels=False)
-    render_overlay(motion, tmp_path / f"a.{suffix}", tmp_path / "b.mp4", options=options)
-    name, click = click_of(tmp_path / "b.mp4")
-    _, before = click_of(tmp_path / f"a.{suffix}")
+    film = source.with_name("b.mp4")
+    render_overlay(motion, source, film, options=options, warn=warnings.append)
+    return film, warnings
+
+
+def clicks_of(path):
+    """Seconds at which the sound is first loud after it was not."""
+    with av.open(str(path)) as container:
+        loud = [
+            frame.time + at / frame.rate
+            for frame in container.decode(audio=0)
+            for at in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.1)
+        ]
+    return [time for last, time in pairwise([-1.0, *loud]) if time - last > 0.1]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "kept", "start", "how"),
+    [("mp4", "aac", "aac", 0, {}), ("mp4", "aac", "aac", 10, {}), ("mkv", "aac", "aac", 10, {}),
+     ("mov", "pcm_s16le", "aac", 0, {}), ("mov", "pcm_s16le", "aac", 10, {}),
+     ("mkv", "mp2", "aac", 10, {}), ("mkv", "libopus", "opus", 10, {}),
+     ("mkv", "flac", "flac", 10, {}),
+     ("ts", "mp2", "aac", 10, {}),  # is decoded to another format than the stream's
+     ("mpg", "mp2", "aac", 10, {}),  # seeks lead into packets
+     ("avi", "pcm_s16le", "aac", 10, {"rate": 11_024}),  # AAC has none of that rate
+     # seeks to before its first packet fail
+     ("flv", "libmp3lame", "aac", 0, {"rate": 44_100, "kept": slice(10, None)})],
+)  # fmt: skip
+def test_sound_is_kept_in_step(tmp_path, suffix, codec, kept, start, how):
+    times = talkie(tmp_path / f"a.{suffix}", codec, **how)
+    frames = len(times) - start
+    film, warnings = overlay_of(tmp_path / f"a.{suffix}", times[start:])
+    assert not warnings
+    name, click = click_of(film)
     brightest = max(frames_of(tmp_path / "b.mp4"), key=lambda frame: frame[1].mean())
     assert name == kept
-    assert click == pytest.approx(before - times[start], abs=0.012)
+    assert click == pytest.approx(0.8 - times[start], abs=0.012)
     assert brightest[0] == pytest.approx(0.8 - times[start], abs=0.002)
     with av.open(str(tmp_path / "b.mp4")) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
         assert video.start_time * video.time_base == 0
         assert float(sound.duration * sound.time_base) < frames / FPS + 0.1
         assert video.average_rate == FPS
+
+
+def test_sound_that_ends_with_a_frame_without_a_stamp_is_kept(tmp_path):
+    times = talkie(tmp_path / "a.asf", "wmav2", layout="stereo", kept=slice(-8))
+    film, warnings = overlay_of(tmp_path / "a.asf", times)
+    assert not warnings
+    assert click_of(film)[1] == pytest.approx(0.8 + 2048 / 48_000, abs=0.012)  # it begins late
+
+
+def test_sound_whose_channels_have_an_order_of_their_own_is_kept(tmp_path):
+    """PyAV frees such an order twice, which ends the process."""
+    source = tmp_path / "a.mov"
+    times = talkie(source, "pcm_s16le", layout="7.1")
+    data = bytearray(source.read_bytes())
+    at = data.index(b"chan") + 8
+    data[at : at + 4] = struct.pack(">I", 128 << 16 | 8)  # of Core Audio: MPEG 7.1 C
+    source.write_bytes(data)
+    film, warnings = overlay_of(source, times)
+    assert not warnings
+    assert click_of(film)[1] == pytest.approx(0.8, abs=0.012)
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_joined_recordings_are_heard_with_their_own_pictures(tmp_path, codec):
+    for name, flash in (("a.ts", 0.2), ("b.ts", 0.8)):
+        talkie(tmp_path / name, codec, flash=flash)
+    joined = tmp_path / "ab.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    times = np.array([time for time, _ in frames_of(joined)])
+    for shown in (times, times[times > 0.5], times[times > 1.3]):
+        film, _ = overlay_of(joined, shown)
+        flashes = [time for time, image in frames_of(film) if image.mean() > 200]
+        assert flashes[-1] == pytest.approx(2.0 - shown[0], abs=0.05)
+        assert clicks_of(film) == pytest.approx(flashes, abs=0.012)
+
+
+def test_damaged_packets_of_sound_are_skipped(tmp_path):
+    times = talkie(tmp_path / "a.mkv", "mp2")
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0)]
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data.replace(packets[5], b"\xff" * len(packets[5]), 1))
+    film, warnings = overlay_of(tmp_path / "a.mkv", times)
+    assert not warnings
+    assert len(frames_of(film)) == len(times)
+    assert click_of(film)[1] == pytest.approx(0.8, abs=0.03)  # a packet has 24 ms
+
+
+@pytest.mark.parametrize("damage", ["another codec", "noise"])
+def test_a_film_is_whole_and_silent_where_the_sound_cannot_be_kept(tmp_path, damage):
+    source = tmp_path / "a.mkv"
+    times = talkie(source, "mp2")
+    with av.open(str(source)) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0)]
+    data = source.read_bytes()
+    if damage == "another codec":
+        data = data.replace(b"A_MPEG/L2", b"A_MPEG/L9")
+    else:
+        for packet in filter(None, packets):
+            data = data.replace(packet, b"\xff" * len(packet))
+    source.write_bytes(data)
+    film, warnings = overlay_of(source, times)
+    assert len(frames_of(film)) == len(times)
+    assert len(warnings) == 1
+    assert "cannot keep the sound of" in warnings[0]
+    with av.open(str(film)) as container:
+        assert not container.streams.audio
 
 
 def test_sound_can_be_left_out_and_silent_videos_stay_silent(tmp_path):

@@ -109,7 +109,7 @@ def write_results(
         folder: where to.
         video: that it was lifted from, or None.
         wanted: which files.
-        monitor: told of the drawing's progress, and where a recording is without the video.
+        monitor: told of the drawing's progress, and what a film or a recording is without.
 
     Returns:
         The paths written.
@@ -125,7 +125,9 @@ def write_results(
 
         overlay = folder / f"{stem}.overlay.mp4"
         with monitor.stage("drawing", motion.frames) as advance:
-            render_overlay(motion, video, overlay, lambda done, total: advance(1))
+            render_overlay(
+                motion, video, overlay, lambda done, total: advance(1), warn=monitor.warn
+            )
         written.append(overlay)
     if others := [name for name in wanted.formats if name not in ("npz", "json")]:
         whole = _whole(motion)

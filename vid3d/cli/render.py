@@ -108,7 +108,9 @@ def command(
         if video is None:
             render_motion(loaded, output, lambda done, total: advance(1), options)
         else:
-            render_overlay(loaded, video, output, lambda done, total: advance(1), options)
+            render_overlay(
+                loaded, video, output, lambda done, total: advance(1), options, talk.warn
+            )
     talk.say(f"{talk.summary()}\n{output}")
 
 

@@ -45,6 +45,7 @@ def render_overlay(
     output: str | os.PathLike[str],
     progress: Progress | None = None,
     options: RenderOptions | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> None:
     """Write the overlay video of a motion: H.264 at a constant frame rate, sound in step.
 
@@ -58,6 +59,7 @@ def render_overlay(
         output: MP4 file to write.
         progress: called with (frames done, frames in all).
         options: what to show.
+        warn: told in one line where the sound cannot be kept, and the film is written without.
 
     Raises:
         Vid3dError: the video cannot be read or has another size, or the output is the video, would
@@ -84,7 +86,11 @@ def render_overlay(
         with closing(pictures), atomic_path(output) as silent:
             _film(motion, stage, pictures, silent, fps, reader.coding, options, progress)
             if options.audio:
-                add_sound(silent, video, first, last + 1 / fps)
+                try:
+                    add_sound(silent, video, reader.origins, first, last + 1 / fps)
+                except Vid3dError as error:
+                    if warn is not None:
+                        warn(f"{error}: the film is silent")
 
 
 def render_motion(

@@ -15,6 +15,7 @@ class Clock:
 
     Attributes:
         last: seconds of the last frame read, or None.
+        origins: seconds and stamp of the first frame, and of each after a jump.
     """
 
     TICK = 1e-3
@@ -24,6 +25,7 @@ class Clock:
     def __init__(self, step: float):
         self.step = step
         self.last: float | None = None
+        self.origins: tuple[tuple[float, Fraction], ...] = ()
         self._zero: Fraction | None = None
 
     def read(self, stamp: Fraction | None) -> float:
@@ -32,15 +34,20 @@ class Clock:
         time = expected
         if stamp is not None:
             if self._zero is None:
-                self._zero = stamp - Fraction(expected)
+                self._zero = self._begin(expected, stamp)
             time = float(stamp - self._zero)
             if self.last is not None:
                 if not -self.JUMP_BACK <= time - self.last <= self.JUMP_AHEAD:
-                    self._zero, time = stamp - Fraction(expected), expected
+                    self._zero, time = self._begin(expected, stamp), expected
                 if time <= self.last:
                     time = self.last + self.TICK
         self.last = time
         return time
+
+    def _begin(self, time: float, stamp: Fraction) -> Fraction:
+        """The stamp of time zero, given a frame from which on others are counted."""
+        self.origins += ((time, stamp),)
+        return stamp - Fraction(time)
 
     def stamp_at(self, time: float) -> Fraction | None:
         """The stamp of a time, or None where the file has no stamps."""

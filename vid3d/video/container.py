@@ -1,6 +1,6 @@
 """Video files, opened and checked, and what they say of themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,16 @@ def _video_stream(container: Any, path: Path) -> Any:
     check_size(path, stream.codec_context.width, stream.codec_context.height)
     stream.thread_type = "AUTO"
     return stream
+
+
+def packets_of(container: Any, stream: Any) -> Iterator[Any | None]:
+    """Packets of a stream, and None for those of streams that damage makes up."""
+    while True:
+        try:
+            yield from container.demux(stream)
+            return
+        except IndexError:  # a stream that the file has not announced
+            yield None
 
 
 def check_size(path: Path, width: int, height: int) -> None:

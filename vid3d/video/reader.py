@@ -20,7 +20,7 @@ from av.format import Flags
 
 from vid3d.errors import Vid3dError
 from vid3d.video.clock import Clock
-from vid3d.video.container import VideoInfo, check_size, describe, open_video
+from vid3d.video.container import VideoInfo, check_size, describe, open_video, packets_of
 from vid3d.video.frame import Display, Frame
 from vid3d.video.packets import Part, part_reader
 from vid3d.video.planes import Coding
@@ -106,10 +106,15 @@ class VideoReader:
         """Close the file."""
         self._container.close()
 
-    def stamp_of(self, frame: Frame) -> float:
-        """Seconds of a frame that was decoded on the container's clock, which its sound has too."""
-        stamp = None if frame.decoded is None else self._stamp(frame.decoded)
-        return frame.time if self._counted else float(stamp or 0)
+    @property
+    def origins(self) -> tuple[tuple[float, Fraction], ...]:
+        """Seconds of a frame, and on the container's clock, which its sound has too.
+
+        Those of the first frame, and where stamps begin anew in what was read, as they do in
+        recordings that were joined.
+        """
+        stamped = () if self._counted else self._clock.origins
+        return stamped or ((0.0, Fraction(0)),)
 
     @property
     def expected_frames(self) -> int | None:
@@ -270,12 +275,11 @@ class VideoReader:
 
     def _packets(self) -> Iterator[Any]:
         """Packets of the stream; those of streams that damage makes up are skipped."""
-        while True:
-            try:
-                yield from self._container.demux(self._stream)
-                return
-            except IndexError:  # a stream that the file has not announced
+        for packet in packets_of(self._container, self._stream):
+            if packet is None:
                 self._damaged += 1
+            else:
+                yield packet
 
     def _frames_of(self, packet: av.Packet) -> list[Any]:
         try:
