@@ -678,9 +678,9 @@ def test_people_after_a_cut_are_others():
     tracks = track_people(looks, SIZE, "h36m17")
     assert [track.looks.tolist() for track in tracks] == [[0, 1, 2], [3, 4, 5, 6, 7]]
     assert not _thinned(looks[3:], 10)[0].cut  # nothing was before it
-    thinned = _thinned(looks, 10)  # look 3 is left out, what it says of looks 2 and 4 is not
+    thinned = _thinned(looks, 10)  # from the cut on, looks are counted anew
     assert [(look.frame, look.cut) for look in thinned] == [
-        (0, False), (10, False), (20, True), (30, False), (35, False)
+        (0, False), (10, False), (15, True), (25, False), (35, False)
     ]  # fmt: skip
 
 

@@ -471,3 +471,14 @@ def test_a_late_start_in_a_stream_decodes_little_before_it(
     for frame, (_, image) in list(zip(part, whole, strict=True))[::stride]:
         np.testing.assert_array_equal(frame.image, image)
     assert len(decoded) < 110  # 50 frames, half a second and a group before it, and to open
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_tags_may_be_in_any_letters(tmp_path, name):
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    path = make(tmp_path / name, codec, frames=3, tags={"title": "caf\u00e9"})
+    data = path.read_bytes()
+    assert b"caf\xc3\xa9" in data
+    path.write_bytes(data.replace(b"caf\xc3\xa9", b"caf\xe9 "))  # Latin-1
+    _, times, _ = read(path)
+    assert len(times) == 3

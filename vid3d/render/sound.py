@@ -17,7 +17,7 @@ from av.format import Flags
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path
 from vid3d.video.clock import Clock
-from vid3d.video.container import packets_of
+from vid3d.video.container import open_container, packets_of
 
 COPIED = frozenset({"aac", "opus", "ac3", "eac3", "alac", "flac"})
 """Codecs that an MP4 holds: their packets are copied as they are. Others become AAC."""
@@ -81,7 +81,7 @@ def add_sound(
             write = _copied if sound.codec_context.name in COPIED and len(parts) == 1 else _encoded
             with (
                 atomic_path(silent) as target,  # replaced when nothing has it open: Windows
-                av.open(f"file:{silent}") as pictures,
+                open_container(silent) as pictures,
                 av.open(f"file:{target}", "w", format="mp4", options=FAST_START) as out,
             ):
                 # Each adds its stream when the first packet is asked for: pictures come first.
@@ -112,7 +112,7 @@ def _opened(video: str | os.PathLike[str], parts: Sequence[Part]) -> Any:
 
     That is where stamps may begin anew, as in containers of streams: a seek could go astray.
     """
-    source: Any = av.open(f"file:{video}")
+    source = open_container(video)
     sound = source.streams.best("audio")
     anew = len(parts) > 1 or source.format.flags & Flags.ts_discont.value
     if sound is None or anew:
@@ -121,7 +121,7 @@ def _opened(video: str | os.PathLike[str], parts: Sequence[Part]) -> Any:
         source.seek(int(max(0.0, parts[0].zero - MARGIN) / sound.time_base), stream=sound)
     except av.FFmpegError:  # to before the first packet
         source.close()
-        return av.open(f"file:{video}")
+        return open_container(video)
     return source
 
 

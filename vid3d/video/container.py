@@ -1,5 +1,6 @@
 """Video files, opened and checked, and what they say of themselves."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def open_video(path: Path, device: str) -> tuple[Any, Any]:
     if path.stat().st_size == 0:
         raise Vid3dError(f"{path} is empty (0 bytes); give a video file")
     try:
-        container = _container(f"file:{path}", device)  # names with a colon are names
+        container = _container(path, device)
     except (av.FFmpegError, OSError) as error:
         raise Vid3dError(
             f"cannot read {path} as a video ({error.strerror}): it is of another kind, "
@@ -79,13 +80,19 @@ def open_video(path: Path, device: str) -> tuple[Any, Any]:
         raise
 
 
-def _container(url: str, device: str) -> Any:
+def open_container(path: str | os.PathLike[str], **options: Any) -> Any:
+    """A file to read, as `av.open` has it, whatever letters its title and other tags are in."""
+    # names with a colon are names
+    return av.open(f"file:{os.fspath(path)}", metadata_errors="replace", **options)
+
+
+def _container(path: Path, device: str) -> Any:
     """A file opened for a device's decoder, or the CPU's where that cannot be had."""
     kind, _, number = device.partition(":")
     if kind != "cpu":
         with suppress(av.FFmpegError):  # no such device, or no decoder: the CPU's
-            return av.open(url, hwaccel=HWAccel(kind, number or None))
-    return av.open(url)
+            return open_container(path, hwaccel=HWAccel(kind, number or None))
+    return open_container(path)
 
 
 def _video_stream(container: Any, path: Path) -> Any:

@@ -15,6 +15,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import check_output, sha256_of
 from vid3d.motion import Motion
 from vid3d.motion_schema import filmed_source
+from vid3d.video.container import open_container
 from vid3d.video.reader import VideoReader
 from vid3d.video.writer import LONGEST_SIDE, VideoWriter
 
@@ -111,7 +112,7 @@ def prepare(
 
 def _playable(video: Path) -> str | None:
     """Media type of a video that browsers play, else None."""
-    with av.open(f"file:{video}") as container:
+    with open_container(video) as container:
         streams = container.streams.video
         known = streams and streams[0].codec_context.name in _CODECS
         plays = known and streams[0].codec_context.pix_fmt in _PIXELS
@@ -127,7 +128,7 @@ def _is_found_by_time(video: Path) -> bool:
     which MP4 counts in the order of decoding: pictures of a variable rate that are stored out of
     order seem to last into the next ones.
     """
-    with av.open(f"file:{video}") as container:
+    with open_container(video) as container:
         if (container.start_time or 0) / av.time_base > LATE:
             return False
         stream = container.streams.video[0]
@@ -144,7 +145,7 @@ def _is_found_by_time(video: Path) -> bool:
 
 def _offset(video: Path) -> float:
     """Seconds at which a player, whose clock starts with the file, shows the first picture."""
-    with av.open(f"file:{video}") as container:
+    with open_container(video) as container:
         stream = container.streams.video[0]
         if stream.start_time is None or stream.time_base is None or container.start_time is None:
             return 0.0
