@@ -23,9 +23,7 @@ UNSPECIFIED, BT709, BT470BG, SMPTE170M, BT2020 = 2, 1, 5, 6, 9
 """ITU-T H.273 codes of colour primaries, transfer characteristics and matrices."""
 WEIGHTS = {BT709: (0.2126, 0.0722), SMPTE170M: (0.299, 0.114), BT2020: (0.2627, 0.0593)}
 """Shares of red and blue in luma, by matrix."""
-SWSCALE = {
-    BT709: Colorspace.ITU709, SMPTE170M: Colorspace.ITU601, BT2020: Colorspace.BT2020
-}  # fmt: skip
+SWSCALE = {BT709: Colorspace.ITU709, SMPTE170M: Colorspace.ITU601, BT2020: Colorspace.BT2020}
 PRIMARIES, TRANSFERS = ({int(code) for code in kind} for kind in (ColorPrimaries, ColorTrc))
 HD_SIZE = (1280, 577)
 """From this width or height on, players take a video that does not say for BT.709."""
