@@ -208,6 +208,7 @@ def test_camera_options(tiny, options, expected):
         ({"model": "nonsense"}, "unknown model 'nonsense'"),
         ({"start": math.inf}, "start is inf"),
         ({"end": math.inf}, "end is inf"),
+        ({"start": 3, "end": 2}, "end is 2 s, start 3 s"),
         ({"intrinsics": [[1.0, 0.0, 0.0]] * 3}, "expected fx, fy, cx, cy"),
         ({"intrinsics": 500.0}, "expected fx, fy, cx, cy"),
         ({"fov": "55"}, "fov is '55', expected degrees"),

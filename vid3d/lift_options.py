@@ -97,6 +97,8 @@ class LiftOptions:
                 object.__setattr__(self, item.name, _SETTLED[item.name](item.name, value))
         if sum(given is not None for given in (self.camera, self.intrinsics, self.fov)) > 1:
             raise Vid3dError("camera, intrinsics and fov exclude each other: give one of them")
+        if self.end is not None and self.end < (self.start or 0):
+            raise Vid3dError(f"end is {self.end:g} s, start {self.start:g} s: end must be later")
 
     def camera_of(self, seen: Camera | None, frame_size: tuple[int, int]) -> Camera:
         """The camera of a clip, as known or assumed, given what its source says of it, or None."""

@@ -9,6 +9,7 @@ from vid3d.cli.lift import lens_options
 from vid3d.cli.options import (
     FILE,
     Paths,
+    check_options,
     console,
     network_options,
     several_files,
@@ -52,6 +53,7 @@ def command(
     `vid3d lift --model MODEL+NAME.safetensors`. After an interruption the same command goes on
     where it stopped.
     """
+    check_options(looking)
     from vid3d.adaptation import AdaptOptions, adapt
     from vid3d.files import as_argument
     from vid3d.lift_options import LiftOptions

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from vid3d.cli.options import FILE, console, network_options, span_options, talk_options
+from vid3d.cli.options import (
+    FILE,
+    check_options,
+    console,
+    network_options,
+    span_options,
+    talk_options,
+)
 
 
 @click.command("detect")
@@ -23,6 +30,7 @@ def command(
     ends in .txt gets MOTChallenge text: boxes and identities. After an interruption the same
     command goes on where it stopped.
     """
+    check_options(options)
     from vid3d.files import check_output
     from vid3d.pipeline import LiftOptions, Pipeline
 

@@ -10,6 +10,7 @@ from vid3d.cli.options import (
     FILE,
     Heights,
     Intrinsics,
+    check_options,
     console,
     network_options,
     several_files,
@@ -104,10 +105,7 @@ def settings(given: dict[str, Any]) -> tuple["LiftOptions", "Wanted"]:
         click.UsageError: options that clash, found before anything heavy is imported.
         Vid3dError: a format that cannot be written.
     """
-    if sum(given[name] is not None for name in ("fov", "intrinsics", "camera")) > 1:
-        raise click.UsageError("--fov, --intrinsics and --camera exclude each other: give one")
-    if None not in (given["start"], given["end"]) and given["end"] <= given["start"]:
-        raise click.UsageError("--end must be later than --start")
+    check_options(given)
     from vid3d.pipeline import LiftOptions
     from vid3d.results import Wanted
 

@@ -192,6 +192,18 @@ span_options = together(
 )
 
 
+def check_options(given: Mapping[str, Any]) -> None:
+    """Refuse a span that ends before it begins and two cameras, before anything heavy is imported.
+
+    Raises:
+        click.UsageError: which options clash.
+    """
+    if sum(given.get(name) is not None for name in ("fov", "intrinsics", "camera")) > 1:
+        raise click.UsageError("--fov, --intrinsics and --camera exclude each other: give one")
+    if None not in (given["start"], given["end"]) and given["end"] <= given["start"]:
+        raise click.UsageError("--end must be later than --start")
+
+
 def warn_of_another(meta: Mapping[str, Any], video: Path, talk: Console) -> None:
     """Say so where a motion was not made from this very file: a copy will do, another will not."""
     from vid3d.files import sha256_of
