@@ -100,6 +100,10 @@ def test_help_is_quick_because_torch_stays_out():
         (["adapt", "a.mp4", "-o", "a.safetensors", "--start", "3", "--end", "2"], ["later"]),
         (["adapt", "a.mp4", "-o", "a.safetensors", "--fov", "9", "--camera", "c"], ["exclude"]),
         (["lift", "a.mp4", "--backend", "tensorflow"], ["tensorflow"]),
+        (
+            ["eval", "a.npz", "--data", "b", "--protocol", "3dhp", "--by", "joint"],
+            ["a.npz is a result", "--protocol, --by"],
+        ),
         (["fly"], ["fly"]),
     ],
 )

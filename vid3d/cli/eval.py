@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vid3d.cli.options import FILE, Names, Paths, console, talk_options
+from vid3d.cli.options import FILE, Names, Paths, console, talk_options, typed
 
 BREAKDOWNS = ("moment", "action", "joint")
 
@@ -78,11 +78,14 @@ def command(
         raise click.UsageError("--oracles has the true camera: leave --fov and --screen out")
     if target.endswith(".vid3d.json"):
         raise click.UsageError(f"{target} is for other programs: give the .vid3d.npz beside it")
+    is_result = target.endswith(".npz")
+    if is_result and (others := typed(["strides", "by", "oracles", *options])):
+        raise click.UsageError(f"{target} is a result: leave out {others}, for lifters alone")
     talk = console(quiet, verbose)
     if json_path is not None:
         check_output(json_path, Path(target), *chain(*data), option="--json")
     truth = [sequence for paths in data for path in paths for sequence in read_pairs(path)]
-    if target.endswith(".npz"):
+    if is_result:
         from vid3d.evaluation.result import evaluate_result
         from vid3d.motion import Motion
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from vid3d.cli.console import Console
 
@@ -190,6 +191,15 @@ span_options = together(
     click.option("--start", type=click.FloatRange(min=0), help="Second to begin at."),
     click.option("--end", type=click.FloatRange(min=0), help="Second to stop at."),
 )
+
+
+def typed(names: Iterable[str]) -> str:
+    """Which options of these parameters the command line names, as it calls them; "" for none."""
+    ctx = click.get_current_context()
+    given = {
+        name for name in names if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    return ", ".join(option.opts[0] for option in ctx.command.params if option.name in given)
 
 
 def check_options(given: Mapping[str, Any]) -> None:
