@@ -186,6 +186,22 @@ def test_keypoints_of_the_wrong_shape(tmp_path):
     assert_one_line(result, 1, "bad.pairs.npz", "16")
 
 
+def test_keypoints_are_not_written_under_a_name_of_pair_files(blank, tmp_path):
+    result = run("detect", blank, "-o", tmp_path / "seen.pairs.npz")
+    assert_one_line(result, 1, "seen.pairs.npz would be JSON", "end in .json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_networks_are_of_no_use_to_keypoints(blank, tmp_path):
+    seen = tmp_path / "seen.json"
+    seen.write_text('{"images": [{"id": 0, "frame": 0}], "annotations": []}', encoding="utf-8")
+    lift = ["lift", blank, "--keypoints", seen, "-o", tmp_path / "o", "--no-render"]
+    assert run(*lift, "--device", "cpu").stderr == ""
+    result = run(*lift, "--flip-test", "--pose", "vid3d-pose")
+    assert result.exit_code == 0, result.stderr
+    assert "of no use here are --pose, --flip-test" in result.stderr
+
+
 def test_one_frame_without_people_succeeds_and_says_so(blank, tmp_path):
     result = run("lift", blank, "-o", tmp_path)
     assert result.exit_code == 0, result.output

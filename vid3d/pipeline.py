@@ -137,10 +137,14 @@ class Pipeline:
         an interruption the same call goes on where that one stopped.
 
         Raises:
-            Vid3dError: the video cannot be read, or the output is the video, cannot be written, or
-                is being written by another call.
+            Vid3dError: the video cannot be read, or the output is the video, is named as what it
+                will not be, cannot be written, or is being written by another call.
         """
         check_output(file_path("output", output), file_path("video", video))
+        if Path(output).suffix.lower() == ".npz":
+            raise Vid3dError(
+                f"{output} would be JSON, which is not read by that name: end in .json"
+            )
         (clip,) = self.observe(video)
         with Workplace(Path(f"{output}.partial")) as place:
             found, people = self._people(clip, place)

@@ -8,6 +8,7 @@ import click
 
 from vid3d.cli.options import (
     FILE,
+    OF_NETWORKS,
     Heights,
     Intrinsics,
     check_options,
@@ -17,6 +18,7 @@ from vid3d.cli.options import (
     span_options,
     talk_options,
     together,
+    typed,
 )
 from vid3d.errors import Vid3dError
 from vid3d.files import safe_stem
@@ -141,6 +143,8 @@ def command(videos: list[Path], output: Path, quiet: bool, verbose: int, debug: 
     from vid3d.results import PARTIAL, keep_earlier, prepare_folder, write_results
 
     talk = console(quiet, verbose)
+    if given["keypoints"] is not None and (idle := typed(OF_NETWORKS)):
+        talk.warn(f"--keypoints takes the place of the 2D networks: of no use here are {idle}")
     folder = prepare_folder(output)
     pipeline = Pipeline(options, talk)
     failed = 0

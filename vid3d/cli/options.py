@@ -180,6 +180,9 @@ network_options = together(
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
 )
 
+OF_NETWORKS = ("detect_every", "backend", "detector", "pose", "flip_test")
+"""Parameters of no use where keypoints come out of a file; the device is the lifter's too."""
+
 span_options = together(
     click.option(
         "--stride",
