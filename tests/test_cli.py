@@ -343,7 +343,11 @@ def test_people_are_named_before_anything_is_computed(blank, tmp_path, person):
 def test_what_is_for_other_programs_is_not_read(tmp_path):
     (tmp_path / "a.vid3d.json").write_text("{}")
     (tmp_path / "seen.txt").write_text("1,1,0,0,9,9,1,-1,-1,-1")
-    assert_one_line(run("info", tmp_path / "a.vid3d.json"), 1, "the .vid3d.npz beside it")
+    for command in ("info", "view", "render", "export", "plot"):
+        rest = {"export": ["--to", "csv"]}.get(command, [])
+        rest += [] if command == "info" else ["-o", tmp_path / "o.mp4"]
+        result = run(command, tmp_path / "a.vid3d.json", *rest)
+        assert_one_line(result, 1, "the .vid3d.npz beside it")
     assert_one_line(run("info", tmp_path / "seen.txt"), 1, "is text")
 
 

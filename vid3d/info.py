@@ -45,7 +45,7 @@ def describe(target: str) -> Card:
     if path.suffix == ".npz":
         return describe_pairs(path) if _is_pairs(path) else describe_motion(path)
     if path.name.endswith(".vid3d.json"):
-        raise Vid3dError(f"{path} is for other programs: give the .vid3d.npz beside it")
+        return describe_motion(path)  # which says what to give in its place
     if path.name == "manifest.json" or path.suffix in (".onnx", ".pth"):
         return describe_model_of(path)
     if path.suffix == ".txt":

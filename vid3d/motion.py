@@ -188,6 +188,8 @@ class Motion:
         Raises:
             Vid3dError: no such file, or not a motion file of a schema that this version knows.
         """
+        if str(path).endswith(".vid3d.json"):
+            raise Vid3dError(f"{path} is for other programs: give the .vid3d.npz beside it")
         try:
             with open_npz(path) as data:
                 arrays = {name: data[name] for name in SHAPES}

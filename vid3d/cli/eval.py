@@ -76,9 +76,7 @@ def command(
         raise click.UsageError("--fov and --screen exclude each other: give one")
     if oracles and (options["fov"] is not None or options["screen"]):
         raise click.UsageError("--oracles has the true camera: leave --fov and --screen out")
-    if target.endswith(".vid3d.json"):
-        raise click.UsageError(f"{target} is for other programs: give the .vid3d.npz beside it")
-    is_result = target.endswith(".npz")
+    is_result = target.endswith((".npz", ".vid3d.json"))
     if is_result and (others := typed(["strides", "by", "oracles", *options])):
         raise click.UsageError(f"{target} is a result: leave out {others}, for lifters alone")
     talk = console(quiet, verbose)
