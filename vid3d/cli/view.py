@@ -45,6 +45,8 @@ def command(
 
     if no_video and video is not None:
         raise click.UsageError("--video and --no-video exclude each other")
+    if no_video and embed is not None:
+        raise click.UsageError("--no-video leaves nothing to --embed or --link: leave one out")
     if rrd and output is not None and output.suffix.lower() == ".rrd":
         raise click.UsageError(f"{output} would be the page and the recording: name the page .html")
     talk = console(quiet, verbose)
