@@ -104,6 +104,7 @@ def test_help_is_quick_because_torch_stays_out():
             ["eval", "a.npz", "--data", "b", "--protocol", "3dhp", "--by", "joint"],
             ["a.npz is a result", "--protocol, --by"],
         ),
+        (["view", "a.npz", "--no-video", "--link"], ["--no-video", "--link"]),
         (["fly"], ["fly"]),
     ],
 )
@@ -210,8 +211,9 @@ def test_one_frame_without_people_succeeds_and_says_so(blank, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-def test_quiet_prints_nothing(blank, tmp_path):
+def test_quiet_prints_nothing(blank, tmp_path, repo):
     assert run("lift", blank, "-o", tmp_path, "-q", "--no-render").output == ""
+    assert run("data", "info", repo / "samples/two_people.pairs.npz", "-q").output == ""
 
 
 @pytest.mark.parametrize("command", [["lift"], ["adapt", "-o", "a.safetensors"],

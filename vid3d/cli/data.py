@@ -11,6 +11,7 @@ from vid3d.errors import Vid3dError
 from vid3d.files import printable, read_json
 
 if TYPE_CHECKING:
+    from vid3d.cli.console import Console
     from vid3d.data.readers.building import Group
     from vid3d.data.readers.reading import Reading
 
@@ -49,9 +50,10 @@ def info(path: Path, quiet: bool, verbose: int, debug: bool, **given: Any) -> No
     """What the data set in PATH holds, by actor."""
     from vid3d.data.readers.building import inspect
 
+    talk = console(quiet, verbose)
     found, groups = inspect(path, given.pop("kind"), _reading(given))
-    click.echo(f"{found.title}: {path}")
-    _show(groups)
+    talk.say(f"{found.title}: {path}")
+    _show(groups, talk)
 
 
 @command.command("build")
@@ -72,8 +74,7 @@ def build(paths: list[Path], output: Path, quiet: bool, verbose: int, debug: boo
 
     talk = console(quiet, verbose)
     groups = building.build(paths, output, given.pop("kind"), _reading(given), talk)
-    if not quiet:
-        _show(groups)
+    _show(groups, talk)
     talk.say(str(output))
 
 
@@ -100,7 +101,7 @@ def _joints(path: Path) -> tuple[tuple[str, str], ...]:
     return tuple(named.items())
 
 
-def _show(groups: "list[Group]") -> None:
+def _show(groups: "list[Group]", talk: "Console") -> None:
     """A line a group, and the total."""
     total = type(groups[0])("all") if groups else None
     width = max([len(printable(group.name)) for group in groups] + [5])
@@ -109,7 +110,7 @@ def _show(groups: "list[Group]") -> None:
             total.sequences += group.sequences
             total.frames += group.frames
             total.seconds += group.seconds
-        click.echo(
+        talk.say(
             f"{printable(group.name):<{width}}  {group.sequences:6} sequences  "
             f"{group.frames:9} frames  {group.seconds / 60:8.2f} min"
         )
