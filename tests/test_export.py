@@ -492,6 +492,12 @@ def test_command(motion, tmp_path):
         CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
+def test_one_name_is_no_list_of_formats(motion, tmp_path):
+    with pytest.raises(Vid3dError, match="formats is 'csv', expected a list of names"):
+        export(motion, "csv", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_packages_are_named(motion, tmp_path, monkeypatch):
     import importlib.util
 

@@ -51,6 +51,8 @@ def export(
         Vid3dError: an unknown format or unit, a package that a format needs is missing, or more
             people or frames than a format holds; nothing is written then.
     """
+    if isinstance(formats, str):
+        raise Vid3dError(f"formats is {formats!r}, expected a list of names, like ['bvh', 'glb']")
     folder, chosen = Path(folder), list(dict.fromkeys(formats))
     check(chosen, units)
     from vid3d.export.space import export_space
