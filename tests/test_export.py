@@ -238,14 +238,20 @@ def test_csv_by_a_table_reader(motion, folder):
     np.testing.assert_allclose(place, placed(motion)[0, 7, 3], atol=1e-5)
 
 
+def trc_cells(line):
+    """Cells as OpenSim counts them: what follows the last tab is one only if it is not empty."""
+    return line.removesuffix("\t").split("\t")
+
+
 def test_trc_by_a_table_reader(motion, folder):
     lines = (folder / "clip.person4.trc").read_text().split("\n")
     heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
     assert (heads["Units"], heads["NumMarkers"], heads["NumFrames"]) == ("m", "17", "32")
     assert float(heads["DataRate"]) == FPS
-    assert tuple(lines[3].split("\t")[2::3]) == H36M17.joints
+    assert tuple(trc_cells(lines[3])[2::3]) == H36M17.joints
+    assert len(trc_cells(lines[4])) == 2 + 51
     table = np.array(
-        [[float(cell) if cell else np.nan for cell in line.split("\t")] for line in lines[6:-1]]
+        [[float(cell) if cell else np.nan for cell in trc_cells(line)] for line in lines[6:-1]]
     )
     assert table.shape == (32, 2 + 51)
     np.testing.assert_allclose(table[:, 1], np.arange(5, 37) / FPS, atol=1e-6)
@@ -382,7 +388,7 @@ def test_uneven_times_become_a_constant_rate(motion, tmp_path):
                      keyframes=np.array([0, len(kept) - 1]))  # fmt: skip
     written = export(uneven, ["trc", "csv"], tmp_path, "clip", ABOVE)
     lines = next(p for p in written if p.name == "clip.person1.trc").read_text().split("\n")[6:-1]
-    table = np.array([[float(cell) for cell in line.split("\t")] for line in lines])
+    table = np.array([[float(cell) for cell in trc_cells(line)] for line in lines])
     np.testing.assert_allclose(table[:, 1], np.arange(FRAMES) / FPS, atol=1e-6)
     np.testing.assert_allclose(table[:, 2:].reshape(-1, 17, 3), placed(motion)[0], atol=0.03)
     assert json.loads(written[-1].read_text())["resampled"]
