@@ -397,6 +397,23 @@ def test_uneven_times_become_a_constant_rate(motion, tmp_path):
     np.testing.assert_allclose(times, uneven.timestamps, atol=1e-6)  # true times
 
 
+@pytest.mark.parametrize("rounded", [9, 3])  # decimals: Matroska notes milliseconds
+def test_dropped_frames_leave_the_rate_that_was_filmed_at(motion, rounded):
+    kept = np.delete(np.arange(FRAMES), [3, *range(12, 17)])
+    fields = {name: getattr(motion, name)[:, kept]
+              for name in ("joints3d", "present", "spread", "root_spread", "contacts")}  # fmt: skip
+    times = motion.timestamps[kept].round(rounded)
+    mean = {"fps": (len(kept) - 1) / (times[-1] - times[0])}
+    dropped = replace(motion, **fields, timestamps=times, meta=mean,
+                      keyframes=np.array([0, len(kept) - 1]))  # fmt: skip
+    even = steady(dropped)
+    assert even.fps == pytest.approx(FPS, rel=1e-6 if rounded == 9 else 1e-3)
+    np.testing.assert_allclose(even.timestamps, motion.timestamps, atol=2e-3)
+    there = even.present[:, kept] & dropped.present
+    assert there.sum() == dropped.present.sum()
+    np.testing.assert_allclose(even.joints3d[:, kept][there], dropped.joints3d[there], atol=5e-3)
+
+
 @pytest.mark.parametrize("apart", [1 / 90_000, 2e-6])
 def test_frames_microseconds_apart_throw_nobody_about(apart):
     """Of two such frames the second is 1 mm off: no curve is to follow that at 100 m/s."""

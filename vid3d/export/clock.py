@@ -28,6 +28,22 @@ def is_steady(motion: Motion) -> bool:
     )
 
 
+def _rate(motion: Motion) -> float:
+    """Frames a second of the even times that the frames lie at but for missing ones; else the mean.
+
+    Cameras and recorders that drop pictures keep the others where they belong: their mean is no
+    rate that anybody filmed at. Where a third of the even times or more has no frame, they count
+    for nothing.
+    """
+    gaps = np.diff(motion.timestamps)
+    middle = np.quantile(gaps, 0.5, method="lower")
+    steps = np.rint(gaps / gaps[np.abs(gaps / middle - 1) < 0.5].mean())
+    rate = steps.sum() / gaps.sum()
+    off = np.cumsum(steps) / rate - np.cumsum(gaps)
+    even = (np.abs(off) <= SAME_FRAME / rate).all() and steps.sum() < 1.5 * len(gaps)
+    return float(rate) if even else motion.fps
+
+
 def _apart(times: NDArray[np.float64], least: float) -> NDArray[np.intp]:
     """Indices of times of which each is at least that many seconds after the one taken before."""
     taken = [0]
@@ -57,7 +73,7 @@ def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def steady(motion: Motion) -> Motion:
-    """The motion at a constant rate, its mean one; itself if its frames already lie at even times.
+    """The motion at a constant rate (`_rate`); itself if its frames already lie at even times.
 
     Within each span that a person is present in, joints are read from a cubic spline, spread and
     contacts by linear interpolation; nothing is invented in between. Frames nearer to the one
@@ -67,18 +83,18 @@ def steady(motion: Motion) -> Motion:
     """
     if is_steady(motion):
         return motion
-    times = ticks(motion.timestamps, motion.fps)
+    rate = _rate(motion)
+    times = ticks(motion.timestamps, rate)
     arrays: dict[str, Any] = {
         name: np.full((motion.people, len(times), *getattr(motion, name).shape[2:]), np.nan)
         for name in ("joints3d", "spread", "root_spread", "contacts")
     }
     present = np.zeros((motion.people, len(times)), bool)
-    least = CLOSEST / motion.fps
+    least, margin = CLOSEST / rate, SAME_FRAME / rate
     for person in range(motion.people):
         for start, stop in runs(motion.present[person]):
             run = slice(start, stop)
             inside = motion.timestamps[run]
-            margin = SAME_FRAME / motion.fps
             at = np.flatnonzero((times >= inside[0] - margin) & (times <= inside[-1] + margin))
             if not len(at):  # present between two ticks
                 at = np.array([np.abs(times - inside[0]).argmin()])
@@ -99,4 +115,5 @@ def steady(motion: Motion) -> Motion:
         camera_zoom=_zooms(motion, filmed),
         keyframes=np.empty(0, np.int64),
         keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
+        meta={**motion.meta, "fps": rate},
     )
