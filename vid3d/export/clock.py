@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vid3d.lifter.resample import cubic, linear, turned
 from vid3d.motion import Motion
-from vid3d.motion_schema import SAME_FRAME, first_after_cuts, runs
+from vid3d.motion_schema import SAME_FRAME, filmed_rate, first_after_cuts, runs
 from vid3d.world.spline import CLOSEST
 
 
@@ -26,22 +26,6 @@ def is_steady(motion: Motion) -> bool:
     return len(even) == motion.frames and bool(
         (np.abs(even - motion.timestamps) <= SAME_FRAME / motion.fps).all()
     )
-
-
-def _rate(motion: Motion) -> float:
-    """Frames a second of the even times that the frames lie at but for missing ones; else the mean.
-
-    Cameras and recorders that drop pictures keep the others where they belong: their mean is no
-    rate that anybody filmed at. Where a third of the even times or more has no frame, they count
-    for nothing.
-    """
-    gaps = np.diff(motion.timestamps)
-    middle = np.quantile(gaps, 0.5, method="lower")
-    steps = np.rint(gaps / gaps[np.abs(gaps / middle - 1) < 0.5].mean())
-    rate = steps.sum() / gaps.sum()
-    off = np.cumsum(steps) / rate - np.cumsum(gaps)
-    even = (np.abs(off) <= SAME_FRAME / rate).all() and steps.sum() < 1.5 * len(gaps)
-    return float(rate) if even else motion.fps
 
 
 def _apart(times: NDArray[np.float64], least: float) -> NDArray[np.intp]:
@@ -73,7 +57,7 @@ def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def steady(motion: Motion) -> Motion:
-    """The motion at a constant rate (`_rate`); itself if its frames already lie at even times.
+    """The motion at a constant rate (`filmed_rate`); itself if its frames already lie at even times.
 
     Within each span that a person is present in, joints are read from a cubic spline, spread and
     contacts by linear interpolation; nothing is invented in between. Frames nearer to the one
@@ -83,7 +67,7 @@ def steady(motion: Motion) -> Motion:
     """
     if is_steady(motion):
         return motion
-    rate = _rate(motion)
+    rate = filmed_rate(motion.timestamps, motion.fps)
     times = ticks(motion.timestamps, rate)
     arrays: dict[str, Any] = {
         name: np.full((motion.people, len(times), *getattr(motion, name).shape[2:]), np.nan)
