@@ -57,7 +57,7 @@ def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def steady(motion: Motion) -> Motion:
-    """The motion at a constant rate (`filmed_rate`); itself if its frames already lie at even times.
+    """The motion at a constant rate (`filmed_rate`); itself if its frames lie at even times.
 
     Within each span that a person is present in, joints are read from a cubic spline, spread and
     contacts by linear interpolation; nothing is invented in between. Frames nearer to the one

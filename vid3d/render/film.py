@@ -50,8 +50,8 @@ def render_overlay(
     """Write the overlay video of a motion: H.264 at a constant frame rate, sound in step.
 
     Each frame is shown from the moment nearest to its true timestamp; where the source's rate
-    varies, frames are repeated or left out, where it dropped some, repeated. Decoding, drawing and encoding overlap; memory does
-    not grow with the video's length.
+    varies, frames are repeated or left out (where it only dropped some, repeated). Decoding,
+    drawing and encoding overlap; memory does not grow with the video's length.
 
     Args:
         motion: its `timestamps` are the video's own, so a motion of a part finds that part.
