@@ -16,6 +16,7 @@ from vid3d.data.pairs import read_pairs
 from vid3d.errors import Vid3dError
 from vid3d.export import FORMATS, export
 from vid3d.export.clock import steady
+from vid3d.export.figure import figure, side_colors
 from vid3d.export.rig import JOINTS, NAMES, PLACES, height
 from vid3d.export.space import Space, export_space
 from vid3d.export.take import Take
@@ -342,7 +343,7 @@ def test_who_is_there_between_two_ticks_is_not_lost(motion):
 
 def test_usd_by_openusd(motion, tmp_path):
     pytest.importorskip("pxr")
-    from pxr import Usd, UsdGeom, UsdSkel
+    from pxr import Usd, UsdGeom, UsdShade, UsdSkel
 
     export(motion, ["usd"], tmp_path, "clip", ABOVE.turned("z"))
     stage = Usd.Stage.Open(str(tmp_path / "clip.usdc"))
@@ -359,6 +360,18 @@ def test_usd_by_openusd(motion, tmp_path):
     body = np.array(UsdGeom.Mesh.Get(stage, "/vid3d/person1/body").GetPointsAttr().Get())
     rig = Take(motion, ABOVE).animations[0].rig
     np.testing.assert_allclose(np.ptp(body[:, 2]), height(rig), atol=0.02)
+    mesh = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/vid3d/person1/body"))
+    looks = {}
+    for subset in mesh.GetMaterialBindSubsets():
+        material = UsdShade.MaterialBindingAPI(subset.GetPrim()).ComputeBoundMaterial()[0]
+        color = material.ComputeSurfaceSource()[0].GetInput("diffuseColor").Get()
+        looks[subset.GetPrim().GetName()] = (len(subset.GetIndicesAttr().Get()), color)
+    shape = figure(rig)
+    assert {side: count for side, (count, _) in looks.items()} == {
+        side: len(faces) for side, faces in shape.faces.items()
+    }
+    for side, wanted in side_colors(0).items():
+        np.testing.assert_allclose(looks[side][1], wanted, atol=1e-6)
     cache = UsdSkel.Cache()
     skeleton = UsdSkel.Skeleton.Get(stage, "/vid3d/person1/skeleton")
     cache.Populate(UsdSkel.Root.Get(stage, "/vid3d/person1"), Usd.TraverseInstanceProxies())
