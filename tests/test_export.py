@@ -16,6 +16,7 @@ from vid3d.data.pairs import read_pairs
 from vid3d.errors import Vid3dError
 from vid3d.export import FORMATS, export
 from vid3d.export.clock import steady
+from vid3d.export.figure import figure, side_colors
 from vid3d.export.rig import JOINTS, NAMES, PLACES, height
 from vid3d.export.space import Space, export_space
 from vid3d.export.take import Take
@@ -238,14 +239,20 @@ def test_csv_by_a_table_reader(motion, folder):
     np.testing.assert_allclose(place, placed(motion)[0, 7, 3], atol=1e-5)
 
 
+def trc_cells(line):
+    """Cells as OpenSim counts them: what follows the last tab is one only if it is not empty."""
+    return line.removesuffix("\t").split("\t")
+
+
 def test_trc_by_a_table_reader(motion, folder):
     lines = (folder / "clip.person4.trc").read_text().split("\n")
     heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
     assert (heads["Units"], heads["NumMarkers"], heads["NumFrames"]) == ("m", "17", "32")
     assert float(heads["DataRate"]) == FPS
-    assert tuple(lines[3].split("\t")[2::3]) == H36M17.joints
+    assert tuple(trc_cells(lines[3])[2::3]) == H36M17.joints
+    assert len(trc_cells(lines[4])) == 2 + 51
     table = np.array(
-        [[float(cell) if cell else np.nan for cell in line.split("\t")] for line in lines[6:-1]]
+        [[float(cell) if cell else np.nan for cell in trc_cells(line)] for line in lines[6:-1]]
     )
     assert table.shape == (32, 2 + 51)
     np.testing.assert_allclose(table[:, 1], np.arange(5, 37) / FPS, atol=1e-6)
@@ -336,7 +343,7 @@ def test_who_is_there_between_two_ticks_is_not_lost(motion):
 
 def test_usd_by_openusd(motion, tmp_path):
     pytest.importorskip("pxr")
-    from pxr import Usd, UsdGeom, UsdSkel
+    from pxr import Usd, UsdGeom, UsdShade, UsdSkel
 
     export(motion, ["usd"], tmp_path, "clip", ABOVE.turned("z"))
     stage = Usd.Stage.Open(str(tmp_path / "clip.usdc"))
@@ -353,6 +360,18 @@ def test_usd_by_openusd(motion, tmp_path):
     body = np.array(UsdGeom.Mesh.Get(stage, "/vid3d/person1/body").GetPointsAttr().Get())
     rig = Take(motion, ABOVE).animations[0].rig
     np.testing.assert_allclose(np.ptp(body[:, 2]), height(rig), atol=0.02)
+    mesh = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/vid3d/person1/body"))
+    looks = {}
+    for subset in mesh.GetMaterialBindSubsets():
+        material = UsdShade.MaterialBindingAPI(subset.GetPrim()).ComputeBoundMaterial()[0]
+        color = material.ComputeSurfaceSource()[0].GetInput("diffuseColor").Get()
+        looks[subset.GetPrim().GetName()] = (len(subset.GetIndicesAttr().Get()), color)
+    shape = figure(rig)
+    assert {side: count for side, (count, _) in looks.items()} == {
+        side: len(faces) for side, faces in shape.faces.items()
+    }
+    for side, wanted in side_colors(0).items():
+        np.testing.assert_allclose(looks[side][1], wanted, atol=1e-6)
     cache = UsdSkel.Cache()
     skeleton = UsdSkel.Skeleton.Get(stage, "/vid3d/person1/skeleton")
     cache.Populate(UsdSkel.Root.Get(stage, "/vid3d/person1"), Usd.TraverseInstanceProxies())
@@ -382,13 +401,30 @@ def test_uneven_times_become_a_constant_rate(motion, tmp_path):
                      keyframes=np.array([0, len(kept) - 1]))  # fmt: skip
     written = export(uneven, ["trc", "csv"], tmp_path, "clip", ABOVE)
     lines = next(p for p in written if p.name == "clip.person1.trc").read_text().split("\n")[6:-1]
-    table = np.array([[float(cell) for cell in line.split("\t")] for line in lines])
+    table = np.array([[float(cell) for cell in trc_cells(line)] for line in lines])
     np.testing.assert_allclose(table[:, 1], np.arange(FRAMES) / FPS, atol=1e-6)
     np.testing.assert_allclose(table[:, 2:].reshape(-1, 17, 3), placed(motion)[0], atol=0.03)
     assert json.loads(written[-1].read_text())["resampled"]
     with open(tmp_path / "clip.csv", newline="") as file:
         times = sorted({float(row["time_s"]) for row in csv.DictReader(file)})
     np.testing.assert_allclose(times, uneven.timestamps, atol=1e-6)  # true times
+
+
+@pytest.mark.parametrize("rounded", [9, 3])  # decimals: Matroska notes milliseconds
+def test_dropped_frames_leave_the_rate_that_was_filmed_at(motion, rounded):
+    kept = np.delete(np.arange(FRAMES), [3, *range(12, 17)])
+    fields = {name: getattr(motion, name)[:, kept]
+              for name in ("joints3d", "present", "spread", "root_spread", "contacts")}  # fmt: skip
+    times = motion.timestamps[kept].round(rounded)
+    mean = {"fps": (len(kept) - 1) / (times[-1] - times[0])}
+    dropped = replace(motion, **fields, timestamps=times, meta=mean,
+                      keyframes=np.array([0, len(kept) - 1]))  # fmt: skip
+    even = steady(dropped)
+    assert even.fps == pytest.approx(FPS, rel=1e-6 if rounded == 9 else 1e-3)
+    np.testing.assert_allclose(even.timestamps, motion.timestamps, atol=2e-3)
+    there = even.present[:, kept] & dropped.present
+    assert there.sum() == dropped.present.sum()
+    np.testing.assert_allclose(even.joints3d[:, kept][there], dropped.joints3d[there], atol=5e-3)
 
 
 @pytest.mark.parametrize("apart", [1 / 90_000, 2e-6])

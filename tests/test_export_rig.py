@@ -220,6 +220,17 @@ def test_short_spans(frames):
     assert distances(RIG, poses, joints).max() < 0.02
 
 
+@pytest.mark.parametrize("lost", [["left_knee", "left_ankle"], ["right_elbow"], H36M17.joints])
+def test_bones_without_length(lost):
+    """Joints that lie on the one above them show no direction, and are no error."""
+    joints, _ = walk(5)
+    for name in lost:
+        joints[:, H36M17.index(name)] = joints[:, H36M17.parents[H36M17.index(name)]]
+    rig = fit_rig(joints)
+    poses = solve(rig, joints, np.full(joints.shape[:2], np.nan), 30.0)
+    assert np.isfinite(distances(rig, poses, joints)).all()
+
+
 @quick
 @given(vectors, vectors, st.floats(0.01, 0.5))
 def test_capsules(start, end, radius):

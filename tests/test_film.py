@@ -229,6 +229,17 @@ def test_varying_rates_become_constant(tmp_path):
     assert done == list(range(1, 13))
 
 
+def test_no_frame_is_left_out_where_the_source_dropped_some(tmp_path):
+    times = np.delete(np.arange(16) / 25, [5, 6, 7, 8])
+    motion = replace(walk(), timestamps=times, meta={"fps": 11 / times[-1]})
+    source = make_video(tmp_path / "a.mp4", motion)
+    render_overlay(motion, source, tmp_path / "b.mp4", options=RenderOptions(layout="overlay"))
+    render_motion(motion, tmp_path / "c.mp4", options=RenderOptions(height=120))
+    for name in ("b.mp4", "c.mp4"):
+        shown = [time for time, _ in frames_of(tmp_path / name)]
+        np.testing.assert_allclose(shown, np.arange(16) / 25, atol=1e-3)
+
+
 def test_pacing_by_hand():
     # At 10 a second: 0.52 is nearest to frame 5; of 0.06 and 0.14 for frame 1 the first is shown,
     # of 0.06 and 0.11 the second.

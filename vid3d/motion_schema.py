@@ -264,6 +264,24 @@ def mean_rate(timestamps: NDArray[np.float64], noted: float) -> float:
     return noted if abs(span * noted - steps) <= SAME_FRAME else steps / span
 
 
+def filmed_rate(timestamps: NDArray[np.float64], mean: float) -> float:
+    """Frames a second of the even times that frames lie at but for missing ones; else the mean.
+
+    Cameras and recorders that drop pictures keep the others where they belong: the mean is no rate
+    that anybody filmed at. Where a third of the even times or more has no frame, they count for
+    nothing.
+    """
+    gaps = np.diff(timestamps)
+    if not len(gaps):
+        return mean
+    middle = np.quantile(gaps, 0.5, method="lower")
+    steps = np.rint(gaps / gaps[np.abs(gaps / middle - 1) < 0.5].mean())
+    rate = float(steps.sum() / gaps.sum())
+    off = np.cumsum(steps) / rate - np.cumsum(gaps)
+    even = (np.abs(off) <= SAME_FRAME / rate).all() and steps.sum() < 1.5 * len(gaps)
+    return rate if even and abs(steps.sum() - mean * gaps.sum()) > SAME_FRAME else mean
+
+
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(start, stop) of every unbroken run of True in (F,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vid3d.lifter.resample import cubic, linear, turned
 from vid3d.motion import Motion
-from vid3d.motion_schema import SAME_FRAME, first_after_cuts, runs
+from vid3d.motion_schema import SAME_FRAME, filmed_rate, first_after_cuts, runs
 from vid3d.world.spline import CLOSEST
 
 
@@ -57,7 +57,7 @@ def _zooms(motion: Motion, times: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def steady(motion: Motion) -> Motion:
-    """The motion at a constant rate, its mean one; itself if its frames already lie at even times.
+    """The motion at a constant rate (`filmed_rate`); itself if its frames lie at even times.
 
     Within each span that a person is present in, joints are read from a cubic spline, spread and
     contacts by linear interpolation; nothing is invented in between. Frames nearer to the one
@@ -67,18 +67,18 @@ def steady(motion: Motion) -> Motion:
     """
     if is_steady(motion):
         return motion
-    times = ticks(motion.timestamps, motion.fps)
+    rate = filmed_rate(motion.timestamps, motion.fps)
+    times = ticks(motion.timestamps, rate)
     arrays: dict[str, Any] = {
         name: np.full((motion.people, len(times), *getattr(motion, name).shape[2:]), np.nan)
         for name in ("joints3d", "spread", "root_spread", "contacts")
     }
     present = np.zeros((motion.people, len(times)), bool)
-    least = CLOSEST / motion.fps
+    least, margin = CLOSEST / rate, SAME_FRAME / rate
     for person in range(motion.people):
         for start, stop in runs(motion.present[person]):
             run = slice(start, stop)
             inside = motion.timestamps[run]
-            margin = SAME_FRAME / motion.fps
             at = np.flatnonzero((times >= inside[0] - margin) & (times <= inside[-1] + margin))
             if not len(at):  # present between two ticks
                 at = np.array([np.abs(times - inside[0]).argmin()])
@@ -99,4 +99,5 @@ def steady(motion: Motion) -> Motion:
         camera_zoom=_zooms(motion, filmed),
         keyframes=np.empty(0, np.int64),
         keypoints2d=np.empty((motion.people, 0, 17, 3), np.float32),
+        meta={**motion.meta, "fps": rate},
     )

@@ -108,6 +108,7 @@ def _limb(
         rest: (3,) where both point at rest.
         hinge: (3,) axis about which the lower bone bends.
     """
+    upper = np.where(upper.any(-1, keepdims=True), upper, parent @ rest)  # a bone without length
     neutral = parent @ _swing(parent, rest, upper) @ hinge
     across = np.cross(upper, lower) + STRAIGHT * neutral
     axis = unit(across - (across * upper).sum(-1, keepdims=True) * upper)

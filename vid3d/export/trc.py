@@ -28,7 +28,11 @@ def write(take: Take, folder: Path, stem: str) -> list[Path]:
 
 
 def _text(take: Take, person: int, name: str) -> str:
-    """The whole file. Layout: OpenSim's documentation of Marker (.trc) Files."""
+    """The whole file. Layout: OpenSim's documentation of Marker (.trc) Files.
+
+    Cells end with a tab, as OpenSim writes them: where the last one of a row is empty, a tab that
+    only stood between cells would leave the row a cell short, and OpenSim refuses the file.
+    """
     motion, unit = take.steady, take.units or UNITS
     here = np.flatnonzero(motion.present[person])
     frames = range(here[0], here[-1] + 1)
@@ -42,12 +46,12 @@ def _text(take: Take, person: int, name: str) -> str:
         f"PathFileType\t4\t(X/Y/Z)\t{name}",
         "\t".join(heads),
         "\t".join(map(str, values)),
-        "Frame#\tTime\t" + "\t\t\t".join(labels) + "\t\t",
-        "\t\t" + "\t".join(axes),
+        "Frame#\tTime\t" + "".join(f"{label}\t\t\t" for label in labels),
+        "\t\t" + "".join(f"{axis}\t" for axis in axes),
         "",
     ]
     for number, frame in enumerate(frames, 1):
         seconds = motion.timestamps[frame] - motion.timestamps[0]
-        cells = [f"{v:.6f}" if np.isfinite(v) else "" for v in points[frame].ravel()]
-        lines.append("\t".join([str(number), f"{seconds:.6f}", *cells]))
+        cells = [f"{v:.6f}\t" if np.isfinite(v) else "\t" for v in points[frame].ravel()]
+        lines.append(f"{number}\t{seconds:.6f}\t" + "".join(cells))
     return "\n".join(lines) + "\n"

@@ -86,7 +86,9 @@ def _person(stage: Any, take: Take, animation: Animation, number: int) -> None:
     skeleton.CreateJointsAttr(names)
     skeleton.CreateBindTransformsAttr(places(rest))
     skeleton.CreateRestTransformsAttr(places(turned.rig.offsets))
-    _mesh(stage, f"{path}/body", figure(animation.rig), number, skeleton, take.space.up)
+    shape = figure(animation.rig)
+    mesh = _mesh(stage, f"{path}/body", shape, number, skeleton, take.space.up)
+    _looks(stage, path, mesh, shape, number)
     moves = UsdSkel.Animation.Define(stage, f"{path}/animation")
     moves.CreateJointsAttr(names)
     moves.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(JOINTS)))
@@ -108,7 +110,28 @@ def _person(stage: Any, take: Take, animation: Animation, number: int) -> None:
             visibility.Set(visible, key)
 
 
-def _mesh(stage: Any, path: str, shape: Figure, number: int, skeleton: Any, up: str) -> None:
+def _looks(stage: Any, path: str, mesh: Any, shape: Figure, number: int) -> None:
+    """A material for each side of a figure: what programs show that pass over `displayColor`."""
+    from pxr import Sdf, UsdShade, Vt
+
+    first, name = 0, path.rpartition("/")[2]
+    for side in SIDES:
+        material = UsdShade.Material.Define(stage, f"{path}/looks/{name}_{side}")
+        shader = UsdShade.Shader.Define(stage, material.GetPath().AppendChild("surface"))
+        shader.CreateIdAttr("UsdPreviewSurface")
+        color = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
+        color.Set(tuple(side_colors(number)[side]))
+        shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.7)
+        material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+        faces = Vt.IntArray(range(first, first + len(shape.faces[side])))
+        subset = UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).CreateMaterialBindSubset(
+            side, faces
+        )
+        UsdShade.MaterialBindingAPI.Apply(subset.GetPrim()).Bind(material)
+        first += len(faces)
+
+
+def _mesh(stage: Any, path: str, shape: Figure, number: int, skeleton: Any, up: str) -> Any:
     """The figure of the number-th person, skinned to the skeleton."""
     from pxr import UsdGeom, UsdSkel, Vt
 
@@ -129,6 +152,7 @@ def _mesh(stage: Any, path: str, shape: Figure, number: int, skeleton: Any, up: 
     binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
     binding.CreateJointIndicesPrimvar(False, 1).Set(Vt.IntArray(shape.joints.tolist()))
     binding.CreateJointWeightsPrimvar(False, 1).Set(Vt.FloatArray([1.0] * len(shape.joints)))
+    return mesh
 
 
 def _path(joint: int) -> str:

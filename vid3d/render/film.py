@@ -15,7 +15,7 @@ import numpy as np
 from vid3d.errors import Vid3dError
 from vid3d.files import atomic_path, check_output
 from vid3d.floor import evenly
-from vid3d.motion_schema import AnyMotion
+from vid3d.motion_schema import AnyMotion, filmed_rate
 from vid3d.render.options import RenderOptions
 from vid3d.render.overlay import Overlay
 from vid3d.render.sound import add_sound
@@ -50,8 +50,8 @@ def render_overlay(
     """Write the overlay video of a motion: H.264 at a constant frame rate, sound in step.
 
     Each frame is shown from the moment nearest to its true timestamp; where the source's rate
-    varies, frames are repeated or left out. Decoding, drawing and encoding overlap; memory does
-    not grow with the video's length.
+    varies, frames are repeated or left out (where it only dropped some, repeated). Decoding,
+    drawing and encoding overlap; memory does not grow with the video's length.
 
     Args:
         motion: its `timestamps` are the video's own, so a motion of a part finds that part.
@@ -76,7 +76,7 @@ def render_overlay(
                 f"a video of {motion.frame_size[0]} x {motion.frame_size[1]}: give that one"
             )
         stage = Stage.of(motion, reader.info.size, options)
-        fps = options.fps or reader.info.fps
+        fps = options.fps or filmed_rate(motion.timestamps, reader.info.fps)
         pictures = prefetch(
             ((frame.time - first, frame) for frame in reader)
             if stage.picture
@@ -109,7 +109,7 @@ def render_motion(
     stage = Stage.of(motion, None, options)
     times = motion.timestamps - motion.timestamps[0]
     pictures: Iterator[tuple[float, Frame | None]] = ((time, None) for time in times.tolist())
-    fps = options.fps or motion.fps
+    fps = options.fps or filmed_rate(motion.timestamps, motion.fps)
     _film(motion, stage, pictures, Path(output), fps, Coding(), options, progress)
 
 
