@@ -18,7 +18,7 @@ import pytest
 from batch_toys import die_load, fail_load, toy_load
 from click.testing import CliRunner
 
-from vid3d.batch.cluster import Cluster, ClusterPool, _attempt, connected
+from vid3d.batch.cluster import Cluster, ClusterPool, _attempt, _knock, connected
 from vid3d.batch.manifest import NAME
 from vid3d.batch.runner import TRIES, run_batch
 from vid3d.batch.worker import Task
@@ -80,9 +80,27 @@ def test_an_address_that_does_not_answer(tmp_path):
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
         assert f"no Ray cluster answers at {address}" in result.stderr
-    assert run(folder, "-o", tmp_path / "out", "--ray", "nonsense").exit_code == 1
+    for address in ("nonsense", "local", ""):  # Ray would start a cluster for "local"
+        result = run(folder, "-o", tmp_path / "out", "--ray", address)
+        assert result.stderr.startswith(f"vid3d: error: no Ray cluster answers at {address}")
+        assert result.exit_code == 1
     assert time.monotonic() - begin < 15
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_an_address_where_something_else_answers(says):
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+
+        def answer():
+            with closing(other.accept()[0]) as door:
+                door.recv(100)
+                door.sendall(says)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(Vid3dError, match=f"no Ray cluster answers at {address}"):
+            _knock(address)
 
 
 class Machines:

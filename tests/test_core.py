@@ -112,6 +112,19 @@ def test_atomic_path_passes_on_what_is_not_its_own(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_atomic_path_leaves_the_umask_to_other_threads(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", None)  # the process has one: nobody may touch it
+            with atomic_path(tmp_path / "out.txt") as temporary:
+                temporary.write_text("whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.txt").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("named", [None, "", "file:"])
 def test_atomic_path_says_that_the_disk_is_full(tmp_path, named):
     full = "cannot write .*out.npz: No space left on device; check space"

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Event, Thread, get_ident
@@ -460,6 +463,41 @@ def test_lifts_at_once_leave_torchs_threads_alone(monkeypatch):
         thread.join()
     assert left == [4, 4]
     assert latest == [4]
+
+
+_FORKED = """
+import os, signal, torch
+from vid3d.lifter import Lifter
+torch.set_num_threads(2)
+Lifter.load()
+if child := os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+signal.alarm(30)
+Lifter.load()
+"""
+
+
+def test_a_load_begins_no_threads_of_torch(monkeypatch):
+    seen = []
+
+    def build(config):
+        seen.append(torch.get_num_threads())
+        raise ValueError("seen")
+
+    monkeypatch.setattr("vid3d.lifter.checkpoint.build_networks", build)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(Vid3dError, match="seen"):
+            Lifter.load()
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_processes_forked_after_a_load_can_load_too():
+    subprocess.run([sys.executable, "-c", _FORKED], check=True)
 
 
 def test_bad_checkpoints(networks, tmp_path):

@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shlex
 import stat
 import subprocess
-import tempfile
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,18 +43,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise Vid3dError(f"cannot write {target}: a pipe or a device; give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent
-        )
-        os.close(handle)
+        name = f".{target.stem[:40]}-{secrets.token_hex(8)}{target.suffix}"
+        temporary = target.parent / name
+        temporary.touch(exist_ok=False)  # with the permissions that the process gives its files
     except OSError as error:
         raise Vid3dError(
             f"cannot write {target}: {error.strerror or error}; choose another folder with -o"
         ) from error
-    temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
         os.replace(temporary, target)
     except OSError as error:
         if not _is_about(error, temporary):
@@ -274,9 +271,3 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

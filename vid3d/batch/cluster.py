@@ -23,6 +23,9 @@ MEMORY = 1 << 30
 """Bytes that a task asks for: its networks and one short clip."""
 _PATIENCE = 5.0
 """Seconds in which an address must answer."""
+_SETTINGS = b"\4"
+"""Kind of the frame that both ends of HTTP/2, and so of gRPC, send first: its fourth byte."""
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0" * 5
 
 
 class Cluster:
@@ -233,16 +236,22 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> tuple[Any, str | 
 
 
 def _knock(address: str) -> None:
-    """See whether an address answers at all: Ray itself takes minutes to give up.
+    """See whether gRPC answers at an address: Ray itself takes a quarter of an hour to give up.
 
     Raises:
         Vid3dError: it does not.
     """
-    host, found, port = address.removeprefix("ray://").rpartition(":")
-    if not found or not port.isdecimal():
-        return  # "auto", or what Ray refuses at once
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+        if not host or not port.isdecimal():  # Ray would start a cluster for "local"
+            raise OSError("not HOST:PORT")
+        with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE) as door:
+            if os.environ.get("RAY_USE_TLS", "0").lower() in ("0", "false"):
+                door.sendall(_GREETING)
+                if door.recv(4)[3:] != _SETTINGS:
+                    raise OSError("something else does, such as the dashboard")
     except (OSError, OverflowError) as error:
         raise Vid3dError(
             f"no Ray cluster answers at {address} ({error}); give the address that "

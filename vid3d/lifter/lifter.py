@@ -81,7 +81,8 @@ class Lifter:
             Vid3dError: no such model or device, or not a lifter that this version reads.
         """
         device = find_device(device)
-        return cls(load_networks(model, device), device)
+        with one_thread():  # torch's threads, once begun, would hang processes forked later
+            return cls(load_networks(model, device), device)
 
     def __call__(
         self,
