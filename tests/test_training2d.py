@@ -250,6 +250,18 @@ def _assert_parity(config: Config, folder: Path, size: tuple[int, int]) -> None:
             np.testing.assert_allclose(a, b.numpy(), atol=2e-3, rtol=2e-3)
 
 
+def test_norms_that_only_gpus_can_synchronise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes train detectors on CPUs too: torch refuses such norms there."""
+    monkeypatch.setattr("mmdet.models.detectors.rtmdet.get_world_size", lambda: 2)
+    config = _config("vid3d-person")
+    model = networks2d.build_detector(config.model)
+    kinds = [type(module) for module in model.modules()]
+    assert torch.nn.SyncBatchNorm in kinds
+    on_cpu = networks2d.placed(model)
+    assert torch.nn.SyncBatchNorm not in [type(module) for module in on_cpu.modules()]
+    assert on_cpu.state_dict().keys() == model.state_dict().keys()
+
+
 def test_no_data_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(Vid3dError, match="no image set"):
         pose2d.open_sets([tmp_path])
