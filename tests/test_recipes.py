@@ -140,7 +140,10 @@ def test_a_run_killed_before_its_first_checkpoint_begins_as_it_began(
         train(load_recipe("lifter/seen"), [], run, resume=True)
         (run / "main.pth").touch()
     assert begun == ["model", *2 * [str(tmp_path / "model")], None, None]
-    train(load_recipe(str(run / "config.py")), [], run, resume=True)
+    noted = load_recipe(str(run / "config.py"))
+    train(noted, [], run, resume=True)
+    train(noted, [], tmp_path / "again")
+    assert begun[-2:] == [None, str(tmp_path / "model")]
 
 
 @pytest.mark.parametrize("change", ["stage.samples=9", "stage.name=more", "batches.blind=0.1"])

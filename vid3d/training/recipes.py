@@ -190,8 +190,9 @@ def train(
     saved, noted = any(work_dir.glob("*.pth")), work_dir / "config.py"  # of short runs the result
     if saved and not resume:
         raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
-    if resume and not saved and noted.is_file():
-        start = start or load_recipe(str(noted)).get(_START)
+    if start is None and not saved:
+        begun = load_recipe(str(noted)) if resume and noted.is_file() else config
+        start = begun.get(_START)
     task = import_module(f"vid3d.training.{config.task}")
     with held(work_dir, "another training") if rank() == 0 else nullcontext():
         if rank() == 0:
