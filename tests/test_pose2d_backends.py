@@ -154,6 +154,57 @@ def test_networks_that_regress_joints(toys, tmp_path):
     assert len(people)
 
 
+@needs_openmmlab
+def test_people_are_the_class_of_that_name(toys, tmp_path):
+    """A detector of other data sets has people as another class than COCO's first."""
+    import torch
+
+    from vid3d.pose2d.mmpose import MMDetDetector
+    from vid3d.pose2d.models import find_model
+
+    shutil.copy(f"{toys[0]}/config.py", tmp_path)
+    saved = torch.load(f"{toys[0]}/model.pth", weights_only=True)
+
+    def found(**meta):
+        torch.save({**saved, "meta": meta}, tmp_path / "model.pth")
+        [(boxes, _)] = MMDetDetector(find_model(str(tmp_path), "detection"))([noise(200, 300, 0)])
+        return len(boxes)
+
+    first = found()
+    assert first
+    assert found(dataset_meta={"classes": ("Person", "bicycle")}) == first
+    assert found(CLASSES=("walker",)) == first  # the only class there is
+    assert not found(dataset_meta={"CLASSES": ("bicycle", "person")})
+    with pytest.raises(Vid3dError, match=r"of the 2 classes .* cat the first, none"):
+        found(CLASSES=("cat", "dog"))
+
+
+@needs_openmmlab
+def test_joints_of_another_data_set_are_not_taken_for_cocos(toys, tmp_path):
+    shutil.copy(f"{toys[1]}/model.pth", tmp_path)
+    with open(f"{toys[1]}/config.py", encoding="utf-8") as config:
+        text = config.read()
+    (tmp_path / "config.py").write_text(
+        f"{text}test_dataloader['dataset'].pop('metainfo', None)\n"
+        "dataset_type = 'PoseTrack18Dataset'\n"
+    )
+    with pytest.raises(Vid3dError, match=r"PoseTrack18Dataset, whose joints .*head_bottom"):
+        load_estimator("mmpose", toys[0], str(tmp_path), "cpu")
+
+
+@needs_openmmlab
+def test_a_network_that_cannot_be_run_is_named(toys, monkeypatch):
+    from mmdet.models.dense_heads import RTMDetSepBNHead
+
+    def missing(*given, **options):
+        raise NotImplementedError("mmcv operator 'x' needs the compiled mmcv")
+
+    estimator = load_estimator("mmpose", *toys, "cpu")
+    monkeypatch.setattr(RTMDetSepBNHead, "forward", missing)
+    with pytest.raises(Vid3dError, match=r"detector cannot be run by this mmdet .*operator 'x'"):
+        estimator([noise(200, 300, 0)])
+
+
 # ---------------------------------------------------------------- stand-ins on real people
 
 

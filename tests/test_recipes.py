@@ -113,6 +113,39 @@ def test_a_run_goes_on_with_its_own_networks(tmp_path, trained):
     assert load_recipe(str(run / "config.py")).stage.lr == 1e-4
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_as_it_began(
+    tmp_path, trained, monkeypatch
+):
+    from vid3d.training import lifter
+
+    begun, go_on, run = [], lifter.train, tmp_path / "run"
+
+    def killed(config, data, work_dir, resume, start):
+        begun.append(start)
+        raise KeyboardInterrupt
+
+    def train_on(config, data, work_dir, resume, start):
+        begun.append(start)
+        go_on(config, data, work_dir, resume, start)
+
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lifter, "train", killed)
+    for start in ("model", None):  # twice
+        with pytest.raises(KeyboardInterrupt):
+            train(load_recipe("lifter/seen"), [], run, resume=not start, start=start)
+    monkeypatch.chdir(tmp_path / "model")
+    monkeypatch.setattr(lifter, "train", train_on)
+    for _ in range(3):  # from the start, from a checkpoint, ended
+        train(load_recipe("lifter/seen"), [], run, resume=True)
+        (run / "main.pth").touch()
+    assert begun == ["model", *2 * [str(tmp_path / "model")], None, None]
+    noted = load_recipe(str(run / "config.py"))
+    train(noted, [], run, resume=True)
+    train(noted, [], tmp_path / "again")
+    assert begun[-2:] == [None, str(tmp_path / "model")]
+
+
 @pytest.mark.parametrize("change", ["stage.samples=9", "stage.name=more", "batches.blind=0.1"])
 def test_what_has_ended_is_not_changed(tmp_path, trained, change):
     recipe, run = load_recipe("lifter/base"), tmp_path / "run"

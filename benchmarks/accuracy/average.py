@@ -38,9 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     models, shares = zip(*options.models, strict=True)
     loaded = [checkpoint.load_networks(model) for model in models]
-    for part in ("encoder", "diffusion"):
-        modules = [getattr(networks, part) for networks in loaded]
-        modules[-1].load_state_dict(mean_weights(modules, shares))
+    roots = [networks.as_module() for networks in loaded]
+    roots[-1].load_state_dict(mean_weights(roots, shares))
     checkpoint.write_model(options.out, loaded[-1])
 
 

@@ -63,7 +63,7 @@ def takes(mocap: Path) -> tuple[list[MotionClip], list[MotionClip]]:
 def shifted(
     clips: Sequence[MotionClip], shift: Shift, minutes: float, seed: int
 ) -> list[PairSequence]:
-    """About so many minutes of takes, as coco17 would be guessed from them, through a shift."""
+    """About so many minutes of takes, as h36m17 joints seen through a shift."""
     generator = torch.Generator().manual_seed(seed)
     chosen, frames = [], 0.0
     for clip in clips:

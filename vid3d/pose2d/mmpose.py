@@ -14,12 +14,15 @@ from vid3d.pose2d.manifest import Manifest
 from vid3d.pose2d.openmmlab import load_checkpoint, prepare, quiet
 from vid3d.pose2d.people import JOINTS
 from vid3d.pose2d.preprocess import clipped
+from vid3d.skeleton import COCO17
 from vid3d.video.frame import Image
 
 BATCH = 32
 """Most crops in one forward pass: bounds memory."""
 
 _JOINT_SETS = {17: "coco17", 26: "halpe26", 133: "wholebody133"}
+_PEOPLE = ("person", "people", "pedestrian", "human")
+"""What data sets call their class of people."""
 
 
 class _Model:
@@ -70,6 +73,7 @@ class _Model:
 
         loaded = load_checkpoint(checkpoint)
         state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+        self._meta = loaded.get("meta") if isinstance(loaded, dict) else None
         try:
             missing = self.network.load_state_dict(state, strict=False).missing_keys
         except RuntimeError as error:
@@ -83,16 +87,26 @@ class _Model:
 
     def run(self, items: Sequence[dict[str, Any]]) -> list[Any]:
         """Predictions (`pred_instances`) for raw pipeline items, in batches."""
-        from mmengine.dataset import pseudo_collate
-
         results: list[Any] = []
         half = torch.autocast(self._device.type, torch.float16, enabled=self.half)
         with self._in_scope(), torch.inference_mode(), half, quiet():
             for start in range(0, len(items), BATCH):
-                batch = [self._pipeline(dict(item)) for item in items[start : start + BATCH]]
-                samples = self.network.test_step(pseudo_collate(batch))
-                results += [sample.pred_instances for sample in samples]
+                results += self._predictions(items[start : start + BATCH])
         return results
+
+    def _predictions(self, items: Sequence[dict[str, Any]]) -> list[Any]:
+        from mmengine.dataset import pseudo_collate
+
+        try:
+            batch = [self._pipeline(dict(item)) for item in items]
+            samples = self.network.test_step(pseudo_collate(batch))
+        except (Vid3dError, MemoryError):
+            raise
+        except Exception as error:  # of whatever somebody's network is made of
+            raise Vid3dError(
+                f"model {self.name} cannot be run by this {self._scope} ({error}); choose another"
+            ) from error
+        return [sample.pred_instances for sample in samples]
 
     @contextlib.contextmanager
     def _in_scope(self) -> Iterator[None]:
@@ -108,8 +122,9 @@ class MMDetDetector(_Model):
 
     def __init__(self, manifest: Manifest, device: str = "cpu") -> None:
         self._threshold = manifest.score_threshold
-        self._person = int(manifest.decode.get("person_class", 0))
         super().__init__(manifest, device, "mmdet")
+        said = manifest.decode.get("person_class")
+        self._person = self._person_class() if said is None else int(said)
 
     def _adapt(self, manifest: Manifest) -> None:
         super()._adapt(manifest)
@@ -125,6 +140,21 @@ class MMDetDetector(_Model):
         pipeline = list(get_test_pipeline_cfg(self.config))
         pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
         return [step for step in pipeline if "LoadAnnotations" not in str(step["type"])]
+
+    def _person_class(self) -> int:
+        """The class that is called so by the checkpoint or the config; 0 where none has names."""
+        meta = self._meta if isinstance(self._meta, dict) else {}
+        test = self.config.get("test_dataloader", {}).get("dataset", {})
+        places = (meta.get("dataset_meta"), meta, test.get("metainfo"))
+        found = (p.get("classes") or p.get("CLASSES") for p in places if isinstance(p, dict))
+        names = [str(name).lower() for name in next(filter(None, found), ())]
+        people = [number for number, name in enumerate(names) if name in _PEOPLE]
+        if len(names) > 1 and not people:
+            raise Vid3dError(
+                f"of the {len(names)} classes of {self.name}, {names[0]} the first, none is "
+                "person: choose another detector, or say decode.person_class in a manifest"
+            )
+        return people[0] if len(names) > 1 else 0
 
     def __call__(
         self, images: Sequence[Image]
@@ -170,7 +200,32 @@ class MMPosePose(_Model):
             )
         dataset = str(self.config.get("dataset_type", "")).lower()
         by_config = "h36m" in dataset or "human36m" in dataset
-        return "h36m17" if by_config or manifest.joint_set == "h36m17" else "coco17"
+        if by_config or manifest.joint_set == "h36m17":
+            return "h36m17"
+        self._check_names()
+        return "coco17"
+
+    def _check_names(self) -> None:
+        """See that 17 joints are COCO's, as far as mmpose knows the data set of the config.
+
+        Raises:
+            Vid3dError: they are others, as those of PoseTrack and of animals.
+        """
+        from mmpose.datasets.datasets.utils import parse_pose_metainfo
+        from mmpose.registry import DATASETS
+
+        kind = DATASETS.get(str(self.config.get("dataset_type")))
+        own = self.config.get("test_dataloader", {}).get("dataset", {}).get("metainfo")
+        if kind is None or own:
+            return
+        with quiet():
+            names = parse_pose_metainfo(kind.METAINFO)["keypoint_id2name"]
+        other = [names[i] for i, name in enumerate(COCO17.joints) if names.get(i) != name]
+        if other:
+            raise Vid3dError(
+                f"{self.name} is trained on {self.config.dataset_type}, whose joints are not "
+                f"coco17's ({', '.join(map(str, other[:3]))}): choose a pose model of COCO's joints"
+            )
 
     def _predict(self, features: Any, samples: Sequence[Any], test_cfg: Any) -> list[Any]:
         """In place of the head's own method: its raw outputs, decoded after the manifest."""

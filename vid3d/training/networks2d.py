@@ -152,8 +152,15 @@ def _joins_before_filter(model: Any) -> bool:
 
 
 def placed(model: nn.Module) -> nn.Module:
-    """The model on the first GPU, else the CPU, with channels last (faster in bfloat16)."""
-    model = model.to(find_device("auto"))
+    """The model on the first GPU, else the CPU, with channels last (faster in bfloat16).
+
+    RTMDet lets the norms of several processes agree, which GPUs alone can: on a CPU each has its
+    own.
+    """
+    from mmengine.model.utils import revert_sync_batchnorm
+
+    device = find_device("auto")
+    model = (revert_sync_batchnorm(model) if device == "cpu" else model).to(device)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)

@@ -59,6 +59,16 @@ def model_at(model: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return dict(changed)
 
 
+def config_at(config: Config, size: tuple[int, int]) -> Config:
+    """The same recipe with a network, and crops in its test pipelines, of another input size."""
+    changed = {**config.to_dict(), "model": model_at(config.model, size)}
+    for pipeline in (changed["test_pipeline"], changed["test_dataloader"]["dataset"]["pipeline"]):
+        for step in pipeline:
+            if "input_size" in step:
+                step["input_size"] = size
+    return Config(changed)
+
+
 def carry_over(
     state: dict[str, Tensor], old: tuple[int, int], new: tuple[int, int]
 ) -> dict[str, Tensor]:
@@ -174,7 +184,7 @@ def train(
 
     ``work_dir`` receives metrics.jsonl, checkpoint.pth, a ``<stage>.pth`` a stage (averaged weights
     of the model at that stage's size, an MMPose checkpoint), and the folder ``model`` that
-    ``--pose`` takes.
+    ``--pose`` takes, for crops of the last stage's size.
     """
     training = config.training
     torch.manual_seed(int(training["seed"]))
@@ -192,4 +202,4 @@ def train(
         fit(model, stage, _stage_loss(model, stage, data, training), work_dir, resume)
         state, previous = model.state_dict(), stage.size
     if rank() == 0:
-        export(config, work_dir / f"{stage.name}.pth", work_dir / "model")
+        export(config_at(config, stage.size), work_dir / f"{stage.name}.pth", work_dir / "model")

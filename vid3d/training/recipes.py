@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vid3d.errors import Vid3dError
-from vid3d.files import atomic_path, held
+from vid3d.files import atomic_path, expanded, held
 from vid3d.given import real_number, unfit, whole_number
 from vid3d.weights import configs_dir
 
@@ -22,6 +22,8 @@ OPTIONAL = {
 """Keys that a task reads where a recipe has them; all others it needs."""
 _NETWORKS = ("task", "encoder", "diffusion", "model")
 """Keys that say what is trained; a run that goes on cannot change them, one that ended no key."""
+_START = "init_from"
+"""In the recipe that a run notes: the model whose weights it began with."""
 _LISTS = ("data.dev",)
 """Of these, those that are lists."""
 
@@ -168,7 +170,8 @@ def train(
         config: from `load_recipe`.
         data: folders or files that the recipe's task reads.
         work_dir: receives checkpoints and metrics.
-        resume: go on from the checkpoint in `work_dir`.
+        resume: go on from the checkpoint in `work_dir`; a run that was killed before its first one
+            begins anew, with the weights that it began with.
         start: name or path of a model of the same shape whose weights this run begins with.
 
     Raises:
@@ -184,39 +187,49 @@ def train(
     for path in data:
         if not path.exists():
             raise Vid3dError(f"no such data: {path}")
-    if not resume and any(work_dir.glob("*.pth")):  # of a short run there is its result alone
+    saved, noted = any(work_dir.glob("*.pth")), work_dir / "config.py"  # of short runs the result
+    if saved and not resume:
         raise Vid3dError(f"{work_dir} holds a run: go on with --resume or give another --work-dir")
+    if start is None and not saved:
+        begun = load_recipe(str(noted)) if resume and noted.is_file() else config
+        start = begun.get(_START)
     task = import_module(f"vid3d.training.{config.task}")
     with held(work_dir, "another training") if rank() == 0 else nullcontext():
         if rank() == 0:
-            _note(config, work_dir / "config.py")
+            _note(config, start, noted)
         task.train(config, list(data), work_dir, resume, start)
         if rank() == 0:
             draw_curves(work_dir / METRICS, work_dir / "metrics.png")
 
 
-def _note(config: Any, path: Path) -> None:
-    """Write what a run is trained by; what it has been through stays as it was.
+def _note(config: Any, start: str | None, path: Path) -> None:
+    """Write what a run is trained by and begins with; what it has been through stays as it was.
 
     Raises:
         Vid3dError: it does not, or the file cannot be written.
     """
+    noted = dict(config.to_dict())
     if any(path.parent.glob("*.pth")) and path.is_file():
-        other = _changed(load_recipe(str(path)), config, path.parent)
+        before = load_recipe(str(path))
+        start = before.get(_START)
+        other = _changed(before, config, path.parent)
         if other:
             raise Vid3dError(
                 f"{path.parent} was trained with another {', '.join(other)}: go on with its "
                 f"recipe, {path}, or train on in another --work-dir with --init-from"
             )
+    noted.pop(_START, None)
+    if start is not None:
+        noted[_START] = str(expanded(start).resolve()) if expanded(start).exists() else start
     with atomic_path(path) as aside:
-        config.dump(aside)
+        type(config)(noted).dump(aside)
 
 
 def _changed(before: Any, config: Any, work_dir: Path) -> list[str]:
     """Keys of a recipe that the run in `work_dir`, trained by `before`, can no longer change."""
     stages = _stages(config)
     ended = all((work_dir / f"{name}.pth").is_file() for name in stages)
-    keys = sorted({*before.keys(), *config.keys()}) if ended else _NETWORKS
+    keys = sorted({*before.keys(), *config.keys()} - {_START}) if ended else _NETWORKS
     other = [key for key in keys if before.get(key) != config.get(key)]
     return other if _stages(before) <= stages else [*other, "stage"]
 
