@@ -60,6 +60,12 @@ class Scenery:
             free[rows, columns] = 0
         return cls(grey, free)
 
+    def without(self, covered: NDArray[np.bool_] | None) -> "Scenery":
+        """The same where (h, w) nothing covers the background."""
+        if covered is None or covered.shape != self.free.shape:
+            return self
+        return Scenery(self.grey, np.where(covered, 0, self.free).astype(np.uint8))
+
     @cached_property
     def corners(self) -> NDArray[np.float32]:
         """(N, 2) in the small copy, none on a person."""
