@@ -368,6 +368,17 @@ def test_a_flash_is_no_cut_and_a_fade_is_one(panorama, level):
     assert degrees_between(setting_of(seen[3].shift, CAMERA).turn, turn(3)) < 0.1
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_fading_up_at_the_beginning_is_no_cut(panorama, level):
+    egomotion = Egomotion()
+    shown = [picture(panorama, turn(yaw)) for yaw in (0, 2, 4, 120)]
+    empty = np.full((360, 640, 3), level, np.uint8)
+    half = cv2.addWeighted(shown[0], 0.5, empty, 0.5, 0)
+    seen = [egomotion.see(image, NOBODY) for image in (empty, empty, half, *shown)]
+    assert [view.cut for view in seen] == [False] * 6 + [True]
+    assert degrees_between(setting_of(seen[5].shift, CAMERA).turn, turn(4)) < 0.1
+
+
 def test_the_light_does_not_turn_the_camera(panorama):
     egomotion = Egomotion()
     for look, gain in enumerate((1, 0.6, 0.4, 1.2, 0.5)):

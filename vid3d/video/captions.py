@@ -40,21 +40,29 @@ def captions(before: Image, now: Image, free: Image) -> NDArray[np.bool_] | None
     seen = (edges[0] | edges[1]) & (free > 0)
     change = cv2.absdiff(before, now)
     for most in (cv2.dilate(change, near), cv2.blur(change, THIN)):
-        stays = seen & (most <= SAME)
-        if _is_laid_over(stays, seen):
-            return np.asarray(cv2.dilate(stays.astype(np.uint8), AROUND) > 0)
+        laid = _laid_over(seen & (most <= SAME), seen)
+        if laid is not None:
+            return np.asarray(cv2.dilate(laid.astype(np.uint8), AROUND) > 0)
     return None
 
 
-def _is_laid_over(stays: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
-    """Whether what stays (h, w) of all that is to be seen (h, w) is little, and at the edges."""
+def _laid_over(stays: NDArray[np.bool_], seen: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """What of that which stays (h, w), of all that is to be seen (h, w), is a caption.
+
+    None where too much stays, or what is in the middle. The little that does there may be far away,
+    or ahead of a camera that goes towards it.
+    """
     height, width = seen.shape
     middle = np.s_[height // 4 : height - height // 4, width // 4 : width - width // 4]
     if stays[middle].sum() > LEFT * seen[middle].sum() or seen[middle].mean() < SEEN:
-        return False
+        return None
     all_, staying = _cells(seen), _cells(stays)
     covered = (staying > LEFT * all_) & (all_ > SEEN)
-    return bool(covered.any() and covered.mean() <= COVERED)
+    if not covered.any() or covered.mean() > COVERED:
+        return None
+    there = cv2.resize(covered.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    there[middle] = 0
+    return stays & (there > 0)
 
 
 def _cells(shown: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -110,6 +110,7 @@ class Egomotion:
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
         self._lost = 0  # looks since the setting was last told
         self._before: deque[Scenery] = deque(maxlen=2 * DISSOLVE)  # of this scene
+        self._shown = False  # whether anything was to be seen yet
         self._captions: NDArray[np.bool_] | None = None  # (h, w) seen over the pictures so far
 
     def see(self, image: Image, boxes: Points) -> View:
@@ -121,11 +122,12 @@ class Egomotion:
         """
         height, width = image.shape[:2]
         now = Scenery.of(image, boxes).without(self._captions)
+        shown, self._shown = self._shown, self._shown or not now.blank
         setting = self._setting(now)
         self._before.append(now)
         fov = self._lens.fov if self._lens else None
-        if setting is None:
-            return View(None, True, fov)
+        if setting is None:  # black before the first scene is none
+            return View(None, shown, fov)
         if setting.zoom == 1 and np.array_equal(setting.turn, np.eye(3)):
             return View(None, False, fov)
         camera = Camera.from_fov(self._fov, (width, height))

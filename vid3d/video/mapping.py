@@ -33,7 +33,7 @@ LONGER_SIDE = 960
 """Pixels of the grey copies that features are found in, at most."""
 DILATION = 0.1
 """How far around their boxes people may stand before the background, as a share of the box."""
-OFTEN = 0.1
+OFTEN = 0.2
 """Share of the times that captions are found, at which there are some at a place that counts."""
 FEATURES, OVERLAP = 2000, 10
 """Of a picture at most, and pictures after it in which they are looked for (and as many more, each

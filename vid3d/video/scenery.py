@@ -66,6 +66,11 @@ class Scenery:
             return self
         return Scenery(self.grey, np.where(covered, 0, self.free).astype(np.uint8))
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is to be seen, as before a film fades up."""
+        return bool(np.ptp(self.grey) <= SAME and self.free.all())
+
     @cached_property
     def corners(self) -> NDArray[np.float32]:
         """(N, 2) in the small copy, none on a person."""
