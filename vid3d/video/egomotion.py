@@ -122,7 +122,8 @@ class Egomotion:
         """
         height, width = image.shape[:2]
         now = Scenery.of(image, boxes).without(self._captions)
-        shown, self._shown = self._shown, self._shown or not now.blank
+        resized = self._last is not None and self._last.picture.grey.shape != now.grey.shape
+        shown, self._shown = self._shown or resized, self._shown or not now.blank
         setting = self._setting(now)
         self._before.append(now)
         fov = self._lens.fov if self._lens else None

@@ -68,8 +68,8 @@ class Scenery:
 
     @property
     def blank(self) -> bool:
-        """Whether nothing is to be seen, as before a film fades up; one pixel does not tell."""
-        return bool(self.grey.size > 1 and np.ptp(self.grey) <= SAME and self.free.all())
+        """Whether nothing is to be seen, as before a film fades up."""
+        return bool(np.ptp(self.grey) <= SAME and self.free.all())
 
     @cached_property
     def corners(self) -> NDArray[np.float32]:
