@@ -204,6 +204,35 @@ def test_people_are_not_background(panorama):
         assert degrees_between(found, turn(2.0 * look)) < 0.15
 
 
+def captioned(image):
+    """A picture with two lines of subtitles, as a film is edited."""
+    shown = image.copy()
+    for line, height in (("and then we come back", 305), ("to the middle of the room", 340)):
+        for colour, thickness in ((0, 5), (255, 2)):
+            cv2.putText(shown, line, (70, height), 0, 1.2, (colour,) * 3, thickness)
+    return shown
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_captions_are_no_background(panorama, first):
+    """They stay where they are while the camera turns, from the beginning or later on."""
+    egomotion = Egomotion(ASSUMED_FOV)
+    for look in range(12):
+        true = turn(1.5 * look, 0.3 * look)
+        image = picture(panorama, true)
+        found = told(egomotion, captioned(image) if look >= first else image)
+        assert degrees_between(found, true) < 0.1
+
+
+def test_a_bus_that_fills_the_middle_is_no_turn(panorama):
+    """What stays beside it are no captions: they are too much."""
+    egomotion, street = Egomotion(ASSUMED_FOV), picture(panorama, turn(40))
+    for look in range(8):
+        image = street.copy()
+        image[80:280] = picture(panorama, turn(2.0 * look))[80:280]
+        np.testing.assert_array_equal(told(egomotion, image), np.eye(3))
+
+
 def test_quick_turns_are_found_by_the_shift_of_the_whole_picture(panorama):
     egomotion = Egomotion()
     for yaw in (0, 12, 0, -14, -2):  # between looks a fifth of a second apart
@@ -337,6 +366,17 @@ def test_a_flash_is_no_cut_and_a_fade_is_one(panorama, level):
     seen = [egomotion.see(image, NOBODY) for image in views]
     assert [view.cut for view in seen] == [False] * 6 + [True]
     assert degrees_between(setting_of(seen[3].shift, CAMERA).turn, turn(3)) < 0.1
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_fading_up_at_the_beginning_is_no_cut(panorama, level):
+    egomotion = Egomotion()
+    shown = [picture(panorama, turn(yaw)) for yaw in (0, 2, 4, 120)]
+    empty = np.full((360, 640, 3), level, np.uint8)
+    half = cv2.addWeighted(shown[0], 0.5, empty, 0.5, 0)
+    seen = [egomotion.see(image, NOBODY) for image in (empty, empty, half, *shown)]
+    assert [view.cut for view in seen] == [False] * 6 + [True]
+    assert degrees_between(setting_of(seen[5].shift, CAMERA).turn, turn(4)) < 0.1
 
 
 def test_the_light_does_not_turn_the_camera(panorama):

@@ -25,7 +25,7 @@ from vid3d.pose2d.keypoint_files import write_keypoints
 from vid3d.pose2d.people import KeypointClip, Look, People
 from vid3d.travelling import Way, pace
 from vid3d.video import VideoWriter
-from vid3d.video.mapping import Picture, Placed, place_cameras
+from vid3d.video.mapping import Picture, Placed, _write, place_cameras
 from vid3d.world import settle
 from vid3d.world.footlock import anchor_place, steps
 from vid3d.world.ground import Ground
@@ -137,6 +137,19 @@ def test_people_are_no_background(pictures):
     placed = place_cameras(sightings(crowded, [(200, 60, 500, 420)]), CAMERA)
     found, _ = aligned(placed, *away(8))
     assert np.linalg.norm(found - away(8)[0], axis=1).max() < 0.05
+
+
+def test_captions_are_masked(pictures, tmp_path):
+    """They stay where they are in the picture, and would say that the camera rests."""
+    captioned = [picture.copy() for picture in pictures]
+    for picture in captioned:
+        picture[420:470, 40:600] = 20
+        cv2.putText(picture, "Lesson 3: to the left foot", (60, 455), 0, 1.1, (255, 255, 255), 3)
+    assert _write(sightings(captioned), SIZE, tmp_path) == 8
+    for path in sorted((tmp_path / "masks").iterdir()):
+        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert mask[430:460, 60:480].mean() < 40
+        assert mask[100:380].mean() > 200  # nothing much of the scene
 
 
 def test_nothing_is_found_where_nothing_tells(pictures):

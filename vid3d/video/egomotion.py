@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vid3d.camera import ASSUMED_FOV, Camera
+from vid3d.video.captions import captions
 from vid3d.video.dissolve import is_mixture
 from vid3d.video.frame import Image
 from vid3d.video.lens import LensFinder
@@ -60,6 +61,8 @@ QUICK_ZOOMS = tuple(2 ** (third / 3) for third in range(-3, 4))
 """Zooms that are tried where nothing agrees: so near each other that corners are found again."""
 LIKE = 0.2
 """Phase correlation of two pictures of one scene, at least: at hard cuts it was 0.11 at most."""
+BESIDE_CAPTIONS = 0.6
+"""Share of the corners beside captions that agree on a turn, at least."""
 DISSOLVE = 6
 """Looks to the middle of a dissolve, at most."""
 
@@ -107,6 +110,8 @@ class Egomotion:
         self._earlier: deque[_Known] = deque(maxlen=EARLIER)  # references that were worn out
         self._lost = 0  # looks since the setting was last told
         self._before: deque[Scenery] = deque(maxlen=2 * DISSOLVE)  # of this scene
+        self._shown = False  # whether anything was to be seen yet
+        self._captions: NDArray[np.bool_] | None = None  # (h, w) seen over the pictures so far
 
     def see(self, image: Image, boxes: Points) -> View:
         """Where the camera looks at the next look.
@@ -116,12 +121,14 @@ class Egomotion:
             boxes: (N, 4) people in it, pixels.
         """
         height, width = image.shape[:2]
-        now = Scenery.of(image, boxes)
+        now = Scenery.of(image, boxes).without(self._captions)
+        resized = self._last is not None and self._last.picture.grey.shape != now.grey.shape
+        shown, self._shown = self._shown or resized, self._shown or not now.blank
         setting = self._setting(now)
         self._before.append(now)
         fov = self._lens.fov if self._lens else None
-        if setting is None:
-            return View(None, True, fov)
+        if setting is None:  # black before the first scene is none
+            return View(None, shown, fov)
         if setting.zoom == 1 and np.array_equal(setting.turn, np.eye(3)):
             return View(None, False, fov)
         camera = Camera.from_fov(self._fov, (width, height))
@@ -141,7 +148,10 @@ class Egomotion:
         if self._dissolved(now):
             self._begin(now)
             return None
-        if found := next(self._found(now, reference, last), None):
+        found = next(self._found(now, reference, last), None)
+        if found is None or _rests(found[1]):
+            now, found = self._beside_captions(now, found)
+        if found:
             return self._told(now, *found)
         shows = len(now.corners) >= FEWEST  # no flash, no fade
         if shows and changed > ALL_CHANGED and likeness(last.picture.grey, now.grey)[1] < LIKE:
@@ -234,6 +244,31 @@ class Egomotion:
             if found and found.setting.zoom != 1:  # turns were tried
                 yield one, found
 
+    def _beside_captions(
+        self, now: Scenery, found: tuple[_Known, Match] | None
+    ) -> tuple[Scenery, tuple[_Known, Match] | None]:
+        """A picture without what was laid over it, and what is found so, if the camera moved."""
+        until_now = self._last, self._reference, self._earlier
+        assert self._last is not None
+        assert self._reference is not None
+        seen = self._reference.picture
+        covered = captions(seen.grey, now.grey, free_in(seen, now))
+        if covered is None:
+            return now, found
+
+        def beside(known: _Known) -> _Known:
+            return _Known(known.picture.without(covered), known.setting)
+
+        self._last, self._reference = last, reference = beside(self._last), beside(self._reference)
+        self._earlier = deque(map(beside, self._earlier), maxlen=EARLIER)
+        bare = now.without(covered)
+        again = next(self._found(bare, reference, last), None)
+        if again is None or _rests(again[1]) or again[1].share < BESIDE_CAPTIONS:
+            self._last, self._reference, self._earlier = until_now
+            return now, found
+        self._captions = covered if self._captions is None else self._captions | covered
+        return bare, again
+
     def _found_wider(self, now: Scenery) -> Iterator[tuple[_Known, Match]]:
         """The same with lenses so wide that the one that is assumed fits no corners."""
         until_now = self._fov, self._last, self._reference, self._earlier
@@ -257,6 +292,12 @@ class Egomotion:
         assert self._reference is not None
         self._earlier.append(self._reference)
         self._reference = reference
+
+
+def _rests(match: Match) -> bool:
+    """Whether a picture shows the same as the known one."""
+    turn, zoom = match.setting
+    return zoom == 1 and np.array_equal(turn, np.eye(3))
 
 
 def _within(setting: Setting) -> Setting:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from vid3d.camera import Camera
 from vid3d.errors import Vid3dError
+from vid3d.video.captions import captions
 from vid3d.video.change import inside
 from vid3d.video.frame import Image
+from vid3d.video.scenery import Scenery, free_in
 
 Array = NDArray[np.float64]
 
@@ -31,6 +33,8 @@ LONGER_SIDE = 960
 """Pixels of the grey copies that features are found in, at most."""
 DILATION = 0.1
 """How far around their boxes people may stand before the background, as a share of the box."""
+OFTEN = 0.2
+"""Share of the times that captions are found, at which there are some at a place that counts."""
 FEATURES, OVERLAP = 2000, 10
 """Of a picture at most, and pictures after it in which they are looked for (and as many more, each
 twice as far)."""
@@ -127,21 +131,30 @@ def _reduced(camera: Camera) -> Camera:
 
 
 def _write(pictures: Iterable[Picture], size: tuple[int, int], folder: Path) -> int:
-    """Write grey copies, and masks that are 0 where people are; returns how many."""
+    """Write grey copies, and masks that are 0 at people and captions; returns how many."""
     (folder / "pictures").mkdir()
     (folder / "masks").mkdir()
-    count = 0
+    boxes: dict[int, NDArray[np.floating]] = {}
+    times, covered, before = 0, np.zeros(1, np.float32), None
     for one in pictures:
         grey = cv2.cvtColor(one.image, cv2.COLOR_BGR2GRAY)
-        scale = size[0] / grey.shape[1]
+        boxes[one.index] = one.boxes * (size[0] / grey.shape[1])
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        mask = np.full(grey.shape, 255, np.uint8)
-        for rows, columns in inside(one.boxes * scale, grey.shape, DILATION):
-            mask[rows, columns] = 0
         cv2.imwrite(str(folder / "pictures" / f"{one.index:08d}.png"), grey)
-        cv2.imwrite(str(folder / "masks" / f"{one.index:08d}.png.png"), mask)
-        count += 1
-    return count
+        now = Scenery.of(one.image, one.boxes)
+        if before and (laid := captions(before.grey, now.grey, free_in(before, now))) is not None:
+            times, covered = times + 1, covered + laid
+        before = now
+    free = np.full(size[::-1], 255, np.uint8)
+    if times:
+        often = (covered > OFTEN * times).astype(np.uint8)
+        free[cv2.resize(often, size, interpolation=cv2.INTER_NEAREST) > 0] = 0
+    for index, people in boxes.items():
+        mask = free.copy()
+        for rows, columns in inside(people, mask.shape, DILATION):
+            mask[rows, columns] = 0
+        cv2.imwrite(str(folder / "masks" / f"{index:08d}.png.png"), mask)
+    return len(boxes)
 
 
 def _match(colmap: Any, folder: Path, camera: Camera, seed: int, lens_known: bool) -> None:

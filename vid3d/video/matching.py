@@ -56,6 +56,11 @@ class Match(NamedTuple):
     before: Points
     after: Points
 
+    @property
+    def share(self) -> float:
+        """How many of those that were found again agree."""
+        return self.agreed / len(self.after)
+
 
 def matched(reference: Scenery, now: Scenery, guess: Setting, camera: Camera) -> Match | None:
     """A picture beside a reference; None where too few corners agree.

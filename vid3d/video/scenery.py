@@ -60,6 +60,17 @@ class Scenery:
             free[rows, columns] = 0
         return cls(grey, free)
 
+    def without(self, covered: NDArray[np.bool_] | None) -> "Scenery":
+        """The same where (h, w) nothing covers the background."""
+        if covered is None or covered.shape != self.free.shape:
+            return self
+        return Scenery(self.grey, np.where(covered, 0, self.free).astype(np.uint8))
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is to be seen, as before a film fades up."""
+        return bool(np.ptp(self.grey) <= SAME and self.free.all())
+
     @cached_property
     def corners(self) -> NDArray[np.float32]:
         """(N, 2) in the small copy, none on a person."""
