@@ -95,6 +95,21 @@ def test_missing_openmmlab_names_the_line(monkeypatch):
     assert problem.value == "the mmpose backend needs mmpose"
 
 
+def test_openmmlab_is_no_problem_where_nobody_asked_for_it(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda package: None)
+    (found,) = doctor._openmmlab()
+    assert found.mend is None
+    assert "not installed" in found.value
+
+
+def test_openmmlab_is_installed_as_the_tests_have_it(repo):
+    from vid3d.pose2d.openmmlab import PINS
+
+    lines = (repo / "requirements/openmmlab.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert list(PINS) == [pin for pin in pins if ";" not in pin]
+
+
 @pytest.mark.parametrize(("frames", "works"), [(3, True), (2, False)])
 def test_codec_that_loses_frames(monkeypatch, frames, works):
     monkeypatch.setattr(doctor, "_encode_and_decode", lambda: frames)

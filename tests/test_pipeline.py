@@ -16,11 +16,13 @@ from vid3d.errors import Vid3dError
 from vid3d.evaluation.result import evaluate_result
 from vid3d.export.clock import is_steady
 from vid3d.machine import find_device
+from vid3d.monitor import Monitor
 from vid3d.motion import Motion
 from vid3d.pipeline import LiftOptions, Pipeline
 from vid3d.pose2d.keypoint_files import read_keypoints
 from vid3d.skeleton import H36M17
 from vid3d.stature import height_factors, stature
+from vid3d.video.container import CAPTURE_TAG
 
 # Joints of a person with thighs of 0.4, shins of 0.4, and 0.25 + 0.25 + 0.1 + 0.15 from pelvis to
 # head top: (0.8 + 0.75) / 0.961 = 1.613 m tall.
@@ -297,3 +299,17 @@ def test_saved_motion_is_what_was_lifted(tiny, tmp_path):
     assert loaded.meta["options"]["stride"] == 20
     assert loaded.meta["source"]["name"] == "tiny.mp4"
     assert "/" not in loaded.meta["source"]["name"]
+
+
+def test_slow_motion_of_a_phone_is_told(tmp_path):
+    told = []
+
+    class Listening(Monitor):
+        def warn(self, text):
+            told.append(text)
+
+    tagged = {"container": {"movflags": "use_metadata_tags"}, "tags": {CAPTURE_TAG: "240.000000"}}
+    slow = make(tmp_path / "slow.mp4", frames=3, **tagged)
+    Pipeline(LiftOptions(), Listening()).detect(slow, tmp_path / "slow.json")
+    assert [text for text in told if "filmed at 240 frames/s and plays at 25" in text] == told
+    assert len(told) == 1

@@ -14,7 +14,7 @@ from video_toys import RED, TURNS, make, picture, turn, wandering
 from vid3d.errors import Vid3dError
 from vid3d.video import VideoReader, VideoWriter, default_stride, looks, prefetch, probe
 from vid3d.video.clock import Clock
-from vid3d.video.container import FOCAL_TAG, _rate
+from vid3d.video.container import CAPTURE_TAG, FOCAL_TAG, _rate
 from vid3d.video.frame import Display
 
 
@@ -418,6 +418,21 @@ def test_lens_of_a_phone_is_read(tmp_path):
     path.write_bytes(data.replace(text + b"26", number + bytes([7, 208])))  # 2000: below a degree
     assert probe(path).focal_35mm is None
     assert probe(make(tmp_path / "plain.mp4")).focal_35mm is None
+
+
+@pytest.mark.parametrize(
+    ("said", "filmed"),
+    [("240.0", 240), ("5", 5), ("24", None), ("25", None), ("0", None), ("nan", None), ("inf", None),
+     ("fast", None)],
+)  # fmt: skip
+def test_slow_motion_of_a_phone_is_known(tmp_path, said, filmed):
+    path = make(
+        tmp_path / "slow.mp4",
+        container={"movflags": "use_metadata_tags"},
+        tags={CAPTURE_TAG: said},
+    )
+    assert probe(path).fps == 25
+    assert probe(path).filmed_fps == filmed
 
 
 def test_a_device_that_is_not_there_decodes_on_the_cpu(tmp_path):

@@ -96,12 +96,15 @@ def _version(package: str) -> str | None:
 
 
 def _openmmlab() -> Iterator[Finding]:
-    from vid3d.pose2d.openmmlab import INSTALL, prepare
+    from vid3d.pose2d.openmmlab import INSTALL, INSTALL_ALL, prepare
 
     section = "OpenMMLab (for --backend mmpose and for training)"
-    for package in _OPENMMLAB:
-        if version := _version(package):
-            yield Finding(section, package, version)
+    here = {package: version for package in _OPENMMLAB if (version := _version(package))}
+    if not {"mmdet", "mmpose"} & here.keys():  # nobody who needs neither is to miss them
+        yield Finding(section, "mmdet, mmpose", f"not installed; if wanted: {INSTALL_ALL}")
+        return
+    for package, version in here.items():
+        yield Finding(section, package, version)
     try:
         prepare()
         extension = importlib.import_module("mmcv._ext").__spec__

@@ -205,6 +205,11 @@ class Pipeline:
     ) -> Generator[Look, None, None]:
         """Decode a video once, some frames ahead, looking for people on keyframes only."""
         wanted, info = self.options.stride, reader.info
+        if info.filmed_fps is not None:
+            self.monitor.warn(
+                f"{info.path} was filmed at {info.filmed_fps:.4g} frames/s and plays at "
+                f"{info.fps:.4g}: times and speeds are those of its playing"
+            )
         networks = self.estimator if journal is None else journal.recorded(self.estimator)
         usual = default_stride(info.fps)
         stride = AutoStride(info.size, usual) if wanted == "auto" else wanted or usual

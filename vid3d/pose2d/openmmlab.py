@@ -24,8 +24,11 @@ import torch
 from vid3d.errors import Vid3dError
 from vid3d.files import expanded
 
-INSTALL = "pip install --no-deps -r requirements/openmmlab.txt"
+PINS = ("mmengine==0.10.7", "mmcv-lite==2.1.0", "mmpose==1.3.2", "mmdet==3.3.0")
+"""As in requirements/openmmlab.txt, which lies in the repository alone."""
+INSTALL = f"pip install --no-deps {' '.join(PINS)}"
 INSTALL_OTHERS = 'pip install "vid3d[openmmlab]"'
+INSTALL_ALL = f"{INSTALL_OTHERS} && {INSTALL}"
 PACKAGES = ("mmengine", "mmcv", "mmdet", "mmpose")
 
 

@@ -86,10 +86,9 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Any:
     try:
         from mmengine import Config
     except ImportError as error:
-        raise Vid3dError(
-            f"training needs OpenMMLab ({error}); run: pip install 'vid3d[openmmlab]' && "
-            "pip install --no-deps -r requirements/openmmlab.txt"
-        ) from error
+        from vid3d.pose2d.openmmlab import INSTALL_ALL
+
+        raise Vid3dError(f"training needs OpenMMLab ({error}); run: {INSTALL_ALL}") from error
     path = recipes().get(name, Path(name))
     if not path.is_file():
         raise Vid3dError(f"no recipe {name}; give a path or one of {', '.join(recipes())}")

@@ -1,5 +1,6 @@
 """Video files, opened and checked, and what they say of themselves."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,9 @@ ABSURD = 4.0
 MOST_PIXELS = 1 << 27
 """Of one picture (16K has 1.3e8): what larger pictures take would bring a machine down."""
 FOCAL_TAG = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+CAPTURE_TAG = "com.android.capture.fps"
+SLOWED = 1.5
+"""Times by which a rate of filming differs at least from that of playing if it was meant to."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class VideoInfo:
         codec: ffmpeg's name of the codec.
         rotation: degrees clockwise by which stored frames are turned: 0, 90, 180 or 270.
         focal_35mm: the lens's focal length on 35 mm film, millimetres, where the file says it.
+        filmed_fps: frames per second of filming, where the file says that it plays slowed down or
+            sped up.
     """
 
     path: Path
@@ -47,6 +53,7 @@ class VideoInfo:
     codec: str
     rotation: int
     focal_35mm: float | None = None
+    filmed_fps: float | None = None
 
     @property
     def size(self) -> Size:
@@ -134,6 +141,7 @@ def describe(path: Path, container: Any, stream: Any, display: Display) -> Video
     fps = _rate(stream)
     duration = _duration(container, stream)
     width, height = display.displayed_size
+    tags = stream.metadata | container.metadata
     return VideoInfo(
         path=path,
         width=width,
@@ -143,7 +151,8 @@ def describe(path: Path, container: Any, stream: Any, display: Display) -> Video
         duration=duration,
         codec=stream.codec_context.name,
         rotation=display.rotation,
-        focal_35mm=_focal_35mm(stream.metadata | container.metadata),
+        focal_35mm=_focal_35mm(tags),
+        filmed_fps=_filmed_fps(tags, fps),
     )
 
 
@@ -168,6 +177,16 @@ def _focal_35mm(tags: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError):
         return None
     return focal if 5 <= focal <= 1900 else None  # wider than a degree
+
+
+def _filmed_fps(tags: Mapping[str, str], fps: float) -> float | None:
+    """The rate of filming that a phone notes, if the file is to play at quite another."""
+    try:
+        filmed = float(tags[CAPTURE_TAG])
+    except (KeyError, ValueError):
+        return None
+    meant = 0 < filmed < fps / SLOWED or fps * SLOWED < filmed < math.inf
+    return filmed if meant else None
 
 
 def _duration(container: Any, stream: Any) -> float | None:
