@@ -422,9 +422,8 @@ def test_lens_of_a_phone_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "filmed"),
-    [("240.0", 240), ("5", 5), ("24", None), ("25", None), ("0", None), ("nan", None), ("inf", None),
-     ("fast", None)],
-)  # fmt: skip
+    [("240.0", 240), ("5", 5), *((said, None) for said in ("24", "25", "0", "nan", "inf", "fast"))],
+)
 def test_slow_motion_of_a_phone_is_known(tmp_path, said, filmed):
     path = make(
         tmp_path / "slow.mp4",
