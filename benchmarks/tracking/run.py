@@ -1,5 +1,6 @@
 """Identity over sparse looks, beside trackers of boxes, on simulated crowds.
 
+    pip install requests
     pip install --no-deps trackeval tabulate trackers supervision pydeprecate defusedxml
     python benchmarks/tracking/run.py --mocap FOLDER [--crowds 70] [--seed 9000] [--groups 5]
 

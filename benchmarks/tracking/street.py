@@ -1,5 +1,6 @@
 """Identity on a real street: OpenCV's `vtest.avi`, against names that were checked by eye.
 
+    pip install requests
     pip install --no-deps trackeval tabulate trackers supervision pydeprecate defusedxml
     python benchmarks/tracking/street.py vtest.avi [--stride 2 --first 0] [--detector D --pose P]
 
