@@ -67,7 +67,12 @@ class ToyReader:
     def __init__(self, path, start=None, end=None, device="cpu"):
         self.count = round(float(Path(path).read_text()) * FPS)
         self.info = SimpleNamespace(
-            fps=float(FPS), size=SIZE, width=SIZE[0], height=SIZE[1], focal_35mm=None
+            fps=float(FPS),
+            size=SIZE,
+            width=SIZE[0],
+            height=SIZE[1],
+            focal_35mm=None,
+            filmed_fps=None,
         )
         self.expected_frames = self.count
         self.truncated = None
